@@ -1,0 +1,136 @@
+/*
+ * ek_avx2.c
+ *		The AVX2 level: sixteen lanes in four ymm registers.  Requires FMA.
+ *
+ * A cosine keeps eight chains of FMAs, which covers a latency of 4 cycles at
+ * two a cycle; with sixteen registers there is no room for a second row.
+ */
+#include "ek_level.h"
+#include "ek_target.h"
+
+#ifdef EK_HAVE_X86
+
+#include <immintrin.h>
+
+EK_TARGET_BEGIN_AVX2
+
+#define EK_KERNEL(op) ek_##op##_avx2
+
+typedef struct lanes
+{
+	__m256d		v0;				/* lanes 0 to 3 */
+	__m256d		v4;
+	__m256d		v8;
+	__m256d		v12;			/* lanes 12 to 15 */
+} lanes;
+
+static inline lanes
+lanes_zero(void)
+{
+	return (lanes) {_mm256_setzero_pd(), _mm256_setzero_pd(),
+		_mm256_setzero_pd(), _mm256_setzero_pd()};
+}
+
+static inline lanes
+lanes_load(const double *q)
+{
+	return (lanes) {_mm256_load_pd(q), _mm256_load_pd(q + 4),
+		_mm256_load_pd(q + 8), _mm256_load_pd(q + 12)};
+}
+
+static inline lanes
+lanes_widen(const float *x)
+{
+	return (lanes) {_mm256_cvtps_pd(_mm_loadu_ps(x)),
+		_mm256_cvtps_pd(_mm_loadu_ps(x + 4)),
+		_mm256_cvtps_pd(_mm_loadu_ps(x + 8)),
+		_mm256_cvtps_pd(_mm_loadu_ps(x + 12))};
+}
+
+/* A masked load does not touch, nor fault on, what the mask leaves out. */
+static inline lanes
+lanes_widen_some(const float *x, size_t n)
+{
+	static const int32_t window[2 * EK_LANES] = {
+		-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1
+	};
+	const int32_t *mask = window + EK_LANES - n;
+
+	return (lanes) {
+		_mm256_cvtps_pd(_mm_maskload_ps(x, _mm_loadu_si128((const __m128i *) mask))),
+			_mm256_cvtps_pd(_mm_maskload_ps(x + 4, _mm_loadu_si128((const __m128i *) (mask + 4)))),
+			_mm256_cvtps_pd(_mm_maskload_ps(x + 8, _mm_loadu_si128((const __m128i *) (mask + 8)))),
+			_mm256_cvtps_pd(_mm_maskload_ps(x + 12, _mm_loadu_si128((const __m128i *) (mask + 12))))
+	};
+}
+
+static inline lanes
+lanes_fma(lanes acc, lanes a, lanes b)
+{
+	return (lanes) {_mm256_fmadd_pd(a.v0, b.v0, acc.v0),
+		_mm256_fmadd_pd(a.v4, b.v4, acc.v4),
+		_mm256_fmadd_pd(a.v8, b.v8, acc.v8),
+		_mm256_fmadd_pd(a.v12, b.v12, acc.v12)};
+}
+
+static inline lanes
+lanes_add(lanes a, lanes b)
+{
+	return (lanes) {_mm256_add_pd(a.v0, b.v0), _mm256_add_pd(a.v4, b.v4),
+		_mm256_add_pd(a.v8, b.v8), _mm256_add_pd(a.v12, b.v12)};
+}
+
+static inline lanes
+lanes_sub(lanes a, lanes b)
+{
+	return (lanes) {_mm256_sub_pd(a.v0, b.v0), _mm256_sub_pd(a.v4, b.v4),
+		_mm256_sub_pd(a.v8, b.v8), _mm256_sub_pd(a.v12, b.v12)};
+}
+
+static inline lanes
+lanes_mul(lanes a, lanes b)
+{
+	return (lanes) {_mm256_mul_pd(a.v0, b.v0), _mm256_mul_pd(a.v4, b.v4),
+		_mm256_mul_pd(a.v8, b.v8), _mm256_mul_pd(a.v12, b.v12)};
+}
+
+static inline lanes
+lanes_abs(lanes a)
+{
+	const __m256d sign = _mm256_set1_pd(-0.0);
+
+	return (lanes) {_mm256_andnot_pd(sign, a.v0), _mm256_andnot_pd(sign, a.v4),
+		_mm256_andnot_pd(sign, a.v8), _mm256_andnot_pd(sign, a.v12)};
+}
+
+static inline double
+lanes_sum(lanes acc)
+{
+	__m256d		by4 = _mm256_add_pd(_mm256_add_pd(acc.v0, acc.v8),
+									_mm256_add_pd(acc.v4, acc.v12));
+	__m128d		by2 = _mm_add_pd(_mm256_castpd256_pd128(by4),
+								 _mm256_extractf128_pd(by4, 1));
+
+	return _mm_cvtsd_f64(by2) + _mm_cvtsd_f64(_mm_unpackhi_pd(by2, by2));
+}
+
+#include "ek_kernels.h"
+
+EK_TARGET_END
+
+const ek_kernels ek_kernels_avx2 = {
+	.level = EK_LEVEL_AVX2,
+	.name = "avx2",
+	.dot = ek_dot_avx2,
+	.norm2 = ek_norm2_avx2,
+	.l2_squared = ek_l2_squared_avx2,
+	.l1 = ek_l1_avx2,
+	.cosine = ek_cosine_avx2,
+	.dot_rows = ek_dot_rows_avx2,
+	.norm2_rows = ek_norm2_rows_avx2,
+	.l2_squared_rows = ek_l2_squared_rows_avx2,
+	.l1_rows = ek_l1_rows_avx2,
+	.cosine_rows = ek_cosine_rows_avx2
+};
+
+#endif							/* EK_HAVE_X86 */

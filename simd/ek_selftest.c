@@ -1,0 +1,155 @@
+/*
+ * ek_selftest.c
+ *		A level proves itself before it is used.
+ *
+ * The kernels of a level compute the sums of three pairs of vectors and must
+ * give the bits stored here; so must scalar itself, since a compiler flag or
+ * a library that put the process into flush-to-zero mode can break it too.
+ * It takes a few microseconds and is done once, when the library is loaded.
+ *
+ * The vectors are made so that what could go wrong does show: magnitudes so
+ * far apart that a fused L2 and another order of adding give other bits,
+ * denormals, the largest floats, and a tail after the last whole sixteen.
+ * The stored bits come from a program that shares no code with this one; the
+ * unit tests derive them again.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "ek_level.h"
+
+#define MAX_DIMS	83
+#define ROW_COUNT	3			/* two at once and one left over */
+
+typedef struct golden_sums
+{
+	double		dot;
+	double		norm2_a;
+	double		norm2_b;
+	double		l2_squared;
+	double		l1;
+} golden_sums;
+
+/* Elements are (24-bit integer >> shift) * 2^(exponent + 0 .. spread - 1). */
+typedef struct golden_case
+{
+	size_t		dims;
+	int			shift;
+	int			exponent;
+	unsigned	spread;
+	golden_sums sums;
+} golden_case;
+
+static const golden_case golden_cases[] = {
+	/* magnitudes from 2^-40 to 2^22 */
+	{83, 0, -40, 40,
+	{0x1.5f8fe627f1caap+37, 0x1.5760fb86076edp+42, 0x1.c1c6d2d9cd348p+44,
+	0x1.0910691157a49p+45, 0x1.000aa77377c96p+24}},
+	/* denormals */
+	{19, 16, -149, 1,
+	{-0x1.5c00000000000p-291, 0x1.3d29000000000p-282, 0x1.dfab000000000p-282,
+	0x1.8f18000000000p-281, 0x1.9d00000000000p-139}},
+	/* up to 2^127 */
+	{33, 0, 104, 1,
+	{-0x1.3de3676902300p+253, 0x1.2b2373e498fd0p+257, 0x1.83f3b32e5ae28p+257,
+	0x1.6b69ca000a12cp+258, 0x1.71220ae000000p+131}}
+};
+
+static void
+make_vector(const golden_case *golden, uint64_t seed, float *vector)
+{
+	for (size_t i = 0; i < golden->dims; i++)
+	{
+		int			mantissa;
+		int			exponent;
+
+		seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+		mantissa = (int) ((int64_t) seed >> 40) >> golden->shift;
+		exponent = golden->exponent + (int) (((seed >> 20) & 0xffff) % golden->spread);
+		vector[i] = ldexpf((float) mantissa, exponent);
+	}
+}
+
+/* Bits, not values: 0.0 is not -0.0 here. */
+static bool
+same_bits(double a, double b)
+{
+	return memcmp(&a, &b, sizeof(double)) == 0;
+}
+
+static bool
+pairs_agree(const ek_kernels *kernels, size_t dims, const float *a,
+			const float *b, const golden_sums *sums)
+{
+	ek_cosine_sums cosine = kernels->cosine(a, b, dims);
+
+	return same_bits(kernels->dot(a, b, dims), sums->dot) &&
+		same_bits(kernels->norm2(a, dims), sums->norm2_a) &&
+		same_bits(kernels->l2_squared(a, b, dims), sums->l2_squared) &&
+		same_bits(kernels->l1(a, b, dims), sums->l1) &&
+		same_bits(cosine.dot, sums->dot) &&
+		same_bits(cosine.norm2_a, sums->norm2_a) &&
+		same_bits(cosine.norm2_b, sums->norm2_b);
+}
+
+static bool
+rows_agree(const ek_kernels *kernels, const ek_query *query,
+		   const ek_rows *rows, const golden_sums *sums)
+{
+	double		dot[ROW_COUNT];
+	double		cosine_dot[ROW_COUNT];
+	double		cosine_norm2[ROW_COUNT];
+	double		norm2[ROW_COUNT];
+	double		l2_squared[ROW_COUNT];
+	double		l1[ROW_COUNT];
+
+	kernels->dot_rows(query, rows, dot);
+	kernels->cosine_rows(query, rows, cosine_dot, cosine_norm2);
+	kernels->norm2_rows(query->dims, rows, norm2);
+	kernels->l2_squared_rows(query, rows, l2_squared);
+	kernels->l1_rows(query, rows, l1);
+
+	for (size_t r = 0; r < ROW_COUNT; r++)
+	{
+		if (!same_bits(dot[r], sums->dot) ||
+			!same_bits(cosine_dot[r], sums->dot) ||
+			!same_bits(cosine_norm2[r], sums->norm2_b) ||
+			!same_bits(norm2[r], sums->norm2_b) ||
+			!same_bits(l2_squared[r], sums->l2_squared) ||
+			!same_bits(l1[r], sums->l1))
+			return false;
+	}
+	return true;
+}
+
+static bool
+case_passes(const ek_kernels *kernels, const golden_case *golden)
+{
+	float		a[MAX_DIMS];
+	float		b[ROW_COUNT * MAX_DIMS];
+	_Alignas(EK_ALIGNMENT) double values[MAX_DIMS + EK_LANES];
+	const size_t dims = golden->dims;
+	ek_query	query;
+	ek_rows		rows = {.first = b, .pointers = NULL, .count = ROW_COUNT};
+
+	make_vector(golden, 5, a);
+	for (size_t r = 0; r < ROW_COUNT; r++)
+		make_vector(golden, 6, b + r * dims);
+	ek_query_prepare(kernels, a, dims, values, &query);
+
+	return pairs_agree(kernels, dims, a, b, &golden->sums) &&
+		rows_agree(kernels, &query, &rows, &golden->sums);
+}
+
+bool
+ek_selftest(const ek_kernels *kernels)
+{
+	const size_t count = sizeof(golden_cases) / sizeof(golden_cases[0]);
+
+	for (size_t i = 0; i < count; i++)
+	{
+		if (!case_passes(kernels, &golden_cases[i]))
+			return false;
+	}
+	return true;
+}

@@ -1,0 +1,154 @@
+/*
+ * ek_simd.h
+ *		The kernels of engramk: the arithmetic on raw floats, at every level.
+ *
+ * This is the only header of simd/ that the rest of the extension includes.
+ * It knows C and nothing of PostgreSQL: no allocation, no errors, no state.
+ *
+ * The contract, which every level keeps to the bit:
+ *
+ * - Elements are float, widened to double.  A product of two widened floats
+ *	 is exact in double, so dot products and squares may or may not be fused.
+ * - There are 16 lanes.  Lane j sums the elements whose index is j modulo 16,
+ *	 in order of index, starting from +0.0.
+ * - The lanes are added in a fixed tree: j to j + 8, j + 4, j + 2, j + 1.
+ * - L2 and L1 take a difference, which is not exact: subtract, multiply (or
+ *	 take the magnitude) and add are rounded one by one and never fused.
+ * - No finite input overflows or underflows a sum.  So a sum that is not
+ *	 finite says that an element was NaN or infinite, and nothing else does.
+ *
+ * Round-to-nearest without flush-to-zero is assumed; ek_selftest() finds out.
+ *
+ * Pointers need no alignment beyond float's, except where said.  No kernel
+ * reads past the last element it was given.  A length may be 0: the sum is 0.
+ */
+#ifndef EK_SIMD_H
+#define EK_SIMD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#ifdef __FAST_MATH__
+#error "engramk promises exact results: do not compile it with -ffast-math"
+#endif
+#if defined(__FLT_EVAL_METHOD__) && (__FLT_EVAL_METHOD__ == 1 || __FLT_EVAL_METHOD__ == 2)
+#error "engramk promises exact results: floating point must not be evaluated in excess precision"
+#endif
+
+#define EK_LANES	16
+
+/* Where a prepared query begins: the size of a cache line. */
+#define EK_ALIGNMENT	64
+
+/* A level is an instruction set that the kernels are written for. */
+typedef enum ek_level
+{
+	EK_LEVEL_SCALAR,
+	EK_LEVEL_NEON,
+	EK_LEVEL_AVX2,
+	EK_LEVEL_AVX512
+} ek_level;
+
+#define EK_LEVEL_COUNT	4
+
+/*
+ * One vector prepared to be compared with many: widened once, its norm taken
+ * once.  The layout does not depend on the level.  The caller owns `values`.
+ */
+typedef struct ek_query
+{
+	const double *values;		/* ek_query_size(dims) bytes, aligned to
+								 * EK_ALIGNMENT, zeros after the last */
+	size_t		dims;
+	double		norm2;			/* sum of the squares */
+} ek_query;
+
+/*
+ * Many vectors of the same length, next to each other or each somewhere.
+ */
+typedef struct ek_rows
+{
+	const float *first;			/* contiguous rows, when pointers is NULL */
+	const float *const *pointers;	/* else one pointer a row */
+	size_t		count;
+} ek_rows;
+
+/* What a cosine is made of. */
+typedef struct ek_cosine_sums
+{
+	double		dot;
+	double		norm2_a;
+	double		norm2_b;
+} ek_cosine_sums;
+
+/*
+ * The kernels of one level.  A table is constant and complete: callers fetch
+ * its address once a call and go through it without further tests.
+ *
+ * Those of a pair take n elements each.  Those named _rows compare one
+ * prepared query with rows->count vectors of query->dims elements and write
+ * rows->count results; norm2_rows needs no query, only the length.
+ */
+typedef struct ek_kernels
+{
+	ek_level	level;
+	const char *name;
+
+	double		(*dot) (const float *a, const float *b, size_t n);
+	double		(*norm2) (const float *a, size_t n);
+	double		(*l2_squared) (const float *a, const float *b, size_t n);
+	double		(*l1) (const float *a, const float *b, size_t n);
+	ek_cosine_sums (*cosine) (const float *a, const float *b, size_t n);
+
+	void		(*dot_rows) (const ek_query *query, const ek_rows *rows,
+							 double *dot);
+	void		(*norm2_rows) (size_t dims, const ek_rows *rows,
+							   double *norm2);
+	void		(*l2_squared_rows) (const ek_query *query, const ek_rows *rows,
+									double *l2_squared);
+	void		(*l1_rows) (const ek_query *query, const ek_rows *rows,
+							double *l1);
+	void		(*cosine_rows) (const ek_query *query, const ek_rows *rows,
+								double *dot, double *norm2);
+} ek_kernels;
+
+/* ek_cpu.c */
+
+/* Do the CPU and the operating system run this level's instructions? */
+extern bool ek_cpu_supports(ek_level level);
+
+/* ek_dispatch.c */
+
+/* Every level, best first; the last is EK_LEVEL_SCALAR. */
+extern const ek_level ek_level_priority[EK_LEVEL_COUNT];
+
+/* The name by which users know a level; never NULL. */
+extern const char *ek_level_name(ek_level level);
+
+/* The kernels of a level, or NULL if not compiled for this architecture. */
+extern const ek_kernels *ek_level_kernels(ek_level level);
+
+/* ek_selftest.c */
+
+/* Do these kernels give the stored bits?  Run only what the CPU supports. */
+extern bool ek_selftest(const ek_kernels *kernels);
+
+/* ek_query.c */
+
+/* Bytes that the values of a prepared query take. */
+extern size_t ek_query_size(size_t dims);
+
+/*
+ * Prepares a query in ek_query_size(dims) bytes at `values`, aligned to
+ * EK_ALIGNMENT.  If an element is NaN or infinite, query->norm2 is not finite.
+ */
+extern void ek_query_prepare(const ek_kernels *kernels, const float *vector,
+							 size_t dims, double *values, ek_query *query);
+
+/*
+ * The cosine similarity from finite sums.  A zero vector is similar to
+ * nothing.  The clamp is by comparison: rounding can reach 1 + 2^-52.
+ */
+extern double ek_cosine_similarity(double dot, double norm2_a, double norm2_b);
+
+#endif							/* EK_SIMD_H */
