@@ -1,0 +1,54 @@
+# Makefile for engramk
+#
+# The two commands of the README, which install what they need:
+#	make demo		see it work
+#	make test		see it proven
+#
+# For packagers and administrators, as with any PGXS extension:
+#	make && make install		with PG_CONFIG=... for another PostgreSQL
+#
+# For developers: make lint, bench, format, test-long, check-layers (CONTRIBUTING.md)
+
+MODULE_big = engramk
+EXTENSION = engramk
+DATA = $(wildcard sql/engramk--*.sql) $(wildcard sql/downgrades/engramk--*.sql)
+
+SIMD_OBJS = \
+	simd/ek_avx2.o \
+	simd/ek_avx512.o \
+	simd/ek_cpu.o \
+	simd/ek_dispatch.o \
+	simd/ek_neon.o \
+	simd/ek_query.o \
+	simd/ek_scalar.o \
+	simd/ek_selftest.o
+
+OBJS = $(SIMD_OBJS) \
+	src/arena.o \
+	src/engramk.o \
+	src/functions.o \
+	src/guc.o \
+	src/level.o \
+	src/operands.o \
+	src/topk.o \
+	src/vector.o
+
+# Without contraction, or results would depend on the compiler.  PG_CPPFLAGS
+# reaches the JIT's bitcode too; PG_CFLAGS would not.
+PG_CPPFLAGS = -ffp-contract=off
+PG_CFLAGS = -Wextra -Wno-unused-parameter -Wno-sign-compare
+
+# Only what PostgreSQL looks up is exported, and it binds to our own symbols.
+SHLIB_LINK = -lm -Wl,-Bsymbolic -Wl,--version-script=src/engramk.map
+
+REGRESS = $(sort $(notdir $(basename $(wildcard test/sql/*.sql))))
+REGRESS_OPTS = --inputdir=test --load-extension=engramk
+
+PG_CONFIG ?= pg_config
+PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
+ifneq ($(wildcard $(PGXS)),)
+include $(PGXS)
+endif
+
+$(OBJS): $(wildcard simd/*.h src/*.h)
+$(OBJS:.o=.bc): $(wildcard simd/*.h src/*.h)

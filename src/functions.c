@@ -1,0 +1,551 @@
+/*
+ * functions.c
+ *		The SQL functions: Datum in, kernel, Datum out.
+ *
+ * Each is STRICT, so no argument is NULL.  Those of vectors are IMMUTABLE:
+ * whatever the CPU and the settings, the same input gives the same bits.
+ *
+ * Every sum is tested for being finite before anything else is done with it;
+ * that is the whole check for NaN and infinity (see ek_simd.h).
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "catalog/pg_type.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+
+#include "arena.h"
+#include "level.h"
+#include "operands.h"
+#include "topk.h"
+#include "vector.h"
+
+/* How much a batch reads between two looks for a cancel request. */
+#define BLOCK_BYTES		(1024 * 1024)
+#define BLOCK_MAX_ROWS	256
+
+PG_FUNCTION_INFO_V1(ek_sql_cosine);
+PG_FUNCTION_INFO_V1(ek_sql_cosine_distance);
+PG_FUNCTION_INFO_V1(ek_sql_inner_product);
+PG_FUNCTION_INFO_V1(ek_sql_negative_inner_product);
+PG_FUNCTION_INFO_V1(ek_sql_l2_distance);
+PG_FUNCTION_INFO_V1(ek_sql_l1_distance);
+PG_FUNCTION_INFO_V1(ek_sql_norm);
+PG_FUNCTION_INFO_V1(ek_sql_normalize);
+PG_FUNCTION_INFO_V1(ek_sql_is_valid);
+PG_FUNCTION_INFO_V1(ek_sql_cosine_batch);
+PG_FUNCTION_INFO_V1(ek_sql_topk);
+PG_FUNCTION_INFO_V1(ek_sql_simd_info);
+PG_FUNCTION_INFO_V1(ek_sql_arena_stats);
+
+/*
+ * Two vectors
+ */
+
+/* Raises the error of a pair whose sum was not finite. */
+static pg_noinline void
+raise_not_finite(const ek_operands *operands)
+{
+	/* a prepared query is finite */
+	const bool	second = operands->query != NULL && operands->query_argument == 0;
+
+	ek_vector_require_finite(operands->vector.values, operands->vector.dims,
+							 second ? "the second vector" : "the first vector");
+	if (operands->query == NULL)
+		ek_vector_require_finite(operands->other.values, operands->other.dims,
+								 "the second vector");
+	elog(ERROR, "a sum of finite elements is not finite");
+}
+
+static inline ek_rows
+one_row(ek_vector vector)
+{
+	return (ek_rows)
+	{
+		.first = vector.values,.pointers = NULL,.count = 1
+	};
+}
+
+static double
+cosine_of(FunctionCallInfo fcinfo)
+{
+	const ek_kernels *kernels = ek_kernels_in_use();
+	ek_operands operands = ek_operands_get(fcinfo, kernels);
+	ek_cosine_sums sums;
+
+	if (operands.query != NULL)
+	{
+		ek_rows		row = one_row(operands.vector);
+
+		kernels->cosine_rows(operands.query, &row, &sums.dot, &sums.norm2_b);
+		sums.norm2_a = operands.query->norm2;
+	}
+	else
+		sums = kernels->cosine(operands.vector.values, operands.other.values,
+							   operands.vector.dims);
+
+	/* if both norms are finite, so is the dot product */
+	if (!isfinite(sums.norm2_a) || !isfinite(sums.norm2_b))
+		raise_not_finite(&operands);
+	return ek_cosine_similarity(sums.dot, sums.norm2_a, sums.norm2_b);
+}
+
+static double
+inner_product_of(FunctionCallInfo fcinfo)
+{
+	const ek_kernels *kernels = ek_kernels_in_use();
+	ek_operands operands = ek_operands_get(fcinfo, kernels);
+	double		dot;
+
+	if (operands.query != NULL)
+	{
+		ek_rows		row = one_row(operands.vector);
+
+		kernels->dot_rows(operands.query, &row, &dot);
+	}
+	else
+		dot = kernels->dot(operands.vector.values, operands.other.values,
+						   operands.vector.dims);
+
+	if (!isfinite(dot))
+		raise_not_finite(&operands);
+	return dot;
+}
+
+/*
+ * engram_cosine(a real[], b real[]) returns double precision
+ *
+ * Cosine similarity, -1 to 1; 0 if either vector is zero.
+ */
+Datum
+ek_sql_cosine(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_FLOAT8(cosine_of(fcinfo));
+}
+
+/*
+ * engram_cosine_distance(a real[], b real[]) returns double precision
+ *
+ * 1 - cosine similarity, 0 to 2.
+ */
+Datum
+ek_sql_cosine_distance(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_FLOAT8(1.0 - cosine_of(fcinfo));
+}
+
+/*
+ * engram_inner_product(a real[], b real[]) returns double precision
+ */
+Datum
+ek_sql_inner_product(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_FLOAT8(inner_product_of(fcinfo));
+}
+
+/*
+ * engram_negative_inner_product(a real[], b real[]) returns double precision
+ *
+ * A distance: it shrinks with likeness.  Taken from 0.0, so it is never -0.
+ */
+Datum
+ek_sql_negative_inner_product(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_FLOAT8(0.0 - inner_product_of(fcinfo));
+}
+
+/*
+ * engram_l2_distance(a real[], b real[]) returns double precision
+ *
+ * Euclidean distance.
+ */
+Datum
+ek_sql_l2_distance(PG_FUNCTION_ARGS)
+{
+	const ek_kernels *kernels = ek_kernels_in_use();
+	ek_operands operands = ek_operands_get(fcinfo, kernels);
+	double		l2_squared;
+
+	if (operands.query != NULL)
+	{
+		ek_rows		row = one_row(operands.vector);
+
+		kernels->l2_squared_rows(operands.query, &row, &l2_squared);
+	}
+	else
+		l2_squared = kernels->l2_squared(operands.vector.values,
+										 operands.other.values,
+										 operands.vector.dims);
+
+	if (!isfinite(l2_squared))
+		raise_not_finite(&operands);
+	PG_RETURN_FLOAT8(sqrt(l2_squared));
+}
+
+/*
+ * engram_l1_distance(a real[], b real[]) returns double precision
+ *
+ * Taxicab distance: the sum of the magnitudes of the differences.
+ */
+Datum
+ek_sql_l1_distance(PG_FUNCTION_ARGS)
+{
+	const ek_kernels *kernels = ek_kernels_in_use();
+	ek_operands operands = ek_operands_get(fcinfo, kernels);
+	double		l1;
+
+	if (operands.query != NULL)
+	{
+		ek_rows		row = one_row(operands.vector);
+
+		kernels->l1_rows(operands.query, &row, &l1);
+	}
+	else
+		l1 = kernels->l1(operands.vector.values, operands.other.values,
+						 operands.vector.dims);
+
+	if (!isfinite(l1))
+		raise_not_finite(&operands);
+	PG_RETURN_FLOAT8(l1);
+}
+
+/*
+ * One vector
+ */
+
+static double
+norm_of(ek_vector vector)
+{
+	double		norm2 = ek_kernels_in_use()->norm2(vector.values, vector.dims);
+
+	if (!isfinite(norm2))
+		ek_vector_require_finite(vector.values, vector.dims, "the vector");
+	return sqrt(norm2);
+}
+
+/*
+ * engram_norm(a real[]) returns double precision
+ *
+ * Euclidean length.
+ */
+Datum
+ek_sql_norm(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_FLOAT8(norm_of(ek_vector_get(PG_GETARG_DATUM(0))));
+}
+
+/*
+ * engram_normalize(a real[]) returns real[]
+ *
+ * The vector of the same direction and length 1, each element rounded to real
+ * once.  A zero vector stays zero.
+ */
+Datum
+ek_sql_normalize(PG_FUNCTION_ARGS)
+{
+	ek_vector	vector = ek_vector_get(PG_GETARG_DATUM(0));
+	double		norm = norm_of(vector);
+	Size		size = ARR_OVERHEAD_NONULLS(1) + sizeof(float) * (Size) vector.dims;
+	ArrayType  *result = palloc0(size);
+	float	   *values = (float *) (((char *) result) + ARR_OVERHEAD_NONULLS(1));
+
+	SET_VARSIZE(result, size);
+	result->ndim = 1;
+	result->elemtype = FLOAT4OID;
+	ARR_DIMS(result)[0] = vector.dims;
+	ARR_LBOUND(result)[0] = 1;
+
+	if (norm > 0.0)
+	{
+		for (int i = 0; i < vector.dims; i++)
+			values[i] = (float) (vector.values[i] / norm);
+	}
+	PG_RETURN_ARRAYTYPE_P(result);
+}
+
+/*
+ * engram_is_valid(a real[]) returns boolean
+ *
+ * Would the other functions take it?  For CHECK constraints.
+ */
+Datum
+ek_sql_is_valid(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(ek_vector_is_valid(PG_GETARG_DATUM(0)));
+}
+
+/*
+ * One query, many candidates
+ */
+
+/* A batch walks its candidates in blocks of this many. */
+static int
+rows_per_block(int dims)
+{
+	return Max(1, Min(BLOCK_MAX_ROWS, BLOCK_BYTES / ((Size) dims * sizeof(float))));
+}
+
+/* Prepares the query in the arena, which the caller has opened. */
+static ek_query
+prepare_in_arena(const ek_kernels *kernels, ek_vector vector)
+{
+	double	   *values = ek_arena_alloc(ek_query_size(vector.dims));
+	ek_query	query;
+
+	ek_query_prepare(kernels, vector.values, vector.dims, values, &query);
+	if (!isfinite(query.norm2))
+		ek_vector_require_finite(vector.values, vector.dims, "the query");
+	return query;
+}
+
+/*
+ * The cosine similarities of `count` candidates from the `first` on.  `norm2`
+ * is room for as many.
+ */
+static void
+cosine_block(const ek_kernels *kernels, const ek_query *query,
+			 ek_candidates candidates, int first, int count,
+			 double *similarity, double *norm2)
+{
+	ek_rows		rows = {
+		.first = candidates.values + (Size) first * query->dims,
+		.pointers = NULL,
+		.count = count
+	};
+
+	kernels->cosine_rows(query, &rows, similarity, norm2);
+	for (int i = 0; i < count; i++)
+	{
+		if (unlikely(!isfinite(norm2[i])))
+			ek_vector_require_finite(rows.first + (Size) i * query->dims,
+									 (int) query->dims,
+									 psprintf("candidate %d", first + i + 1));
+		similarity[i] = ek_cosine_similarity(similarity[i], query->norm2, norm2[i]);
+	}
+}
+
+static ArrayType *
+make_float8_array(int count)
+{
+	Size		size = ARR_OVERHEAD_NONULLS(1) + sizeof(double) * (Size) count;
+	ArrayType  *result;
+
+	if (count == 0)
+		return construct_empty_array(FLOAT8OID);
+	if (!AllocSizeIsValid(size))
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("an array cannot hold the similarities of %d candidates", count)));
+
+	result = palloc(size);
+	SET_VARSIZE(result, size);
+	result->ndim = 1;
+	result->dataoffset = 0;
+	result->elemtype = FLOAT8OID;
+	ARR_DIMS(result)[0] = count;
+	ARR_LBOUND(result)[0] = 1;
+	return result;
+}
+
+/*
+ * engram_cosine_batch(query real[], candidates real[])
+ * returns double precision[]
+ *
+ * The cosine similarity of each candidate, in their order.
+ */
+Datum
+ek_sql_cosine_batch(PG_FUNCTION_ARGS)
+{
+	const ek_kernels *kernels = ek_kernels_in_use();
+	ek_vector	vector = ek_vector_get(PG_GETARG_DATUM(0));
+	ek_candidates candidates = ek_candidates_get(PG_GETARG_DATUM(1), vector.dims);
+	ArrayType  *result = make_float8_array(candidates.count);
+	double	   *similarity = (double *) ARR_DATA_PTR(result);
+	const int	block = rows_per_block(vector.dims);
+	double	   *norm2;
+	ek_query	query;
+
+	ek_arena_open();
+	query = prepare_in_arena(kernels, vector);
+	norm2 = ek_arena_alloc(sizeof(double) * block);
+	for (int first = 0; first < candidates.count; first += block)
+	{
+		CHECK_FOR_INTERRUPTS();
+		cosine_block(kernels, &query, candidates, first,
+					 Min(block, candidates.count - first),
+					 similarity + first, norm2);
+	}
+	ek_arena_close();
+
+	PG_RETURN_ARRAYTYPE_P(result);
+}
+
+/* The k best candidates, best first, in the current memory context. */
+static ek_topk
+find_topk(ek_vector vector, ek_candidates candidates, int k)
+{
+	const ek_kernels *kernels = ek_kernels_in_use();
+	const int	block = rows_per_block(vector.dims);
+	ek_topk		topk = {.matches = NULL,.k = Min(k, candidates.count),.count = 0};
+	ek_match   *matches;
+	double	   *similarity;
+	double	   *norm2;
+	ek_query	query;
+
+	ek_arena_open();
+	query = prepare_in_arena(kernels, vector);
+	similarity = ek_arena_alloc(sizeof(double) * block);
+	norm2 = ek_arena_alloc(sizeof(double) * block);
+	topk.matches = ek_arena_alloc(sizeof(ek_match) * (Size) topk.k);
+	for (int first = 0; first < candidates.count; first += block)
+	{
+		int			count = Min(block, candidates.count - first);
+
+		CHECK_FOR_INTERRUPTS();
+		cosine_block(kernels, &query, candidates, first, count, similarity, norm2);
+		for (int i = 0; i < count; i++)
+			ek_topk_offer(&topk, similarity[i], first + i + 1);
+	}
+	ek_topk_sort(&topk);
+
+	matches = MemoryContextAllocHuge(CurrentMemoryContext,
+									 sizeof(ek_match) * (Size) Max(topk.k, 1));
+	memcpy(matches, topk.matches, sizeof(ek_match) * (Size) topk.count);
+	topk.matches = matches;
+	ek_arena_close();
+	return topk;
+}
+
+/*
+ * engram_topk(query real[], candidates real[], k integer)
+ * returns table (ordinal integer, similarity double precision)
+ *
+ * The k candidates most similar to the query, best first, ties by ordinal.
+ * Ordinals count from 1.  Fewer rows if there are fewer candidates.
+ */
+Datum
+ek_sql_topk(PG_FUNCTION_ARGS)
+{
+	FuncCallContext *funcctx;
+	ek_topk    *topk;
+
+	if (SRF_IS_FIRSTCALL())
+	{
+		int			k = PG_GETARG_INT32(2);
+		MemoryContext caller;
+		TupleDesc	tupdesc;
+		ek_vector	query;
+		ek_candidates candidates;
+
+		if (k < 1)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("k must be between 1 and %d", PG_INT32_MAX)));
+
+		funcctx = SRF_FIRSTCALL_INIT();
+		query = ek_vector_get(PG_GETARG_DATUM(0));
+		candidates = ek_candidates_get(PG_GETARG_DATUM(1), query.dims);
+
+		caller = MemoryContextSwitchTo(funcctx->multi_call_memory_ctx);
+		get_call_result_type(fcinfo, NULL, &tupdesc);
+		funcctx->tuple_desc = BlessTupleDesc(tupdesc);
+		topk = palloc(sizeof(ek_topk));
+		*topk = find_topk(query, candidates, k);
+		funcctx->user_fctx = topk;
+		funcctx->max_calls = topk->count;
+		MemoryContextSwitchTo(caller);
+	}
+
+	funcctx = SRF_PERCALL_SETUP();
+	topk = funcctx->user_fctx;
+	if (funcctx->call_cntr < funcctx->max_calls)
+	{
+		ek_match	match = topk->matches[funcctx->call_cntr];
+		Datum		values[2] = {Int32GetDatum(match.ordinal),
+		Float8GetDatum(match.similarity)};
+		bool		nulls[2] = {false, false};
+		HeapTuple	row = heap_form_tuple(funcctx->tuple_desc, values, nulls);
+
+		SRF_RETURN_NEXT(funcctx, HeapTupleGetDatum(row));
+	}
+	SRF_RETURN_DONE(funcctx);
+}
+
+/*
+ * The backend
+ */
+
+/*
+ * engram_simd_info()
+ * returns table (level text, compiled boolean, supported boolean, active boolean)
+ *
+ * Every level, best first: is it part of this library, can this CPU and
+ * operating system run it (and did it pass its self-test), is it in use?
+ */
+Datum
+ek_sql_simd_info(PG_FUNCTION_ARGS)
+{
+	FuncCallContext *funcctx;
+
+	if (SRF_IS_FIRSTCALL())
+	{
+		MemoryContext caller;
+		TupleDesc	tupdesc;
+
+		funcctx = SRF_FIRSTCALL_INIT();
+		caller = MemoryContextSwitchTo(funcctx->multi_call_memory_ctx);
+		get_call_result_type(fcinfo, NULL, &tupdesc);
+		funcctx->tuple_desc = BlessTupleDesc(tupdesc);
+		funcctx->max_calls = EK_LEVEL_COUNT;
+		MemoryContextSwitchTo(caller);
+	}
+
+	funcctx = SRF_PERCALL_SETUP();
+	if (funcctx->call_cntr < funcctx->max_calls)
+	{
+		ek_level	level = ek_level_priority[funcctx->call_cntr];
+		Datum		values[4] = {
+			CStringGetTextDatum(ek_level_name(level)),
+			BoolGetDatum(ek_level_kernels(level) != NULL),
+			BoolGetDatum(ek_level_usable(level)),
+			BoolGetDatum(ek_active_kernels == ek_level_kernels(level) &&
+						 ek_active_kernels != NULL)
+		};
+		bool		nulls[4] = {false, false, false, false};
+		HeapTuple	row = heap_form_tuple(funcctx->tuple_desc, values, nulls);
+
+		SRF_RETURN_NEXT(funcctx, HeapTupleGetDatum(row));
+	}
+	SRF_RETURN_DONE(funcctx);
+}
+
+/*
+ * engram_arena_stats()
+ * returns record (capacity bigint, resets bigint, overflows bigint,
+ *				   overflow_bytes bigint, high_water bigint)
+ *
+ * This backend's arena since it began; capacity and high_water in bytes.
+ */
+Datum
+ek_sql_arena_stats(PG_FUNCTION_ARGS)
+{
+	ek_arena_counters counters = ek_arena_read_counters();
+	Datum		values[5] = {
+		Int64GetDatum((int64) counters.capacity),
+		Int64GetDatum((int64) counters.resets),
+		Int64GetDatum((int64) counters.overflows),
+		Int64GetDatum((int64) counters.overflow_bytes),
+		Int64GetDatum((int64) counters.high_water)
+	};
+	bool		nulls[5] = {false, false, false, false, false};
+	TupleDesc	tupdesc;
+
+	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc),
+													  values, nulls)));
+}

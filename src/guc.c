@@ -1,0 +1,163 @@
+/*
+ * guc.c
+ *		The parameters of engramk, in alphabetical order.
+ *
+ * engramk.simd is the emergency switch, so a user must not be able to undo an
+ * "off".  Setting it takes a privilege; and because a connection option given
+ * before the library is loaded hides what the configuration file says, a
+ * value that is refused at load leaves the session at "off".
+ */
+#include "postgres.h"
+
+#include <limits.h>
+
+#include "utils/guc.h"
+
+#include "guc.h"
+#include "level.h"
+
+/* "off" is also the value of a session whose own choice was refused. */
+typedef enum simd_setting
+{
+	SIMD_OFF,
+	SIMD_ON,
+	SIMD_AVX2,
+	SIMD_AVX512,
+	SIMD_NEON
+} simd_setting;
+
+int			ek_arena_overflow = EK_ARENA_FALLBACK;
+int			ek_arena_size = 2048;
+static int	simd = SIMD_ON;
+
+/* Has check_simd() accepted a value that somebody chose? */
+static bool simd_was_chosen = false;
+
+static const struct config_enum_entry arena_overflow_options[] = {
+	{"fallback", EK_ARENA_FALLBACK, false},
+	{"error", EK_ARENA_ERROR, false},
+	{NULL, 0, false}
+};
+
+/* Every level has its name here, on every architecture. */
+static const struct config_enum_entry simd_options[] = {
+	{"on", SIMD_ON, false},
+	{"off", SIMD_OFF, false},
+	{"avx2", SIMD_AVX2, false},
+	{"avx512", SIMD_AVX512, false},
+	{"neon", SIMD_NEON, false},
+	{"true", SIMD_ON, true},
+	{"false", SIMD_OFF, true},
+	{"yes", SIMD_ON, true},
+	{"no", SIMD_OFF, true},
+	{"1", SIMD_ON, true},
+	{"0", SIMD_OFF, true},
+	{NULL, 0, false}
+};
+
+/* The level that a setting pins; on and off need no more than scalar. */
+static ek_level
+pinned_level(simd_setting setting)
+{
+	switch (setting)
+	{
+		case SIMD_AVX2:
+			return EK_LEVEL_AVX2;
+		case SIMD_AVX512:
+			return EK_LEVEL_AVX512;
+		case SIMD_NEON:
+			return EK_LEVEL_NEON;
+		case SIMD_ON:
+		case SIMD_OFF:
+			break;
+	}
+	return EK_LEVEL_SCALAR;
+}
+
+/*
+ * Looks at the CPU only.  A self-test that failed in this process must not
+ * refuse a value: a parallel worker could not take over its leader's.
+ */
+static bool
+check_simd(int *newval, void **extra, GucSource source)
+{
+	ek_level	level = pinned_level((simd_setting) *newval);
+
+	if (ek_cpu_supports(level))
+	{
+		if (source > PGC_S_DYNAMIC_DEFAULT)
+			simd_was_chosen = true;
+		return true;
+	}
+
+	/* ALTER ROLE or DATABASE: it may be meant for a standby's CPU */
+	if (source == PGC_S_TEST)
+	{
+		ereport(NOTICE,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("this CPU does not support the level \"%s\"",
+						ek_level_name(level))));
+		return true;
+	}
+
+	GUC_check_errcode(ERRCODE_FEATURE_NOT_SUPPORTED);
+	GUC_check_errdetail("This CPU does not support the level \"%s\".",
+						ek_level_name(level));
+	GUC_check_errhint("\"SELECT * FROM engram_simd_info()\" shows the supported levels.");
+	return false;
+}
+
+static void
+assign_simd(int newval, void *extra)
+{
+	if (newval == SIMD_ON)
+		ek_level_use_best();
+	else
+		ek_level_use(pinned_level((simd_setting) newval));
+}
+
+void
+ek_guc_init(void)
+{
+	bool		set_before_load;
+
+	DefineCustomEnumVariable("engramk.arena_overflow",
+							 "What to do when a call needs more scratch memory than the arena has.",
+							 "\"fallback\" takes the excess from the memory of the query; \"error\" raises an error.",
+							 &ek_arena_overflow,
+							 EK_ARENA_FALLBACK,
+							 arena_overflow_options,
+							 PGC_USERSET,
+							 0,
+							 NULL, NULL, NULL);
+
+	DefineCustomIntVariable("engramk.arena_size",
+							"Sets the scratch memory that each backend keeps for engramk.",
+							"It is taken up by the first call that needs it.",
+							&ek_arena_size,
+							2048, 64, 1024 * 1024,
+							PGC_USERSET,
+							GUC_UNIT_KB,
+							NULL, NULL, NULL);
+
+	set_before_load = GetConfigOption("engramk.simd", true, false) != NULL;
+	DefineCustomEnumVariable("engramk.simd",
+							 "Selects the instructions that engramk computes with.",
+							 "\"on\" uses the best that this CPU supports, \"off\" portable code. "
+							 "Results are the same, bit for bit.",
+							 &simd,
+							 SIMD_ON,
+							 simd_options,
+							 PGC_SUSET,
+							 0,
+							 check_simd, assign_simd, NULL);
+	if (set_before_load && !simd_was_chosen)
+		SetConfigOption("engramk.simd", "off",
+						PGC_SUSET, PGC_S_DYNAMIC_DEFAULT);
+
+#if PG_VERSION_NUM >= 150000
+	MarkGUCPrefixReserved("engramk");
+#else
+	EmitWarningsOnPlaceholders("engramk");
+#endif
+}

@@ -1,0 +1,59 @@
+#!/bin/sh
+# Installs the Debian packages that a target of the Makefile needs and that are
+# missing, and says which.  Does nothing, silently, when none is missing.
+#
+#	test/install-packages.sh demo|test|bench
+set -eu
+
+if ! command -v dpkg-query >/dev/null; then
+	echo "Not a Debian system: the packages named in $0 are assumed to be there." >&2
+	exit 0
+fi
+
+# The major that PG_CONFIG belongs to, else the one of this Debian release.
+major=$("${PG_CONFIG:-pg_config}" --version 2>/dev/null | sed -E 's/^PostgreSQL ([0-9]+).*/\1/') || true
+if [ -z "$major" ] || [ ! -d "/usr/lib/postgresql" ] && [ ! -e "$("${PG_CONFIG:-pg_config}" --pgxs 2>/dev/null)" ]; then
+	major=15
+fi
+
+packages="build-essential postgresql-common"
+# A PostgreSQL outside Debian's layout brings its own server and headers.
+case $("${PG_CONFIG:-pg_config}" --bindir 2>/dev/null || echo /usr/lib/postgresql) in
+	/usr/lib/postgresql*)
+		packages="$packages postgresql-$major postgresql-server-dev-$major" ;;
+esac
+
+case $1 in
+	demo) ;;
+	test)
+		packages="$packages postgresql-$major-pgtap libtap-parser-sourcehandler-pgtap-perl
+			libipc-run-perl gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
+			clang libclang-rt-14-dev clang-tidy cppcheck python3" ;;
+	bench)
+		packages="$packages gnuplot-nox libopenblas-dev" ;;
+	*)
+		echo "usage: $0 demo|test|bench" >&2
+		exit 2 ;;
+esac
+
+missing=""
+for package in $packages; do
+	dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' ||
+		missing="$missing $package"
+done
+[ -n "$missing" ] || exit 0
+
+echo "These Debian packages are needed and missing:$missing"
+as_root=
+if [ "$(id -u)" -ne 0 ]; then
+	echo "Installing them with sudo, which may ask for your password."
+	as_root=sudo
+fi
+# A new cluster is not wanted, only the programs.
+$as_root mkdir -p /etc/postgresql-common/createcluster.d
+echo 'create_main_cluster = false' |
+	$as_root tee /etc/postgresql-common/createcluster.d/engramk.conf >/dev/null
+trap '$as_root rm -f /etc/postgresql-common/createcluster.d/engramk.conf' EXIT
+$as_root apt-get update -q
+# shellcheck disable=SC2086 # the list is meant to be split
+$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing
