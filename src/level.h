@@ -6,6 +6,7 @@
 #define EK_SRC_LEVEL_H
 
 #include "../simd/ek_simd.h"
+#include "compat.h"
 
 /*
  * The kernels in use; changes only when engramk.simd does, so a call may keep
@@ -25,7 +26,7 @@ extern void ek_level_use_best(void);
 /* This level or, if it is not usable, scalar. */
 extern void ek_level_use(ek_level level);
 
-extern void ek_level_raise_none(void) pg_attribute_noreturn();
+pg_noreturn extern void ek_level_raise_none(void);
 
 /* What every SQL function computes with. */
 static inline const ek_kernels *

@@ -12,6 +12,8 @@
 #ifndef EK_VECTOR_H
 #define EK_VECTOR_H
 
+#include "compat.h"
+
 /*
  * The floats belong to the array or, if that had to be detoasted, to the
  * current memory context.  Read only.
@@ -41,7 +43,7 @@ extern bool ek_vector_is_valid(Datum array);
  */
 extern ek_candidates ek_candidates_get(Datum array, int dims);
 
-extern void ek_raise_different_dimensions(int a, int b) pg_attribute_noreturn();
+pg_noreturn extern void ek_raise_different_dimensions(int a, int b);
 
 /*
  * For after a sum was not finite: raises the error that names the element, if
