@@ -44,11 +44,38 @@ SHLIB_LINK = -lm -Wl,-Bsymbolic -Wl,--version-script=src/engramk.map
 REGRESS = $(sort $(notdir $(basename $(wildcard test/sql/*.sql))))
 REGRESS_OPTS = --inputdir=test --load-extension=engramk
 
+EXTRA_CLEAN = build
+
 PG_CONFIG ?= pg_config
+export PG_CONFIG
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
 ifneq ($(wildcard $(PGXS)),)
 include $(PGXS)
 endif
 
-$(OBJS): $(wildcard simd/*.h src/*.h)
-$(OBJS:.o=.bc): $(wildcard simd/*.h src/*.h)
+$(OBJS) $(OBJS:.o=.bc): $(wildcard simd/*.h src/*.h)
+
+# A second make, because the first may have begun without PGXS.
+.PHONY: demo test test-long bench
+demo:
+	@test/install-packages.sh demo
+	@$(MAKE) --no-print-directory -s all
+	@test/with-cluster.sh docs/demo/demo.sh
+test:
+	@test/install-packages.sh test
+	@$(MAKE) --no-print-directory -s all
+	@test/run.sh
+test-long: test
+	@test/run-long.sh
+bench:
+	@test/install-packages.sh bench
+	@$(MAKE) --no-print-directory -s all
+	@$(MAKE) --no-print-directory -C bench
+
+.PHONY: lint check-layers format
+lint:
+	@test/lint.sh
+check-layers:
+	@test/check-layers.sh
+format:
+	clang-format -i simd/*.[ch] src/*.[ch]

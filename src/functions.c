@@ -25,7 +25,7 @@
 #include "vector.h"
 
 /* How much a batch reads between two looks for a cancel request. */
-#define BLOCK_BYTES		(1024 * 1024)
+#define BLOCK_BYTES		((Size) 1024 * 1024)
 #define BLOCK_MAX_ROWS	256
 
 PG_FUNCTION_INFO_V1(ek_sql_cosine);

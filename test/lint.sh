@@ -1,0 +1,27 @@
+#!/bin/sh
+# Static checks of the C sources and the shell scripts.  Silent when clean.
+#
+# gcc and clang with PostgreSQL's flags and -Wextra, clang-tidy, cppcheck,
+# shellcheck.  -Wunused-parameter and -Wsign-compare are left out because
+# PostgreSQL's own headers and function-manager interface set them off.
+set -eu
+cd "$(dirname "$0")/.."
+PG_CONFIG=${PG_CONFIG:-pg_config}
+warnings="-Wall -Wextra -Wmissing-prototypes -Wpointer-arith
+	-Wdeclaration-after-statement -Wvla -Wendif-labels -Wformat-security
+	-Wno-unused-parameter -Wno-sign-compare -Werror"
+flags="-O2 -fno-strict-aliasing -fwrapv -ffp-contract=off -D_GNU_SOURCE
+	-isystem $("$PG_CONFIG" --includedir-server)"
+
+# shellcheck disable=SC2086 # lists of flags are meant to be split
+{
+	for source in simd/*.c src/*.c; do
+		gcc $warnings $flags -fsyntax-only "$source"
+		clang $warnings $flags -fsyntax-only "$source"
+	done
+	clang-tidy --quiet simd/*.c src/*.c -- $flags 2>/dev/null
+}
+cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr \
+	--enable=warning,performance,portability \
+	--suppress=missingIncludeSystem -Isimd simd/*.c src/*.c
+shellcheck test/*.sh .ci/run

@@ -1,0 +1,28 @@
+#!/bin/sh
+# Everything that `make test` checks, from the quick to the slow.  Stops at the
+# first suite that fails.  The build must be up to date.
+set -eu
+cd "$(dirname "$0")/.."
+
+suite()
+{
+	echo "== $1"
+	shift
+	"$@"
+}
+
+regress()
+{
+	test/with-cluster.sh make -s installcheck || {
+		cat regression.diffs
+		return 1
+	}
+}
+
+suite "layers and symbols" test/check-layers.sh
+suite "lint" test/lint.sh
+suite "kernels: levels, sanitizers, NEON and an old CPU under emulation" make -s -C test/unit check-all
+suite "fuzzing, briefly" make -s -C test/fuzz check
+suite "SQL: pg_regress" regress
+suite "SQL: several sessions, reloads and crashes" test/t/run.sh
+suite "SQL: pgTAP" test/with-cluster.sh pg_prove --quiet test/pgtap/*.sql
