@@ -36,6 +36,7 @@ OBJS = $(SIMD_OBJS) \
 # Without contraction, or results would depend on the compiler.  PG_CPPFLAGS
 # reaches the JIT's bitcode too; PG_CFLAGS would not.
 PG_CPPFLAGS = -ffp-contract=off
+# PostgreSQL's own headers set off the two warnings; make lint has them on.
 PG_CFLAGS = -Wextra -Wno-unused-parameter -Wno-sign-compare
 
 # Only what PostgreSQL looks up is exported, and it binds to our own symbols.

@@ -79,7 +79,7 @@ pinned_level(simd_setting setting)
  * refuse a value: a parallel worker could not take over its leader's.
  */
 static bool
-check_simd(int *newval, void **extra, GucSource source)
+check_simd(int *newval, void **extra pg_attribute_unused(), GucSource source)
 {
 	ek_level	level = pinned_level((simd_setting) *newval);
 
@@ -108,7 +108,7 @@ check_simd(int *newval, void **extra, GucSource source)
 }
 
 static void
-assign_simd(int newval, void *extra)
+assign_simd(int newval, void *extra pg_attribute_unused())
 {
 	if (newval == SIMD_ON)
 		ek_level_use_best();

@@ -187,7 +187,7 @@ ek_operands
 ek_operands_get(FunctionCallInfo fcinfo, const ek_kernels *kernels)
 {
 	prepared_query *state = state_of_call(fcinfo);
-	ek_operands operands;
+	ek_operands operands = {0};
 
 	operands.query = prepared_for_call(state, fcinfo, kernels);
 	if (operands.query != NULL)

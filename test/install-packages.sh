@@ -26,7 +26,7 @@ esac
 case $1 in
 	demo) ;;
 	test)
-		packages="$packages postgresql-$major-pgtap libtap-parser-sourcehandler-pgtap-perl
+		packages="$packages shellcheck postgresql-$major-pgtap libtap-parser-sourcehandler-pgtap-perl
 			libipc-run-perl gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
 			clang libclang-rt-14-dev clang-tidy cppcheck python3" ;;
 	bench)

@@ -2,14 +2,13 @@
 # Static checks of the C sources and the shell scripts.  Silent when clean.
 #
 # gcc and clang with PostgreSQL's flags and -Wextra, clang-tidy, cppcheck,
-# shellcheck.  -Wunused-parameter and -Wsign-compare are left out because
-# PostgreSQL's own headers and function-manager interface set them off.
+# shellcheck.
 set -eu
 cd "$(dirname "$0")/.."
 PG_CONFIG=${PG_CONFIG:-pg_config}
 warnings="-Wall -Wextra -Wmissing-prototypes -Wpointer-arith
 	-Wdeclaration-after-statement -Wvla -Wendif-labels -Wformat-security
-	-Wno-unused-parameter -Wno-sign-compare -Werror"
+	-Werror"
 flags="-O2 -fno-strict-aliasing -fwrapv -ffp-contract=off -D_GNU_SOURCE
 	-isystem $("$PG_CONFIG" --includedir-server)"
 
