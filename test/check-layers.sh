@@ -21,7 +21,7 @@ for source in simd/*.c; do
 done
 # ... and calls only itself and libc's memory and math functions.
 foreign=$(nm -u "$objects"/*.o | awk '$1 == "U" && $2 !~ /^(ek_.*|mem(cmp|cpy|move|set)|sqrt|ldexpf?|fabs|__stack_chk_fail|_GLOBAL_OFFSET_TABLE_)$/ {print $2}' | sort -u)
-[ -z "$foreign" ] || complain "simd/ calls" $foreign
+[ -z "$foreign" ] || complain "simd/ calls $foreign"
 
 # Its files include the C library, intrinsics and each other, and nothing else.
 if grep -nE '#include "' simd/*.[ch] | grep -vE '"ek_[a-z0-9]+\.h"'; then
@@ -50,6 +50,6 @@ done
 if [ -e engramk.so ]; then
 	exported=$(nm -D --defined-only engramk.so | awk '{print $3}' |
 		grep -vE '^(Pg_magic_func|_PG_init|(pg_finfo_)?ek_sql_[a-z0-9_]+)$' || true)
-	[ -z "$exported" ] || complain "engramk.so exports" $exported
+	[ -z "$exported" ] || complain "engramk.so exports $exported"
 fi
 exit $status
