@@ -1,8 +1,8 @@
 #!/bin/sh
 # Static checks of the C sources and the shell scripts.  Silent when clean.
 #
-# gcc and clang with PostgreSQL's flags and -Wextra, clang-tidy, cppcheck,
-# shellcheck.
+# gcc and clang (PostgreSQL's flags, -Wextra), clang-tidy, cppcheck and,
+# for the scripts, shellcheck.
 set -eu
 cd "$(dirname "$0")/.."
 PG_CONFIG=${PG_CONFIG:-pg_config}
