@@ -1,0 +1,97 @@
+/*
+ * support.h
+ *		What the test programs share: levels, random vectors, all sums at once.
+ */
+#ifndef SUPPORT_H
+#define SUPPORT_H
+
+#include <stdint.h>
+
+#include "ek_simd.h"
+
+/* The kernels that this CPU runs, best first, so scalar is the last. */
+typedef struct level_list
+{
+	const ek_kernels *kernels[EK_LEVEL_COUNT];
+	size_t		count;
+} level_list;
+
+extern level_list runnable_levels(void);
+extern const ek_kernels *scalar_level(void);
+
+/* Every sum that a pair of vectors has.  Nothing but doubles: see same(). */
+typedef struct pair_sums
+{
+	double		dot;
+	double		norm2_a;
+	double		norm2_b;
+	double		l2_squared;
+	double		l1;
+	ek_cosine_sums cosine;
+} pair_sums;
+
+extern pair_sums sums_of_pair(const ek_kernels *kernels, const float *a,
+							  const float *b, size_t n);
+
+/* Every sum that a row has. */
+typedef struct row_sums
+{
+	double		dot;
+	double		norm2;
+	double		l2_squared;
+	double		l1;
+	double		cosine_dot;
+	double		cosine_norm2;
+} row_sums;
+
+/* What the pair kernels say of a, as the query, and of b, as the row. */
+extern row_sums row_sums_of_pair(const pair_sums *pair);
+
+/* Every sum of every row, by the kernels for rows. */
+extern void sums_of_rows(const ek_kernels *kernels, const ek_query *query,
+						 const ek_rows *rows, row_sums *sums);
+
+/*
+ * The query on the heap; to be freed by free_query().  Its values end where
+ * the contract ends them, so that a checker of addresses sees a step too far.
+ */
+extern ek_query make_query(const ek_kernels *kernels, const float *vector,
+						   size_t dims);
+extern void free_query(ek_query *query);
+
+/* Bits, not values: 0.0 is not -0.0 here. */
+extern bool same_bits(double a, double b);
+extern bool same_pair_sums(const pair_sums *a, const pair_sums *b);
+extern bool same_row_sums(const row_sums *a, const row_sums *b);
+extern void note_pair_sums(const char *name, const pair_sums *sums);
+extern void note_row_sums(const char *name, const row_sums *sums);
+
+/* A generator that gives the same numbers on every machine. */
+typedef struct generator
+{
+	uint64_t	state;
+} generator;
+
+extern uint64_t random_bits(generator *random);
+extern size_t random_below(generator *random, size_t limit);
+
+/* Vectors of different natures, all of them finite. */
+typedef enum nature
+{
+	NATURE_EMBEDDING,			/* uniform in [-1, 1) */
+	NATURE_INTEGERS,			/* small ones: every sum is exact */
+	NATURE_WIDE,				/* magnitudes from 2^-40 to 2^22 */
+	NATURE_ANY_BITS,			/* every finite bit pattern alike */
+	NATURE_EXTREMES				/* zeros, denormals, the largest floats, 1 */
+} nature;
+
+#define NATURE_COUNT	5
+
+extern void fill_vector(generator *random, nature nature, float *vector,
+						size_t n);
+extern float float_from_bits(uint32_t bits);
+
+/* A number from the environment, else the one given. */
+extern size_t setting(const char *name, size_t otherwise);
+
+#endif							/* SUPPORT_H */

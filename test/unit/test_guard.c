@@ -1,0 +1,183 @@
+/*
+ * test_guard.c
+ *		Does any kernel touch memory that it was not given?
+ *
+ * Vectors, prepared queries, lists of pointers and results are put right
+ * before a page that must not be touched, and right after one.  A kernel that
+ * reads or writes one byte too far ends this program with SIGSEGV, which the
+ * harness counts as a failure.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "support.h"
+#include "tap.h"
+
+#define MAX_DIMS	100
+#define LONG_DIMS	1537
+#define MAX_ROWS	5
+
+/* Some pages that may be touched between two that may not. */
+typedef struct fenced
+{
+	char	   *first;
+	size_t		size;
+} fenced;
+
+/* Where something is put in it. */
+typedef enum side
+{
+	AFTER_A_FENCE,
+	BEFORE_A_FENCE
+} side;
+
+static fenced
+make_fenced(size_t bytes)
+{
+	const size_t page = (size_t) sysconf(_SC_PAGESIZE);
+	fenced		area;
+	char	   *all;
+
+	area.size = (bytes + page - 1) / page * page;
+	all = mmap(NULL, area.size + 2 * page, PROT_NONE,
+			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (all == MAP_FAILED ||
+		mprotect(all + page, area.size, PROT_READ | PROT_WRITE) != 0)
+		abort();
+	area.first = all + page;
+	return area;
+}
+
+static void *
+place(const fenced *area, side side, size_t bytes)
+{
+	return side == AFTER_A_FENCE ? area->first : area->first + area->size - bytes;
+}
+
+typedef struct areas
+{
+	fenced		a;
+	fenced		b;
+	fenced		query;
+	fenced		pointers;
+	fenced		results[2];
+} areas;
+
+static areas
+make_areas(void)
+{
+	const size_t row_bytes = LONG_DIMS * sizeof(float);
+
+	return (areas) {
+		.a = make_fenced(row_bytes),
+		.b = make_fenced(MAX_ROWS * row_bytes),
+		.query = make_fenced(ek_query_size(LONG_DIMS)),
+		.pointers = make_fenced(MAX_ROWS * sizeof(float *)),
+		.results = {
+			make_fenced(MAX_ROWS * sizeof(double)),
+			make_fenced(MAX_ROWS * sizeof(double))
+		}
+	};
+}
+
+static bool
+pair_within(const ek_kernels *kernels, const areas *in, side side, size_t n)
+{
+	generator	random = {n + 1};
+	float	   *a = place(&in->a, side, n * sizeof(float));
+	float	   *b = place(&in->b, side, n * sizeof(float));
+	pair_sums	expected;
+	pair_sums	found;
+
+	fill_vector(&random, NATURE_WIDE, a, n);
+	fill_vector(&random, NATURE_WIDE, b, n);
+	expected = sums_of_pair(scalar_level(), a, b, n);
+	found = sums_of_pair(kernels, a, b, n);
+	return same_pair_sums(&expected, &found);
+}
+
+/* All kernels for rows, writing to fenced results. */
+static void
+run_rows(const ek_kernels *kernels, const areas *in, side side,
+		 const ek_query *query, const ek_rows *rows)
+{
+	double	   *one = place(&in->results[0], side, rows->count * sizeof(double));
+	double	   *other = place(&in->results[1], side, rows->count * sizeof(double));
+
+	kernels->dot_rows(query, rows, one);
+	kernels->norm2_rows(query->dims, rows, one);
+	kernels->l2_squared_rows(query, rows, one);
+	kernels->l1_rows(query, rows, one);
+	kernels->cosine_rows(query, rows, one, other);
+}
+
+static bool
+rows_within(const ek_kernels *kernels, const areas *in, side side,
+			size_t dims, size_t count)
+{
+	generator	random = {dims * MAX_ROWS + count};
+	float	   *vector = place(&in->a, side, dims * sizeof(float));
+	float	   *first = place(&in->b, side, count * dims * sizeof(float));
+	double	   *values = place(&in->query, side, ek_query_size(dims));
+	const float **pointers = place(&in->pointers, side, count * sizeof(float *));
+	ek_rows		contiguous = {.first = first, .count = count};
+	ek_rows		scattered = {.pointers = pointers, .count = count};
+	ek_query	query;
+	double	   *last_norm2;
+	double		expected;
+
+	fill_vector(&random, NATURE_WIDE, vector, dims);
+	fill_vector(&random, NATURE_WIDE, first, count * dims);
+	for (size_t r = 0; r < count; r++)
+		pointers[r] = first + (count - 1 - r) * dims;
+
+	ek_query_prepare(kernels, vector, dims, values, &query);
+	run_rows(kernels, in, side, &query, &scattered);
+	run_rows(kernels, in, side, &query, &contiguous);
+	if (count == 0)
+		return true;
+
+	/* the last kernel to run was cosine_rows: its norms are still there */
+	last_norm2 = (double *) place(&in->results[1], side, count * sizeof(double)) + count - 1;
+	expected = scalar_level()->norm2(first + (count - 1) * dims, dims);
+	return same_bits(*last_norm2, expected);
+}
+
+static void
+test_level(const ek_kernels *kernels, const areas *in, side side,
+		   const char *where)
+{
+	bool		pairs = true;
+	bool		rows = true;
+
+	for (size_t n = 0; n <= MAX_DIMS; n++)
+		pairs &= pair_within(kernels, in, side, n);
+	pairs &= pair_within(kernels, in, side, LONG_DIMS);
+	tap_ok(pairs, "%s: pairs right %s are read and nothing else",
+		   kernels->name, where);
+
+	for (size_t count = 0; count <= MAX_ROWS; count++)
+	{
+		for (size_t dims = 0; dims <= MAX_DIMS; dims++)
+			rows &= rows_within(kernels, in, side, dims, count);
+		rows &= rows_within(kernels, in, side, LONG_DIMS, count);
+	}
+	tap_ok(rows, "%s: rows, query, pointers and results right %s are touched and nothing else",
+		   kernels->name, where);
+}
+
+int
+main(void)
+{
+	level_list	levels = runnable_levels();
+	areas		in = make_areas();
+
+	for (size_t i = 0; i < levels.count; i++)
+	{
+		test_level(levels.kernels[i], &in, BEFORE_A_FENCE, "before a fence");
+		test_level(levels.kernels[i], &in, AFTER_A_FENCE, "after a fence");
+	}
+	return tap_finish();
+}

@@ -1,0 +1,413 @@
+/*
+ * test_selftest.c
+ *		Does ek_selftest() see what can go wrong with a level?
+ *
+ * It is given levels with one kernel spoilt, and sound levels in a processor
+ * mode under which their results are not those of the contract.
+ */
+#include <fenv.h>
+#include <float.h>
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__x86_64__)
+#include <xmmintrin.h>
+#endif
+
+#include "support.h"
+#include "tap.h"
+
+/* ----- one kernel off by one bit, in the last row if there are rows ----- */
+
+static double
+next(double x)
+{
+	return nextafter(x, INFINITY);
+}
+
+static double
+off_dot(const float *a, const float *b, size_t n)
+{
+	return next(scalar_level()->dot(a, b, n));
+}
+
+static double
+off_norm2(const float *a, size_t n)
+{
+	return next(scalar_level()->norm2(a, n));
+}
+
+static double
+off_l2_squared(const float *a, const float *b, size_t n)
+{
+	return next(scalar_level()->l2_squared(a, b, n));
+}
+
+static double
+off_l1(const float *a, const float *b, size_t n)
+{
+	return next(scalar_level()->l1(a, b, n));
+}
+
+static ek_cosine_sums
+off_cosine_dot(const float *a, const float *b, size_t n)
+{
+	ek_cosine_sums sums = scalar_level()->cosine(a, b, n);
+
+	sums.dot = next(sums.dot);
+	return sums;
+}
+
+static ek_cosine_sums
+off_cosine_norm2_a(const float *a, const float *b, size_t n)
+{
+	ek_cosine_sums sums = scalar_level()->cosine(a, b, n);
+
+	sums.norm2_a = next(sums.norm2_a);
+	return sums;
+}
+
+static ek_cosine_sums
+off_cosine_norm2_b(const float *a, const float *b, size_t n)
+{
+	ek_cosine_sums sums = scalar_level()->cosine(a, b, n);
+
+	sums.norm2_b = next(sums.norm2_b);
+	return sums;
+}
+
+static void
+spoil_last(const ek_rows *rows, double *results)
+{
+	results[rows->count - 1] = next(results[rows->count - 1]);
+}
+
+static void
+off_dot_rows(const ek_query *query, const ek_rows *rows, double *dot)
+{
+	scalar_level()->dot_rows(query, rows, dot);
+	spoil_last(rows, dot);
+}
+
+static void
+off_norm2_rows(size_t dims, const ek_rows *rows, double *norm2)
+{
+	scalar_level()->norm2_rows(dims, rows, norm2);
+	spoil_last(rows, norm2);
+}
+
+static void
+off_l2_squared_rows(const ek_query *query, const ek_rows *rows,
+					double *l2_squared)
+{
+	scalar_level()->l2_squared_rows(query, rows, l2_squared);
+	spoil_last(rows, l2_squared);
+}
+
+static void
+off_l1_rows(const ek_query *query, const ek_rows *rows, double *l1)
+{
+	scalar_level()->l1_rows(query, rows, l1);
+	spoil_last(rows, l1);
+}
+
+static void
+off_cosine_rows_dot(const ek_query *query, const ek_rows *rows, double *dot,
+					double *norm2)
+{
+	scalar_level()->cosine_rows(query, rows, dot, norm2);
+	spoil_last(rows, dot);
+}
+
+static void
+off_cosine_rows_norm2(const ek_query *query, const ek_rows *rows, double *dot,
+					  double *norm2)
+{
+	scalar_level()->cosine_rows(query, rows, dot, norm2);
+	spoil_last(rows, norm2);
+}
+
+static void
+refused(const char *what, const ek_kernels *spoilt)
+{
+	tap_ok(!ek_selftest(spoilt), "refused: %s", what);
+}
+
+/* A copy of scalar with one kernel replaced. */
+#define REFUSED_WITH(kernel, replacement) \
+	do { \
+		ek_kernels	spoilt = *scalar_level(); \
+		spoilt.kernel = replacement; \
+		refused(#replacement, &spoilt); \
+	} while (0)
+
+static void
+test_one_bit(void)
+{
+	ek_kernels	sound = *scalar_level();
+
+	tap_ok(ek_selftest(&sound), "a copy of scalar, nothing replaced, passes");
+	REFUSED_WITH(dot, off_dot);
+	REFUSED_WITH(norm2, off_norm2);
+	REFUSED_WITH(l2_squared, off_l2_squared);
+	REFUSED_WITH(l1, off_l1);
+	REFUSED_WITH(cosine, off_cosine_dot);
+	REFUSED_WITH(cosine, off_cosine_norm2_a);
+	REFUSED_WITH(cosine, off_cosine_norm2_b);
+	REFUSED_WITH(dot_rows, off_dot_rows);
+	REFUSED_WITH(norm2_rows, off_norm2_rows);
+	REFUSED_WITH(l2_squared_rows, off_l2_squared_rows);
+	REFUSED_WITH(l1_rows, off_l1_rows);
+	REFUSED_WITH(cosine_rows, off_cosine_rows_dot);
+	REFUSED_WITH(cosine_rows, off_cosine_rows_norm2);
+}
+
+/* ----- kernels with the mistakes that a level could really make ----- */
+
+static double
+tree_sum(double *lane, size_t lanes)
+{
+	for (size_t half = lanes / 2; half > 0; half /= 2)
+		for (size_t j = 0; j < half; j++)
+			lane[j] += lane[j + half];
+	return lane[0];
+}
+
+static double
+fused_l2_squared(const float *a, const float *b, size_t n)
+{
+	double		lane[EK_LANES] = {0};
+
+	for (size_t i = 0; i < n; i++)
+	{
+		double		difference = (double) a[i] - (double) b[i];
+
+		lane[i % EK_LANES] = fma(difference, difference, lane[i % EK_LANES]);
+	}
+	return tree_sum(lane, EK_LANES);
+}
+
+static void
+fused_l2_squared_rows(const ek_query *query, const ek_rows *rows,
+					  double *l2_squared)
+{
+	for (size_t r = 0; r < rows->count; r++)
+	{
+		double		lane[EK_LANES] = {0};
+
+		for (size_t i = 0; i < query->dims; i++)
+		{
+			double		difference = (double) rows->first[r * query->dims + i] - query->values[i];
+
+			lane[i % EK_LANES] = fma(difference, difference, lane[i % EK_LANES]);
+		}
+		l2_squared[r] = tree_sum(lane, EK_LANES);
+	}
+}
+
+static double
+dot_in_lanes(const float *a, const float *b, size_t n, size_t lanes)
+{
+	double		lane[2 * EK_LANES] = {0};
+
+	for (size_t i = 0; i < n; i++)
+		lane[i % lanes] += (double) a[i] * (double) b[i];
+	return tree_sum(lane, lanes);
+}
+
+static double
+dot_in_one_lane(const float *a, const float *b, size_t n)
+{
+	return dot_in_lanes(a, b, n, 1);
+}
+
+static double
+dot_in_eight_lanes(const float *a, const float *b, size_t n)
+{
+	return dot_in_lanes(a, b, n, 8);
+}
+
+static double
+dot_in_thirty_two_lanes(const float *a, const float *b, size_t n)
+{
+	return dot_in_lanes(a, b, n, 32);
+}
+
+static double
+dot_without_tail(const float *a, const float *b, size_t n)
+{
+	return dot_in_lanes(a, b, n - n % EK_LANES, EK_LANES);
+}
+
+static double
+dot_with_neighbours_first(const float *a, const float *b, size_t n)
+{
+	double		lane[EK_LANES] = {0};
+
+	for (size_t i = 0; i < n; i++)
+		lane[i % EK_LANES] += (double) a[i] * (double) b[i];
+	for (size_t step = 1; step < EK_LANES; step *= 2)
+		for (size_t j = 0; j < EK_LANES; j += 2 * step)
+			lane[j] += lane[j + step];
+	return lane[0];
+}
+
+static double
+dot_in_single_precision(const float *a, const float *b, size_t n)
+{
+	double		lane[EK_LANES] = {0};
+
+	for (size_t i = 0; i < n; i++)
+	{
+		volatile float product = a[i] * b[i];
+
+		lane[i % EK_LANES] += product;
+	}
+	return tree_sum(lane, EK_LANES);
+}
+
+static double
+dot_without_denormals(const float *a, const float *b, size_t n)
+{
+	double		lane[EK_LANES] = {0};
+
+	for (size_t i = 0; i < n; i++)
+		if (fabsf(a[i]) >= FLT_MIN && fabsf(b[i]) >= FLT_MIN)
+			lane[i % EK_LANES] += (double) a[i] * (double) b[i];
+	return tree_sum(lane, EK_LANES);
+}
+
+static double
+l1_in_single_precision(const float *a, const float *b, size_t n)
+{
+	double		lane[EK_LANES] = {0};
+
+	for (size_t i = 0; i < n; i++)
+	{
+		volatile float difference = a[i] - b[i];
+
+		lane[i % EK_LANES] += fabs((double) difference);
+	}
+	return tree_sum(lane, EK_LANES);
+}
+
+static double
+l1_without_magnitude(const float *a, const float *b, size_t n)
+{
+	double		lane[EK_LANES] = {0};
+
+	for (size_t i = 0; i < n; i++)
+		lane[i % EK_LANES] += (double) a[i] - (double) b[i];
+	return tree_sum(lane, EK_LANES);
+}
+
+static void
+test_real_mistakes(void)
+{
+	REFUSED_WITH(l2_squared, fused_l2_squared);
+	REFUSED_WITH(l2_squared_rows, fused_l2_squared_rows);
+	REFUSED_WITH(dot, dot_in_one_lane);
+	REFUSED_WITH(dot, dot_in_eight_lanes);
+	REFUSED_WITH(dot, dot_in_thirty_two_lanes);
+	REFUSED_WITH(dot, dot_without_tail);
+	REFUSED_WITH(dot, dot_with_neighbours_first);
+	REFUSED_WITH(dot, dot_in_single_precision);
+	REFUSED_WITH(dot, dot_without_denormals);
+	REFUSED_WITH(l1, l1_in_single_precision);
+	REFUSED_WITH(l1, l1_without_magnitude);
+}
+
+/* ----- sound levels under a wrong mode of the processor ----- */
+
+static void
+test_rounding_mode(const ek_kernels *kernels, int mode, const char *name)
+{
+	bool		passes;
+
+	if (fesetround(mode) != 0)
+	{
+		tap_skip("no rounding %s", name);
+		return;
+	}
+	passes = ek_selftest(kernels);
+	fesetround(FE_TONEAREST);
+	tap_ok(!passes, "%s: refused while rounding %s", kernels->name, name);
+}
+
+#if defined(__x86_64__)
+
+#define FLUSH_TO_ZERO			0x8000u
+#define DENORMALS_ARE_ZERO		0x0040u
+
+static bool
+passes_with_mxcsr(const ek_kernels *kernels, unsigned bits)
+{
+	const unsigned before = _mm_getcsr();
+	bool		passes;
+
+	_mm_setcsr(before | bits);
+	passes = ek_selftest(kernels);
+	_mm_setcsr(before);
+	return passes;
+}
+
+static void
+test_flushing(const ek_kernels *kernels)
+{
+	tap_ok(!passes_with_mxcsr(kernels, DENORMALS_ARE_ZERO),
+		   "%s: refused while denormals are zero", kernels->name);
+	tap_ok(!passes_with_mxcsr(kernels, FLUSH_TO_ZERO),
+		   "%s: refused while flushing to zero", kernels->name);
+	tap_ok(!passes_with_mxcsr(kernels, FLUSH_TO_ZERO | DENORMALS_ARE_ZERO),
+		   "%s: refused under both, as -ffast-math at link time sets them",
+		   kernels->name);
+}
+
+#elif defined(__aarch64__)
+
+#define FPCR_FLUSH_TO_ZERO		(UINT64_C(1) << 24)
+
+static void
+test_flushing(const ek_kernels *kernels)
+{
+	uint64_t	before;
+	bool		passes;
+
+	__asm__ volatile ("mrs %0, fpcr" : "=r" (before));
+	__asm__ volatile ("msr fpcr, %0" : : "r" (before | FPCR_FLUSH_TO_ZERO));
+	passes = ek_selftest(kernels);
+	__asm__ volatile ("msr fpcr, %0" : : "r" (before));
+	tap_ok(!passes, "%s: refused while flushing to zero", kernels->name);
+}
+
+#else
+
+static void
+test_flushing(const ek_kernels *kernels)
+{
+	tap_skip("%s: no known way to flush to zero here", kernels->name);
+}
+
+#endif
+
+int
+main(void)
+{
+	level_list	levels = runnable_levels();
+
+	test_one_bit();
+	test_real_mistakes();
+	for (size_t i = 0; i < levels.count; i++)
+	{
+		const ek_kernels *kernels = levels.kernels[i];
+
+		tap_ok(ek_selftest(kernels), "%s: passes", kernels->name);
+		test_flushing(kernels);
+		test_rounding_mode(kernels, FE_UPWARD, "upward");
+		test_rounding_mode(kernels, FE_DOWNWARD, "downward");
+		test_rounding_mode(kernels, FE_TOWARDZERO, "toward zero");
+		tap_ok(ek_selftest(kernels), "%s: passes again", kernels->name);
+	}
+	return tap_finish();
+}
