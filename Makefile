@@ -25,11 +25,14 @@ SIMD_OBJS = \
 
 OBJS = $(SIMD_OBJS) \
 	src/arena.o \
+	src/compute.o \
 	src/engramk.o \
 	src/functions.o \
 	src/guc.o \
 	src/level.o \
 	src/operands.o \
+	src/stat_functions.o \
+	src/stats.o \
 	src/topk.o \
 	src/vector.o
 

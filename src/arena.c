@@ -71,11 +71,14 @@ allocate_overflow(Size size)
 	arena.counters.overflow_bytes += size;
 
 	if (ek_arena_overflow == EK_ARENA_ERROR)
+	{
+		arena.counters.refused++;
 		ereport(ERROR,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 				 errmsg("arena of %d kB cannot hold %zu bytes",
 						ek_arena_size, arena.wanted),
 				 errhint("Increase \"engramk.arena_size\", or set \"engramk.arena_overflow\" to \"fallback\".")));
+	}
 
 	piece = MemoryContextAllocHuge(CurrentMemoryContext,
 								   sizeof(overflow_piece) + EK_ALIGNMENT + size);

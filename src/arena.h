@@ -20,6 +20,7 @@ typedef struct ek_arena_counters
 	uint64		overflows;		/* requests that did not fit */
 	uint64		overflow_bytes;
 	uint64		high_water;		/* most that one call asked for */
+	uint64		refused;		/* overflows that raised an error */
 	uint64		capacity;		/* 0 before the first use */
 } ek_arena_counters;
 

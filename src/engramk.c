@@ -2,25 +2,50 @@
  * engramk.c
  *		The module: magic, and what happens when the library is loaded.
  *
- * Nothing is hooked and nothing is shared between backends, so the library
- * needs no preloading: the first call of one of its functions loads it.
- * _PG_init must not raise an error: the library would stay mapped without
- * being registered.
+ * Nothing is hooked where it is not preloaded: the first call of one of its
+ * functions loads the library.  _PG_init must not raise an error: the library
+ * would stay mapped without being registered.
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "fmgr.h"
 
+#include "arena.h"
 #include "guc.h"
 #include "level.h"
+#include "stat_functions.h"
+#include "stats.h"
 
 PG_MODULE_MAGIC;
 
 extern PGDLLEXPORT void _PG_init(void);
 
+/* Whatever this backend has counted is for all to see between transactions. */
+static void
+at_transaction_end(XactEvent event, void *arg pg_attribute_unused())
+{
+	switch (event)
+	{
+		case XACT_EVENT_COMMIT:
+		case XACT_EVENT_PARALLEL_COMMIT:
+		case XACT_EVENT_ABORT:
+		case XACT_EVENT_PARALLEL_ABORT:
+		case XACT_EVENT_PREPARE:
+			ek_publish_counts();
+			break;
+		case XACT_EVENT_PRE_COMMIT:
+		case XACT_EVENT_PARALLEL_PRE_COMMIT:
+		case XACT_EVENT_PRE_PREPARE:
+			break;
+	}
+}
+
 void
 _PG_init(void)
 {
+	ek_stats_init();
 	ek_level_init();
 	ek_guc_init();
+	RegisterXactCallback(at_transaction_end, NULL);
 }

@@ -19,8 +19,10 @@
 #include "utils/builtins.h"
 
 #include "arena.h"
+#include "compute.h"
 #include "level.h"
 #include "operands.h"
+#include "stats.h"
 #include "topk.h"
 #include "vector.h"
 
@@ -61,33 +63,21 @@ raise_not_finite(const ek_operands *operands)
 	elog(ERROR, "a sum of finite elements is not finite");
 }
 
-static inline ek_rows
-one_row(ek_vector vector)
+static inline void
+count_pair(ek_operation operation, const ek_operands *operands, instr_time start)
 {
-	return (ek_rows)
-	{
-		.first = vector.values,.pointers = NULL,.count = 1
-	};
+	ek_stats_count(operation, ek_kernels_in_use()->level, 1,
+				   operands->vector.dims, start);
 }
 
 static double
 cosine_of(FunctionCallInfo fcinfo)
 {
-	const ek_kernels *kernels = ek_kernels_in_use();
-	ek_operands operands = ek_operands_get(fcinfo, kernels);
-	ek_cosine_sums sums;
+	ek_operands operands = ek_operands_get(fcinfo);
+	instr_time	start = ek_stats_start();
+	ek_cosine_sums sums = ek_compute_cosine(&operands);
 
-	if (operands.query != NULL)
-	{
-		ek_rows		row = one_row(operands.vector);
-
-		kernels->cosine_rows(operands.query, &row, &sums.dot, &sums.norm2_b);
-		sums.norm2_a = operands.query->norm2;
-	}
-	else
-		sums = kernels->cosine(operands.vector.values, operands.other.values,
-							   operands.vector.dims);
-
+	count_pair(EK_COSINE, &operands, start);
 	/* if both norms are finite, so is the dot product */
 	if (!isfinite(sums.norm2_a) || !isfinite(sums.norm2_b))
 		raise_not_finite(&operands);
@@ -97,20 +87,11 @@ cosine_of(FunctionCallInfo fcinfo)
 static double
 inner_product_of(FunctionCallInfo fcinfo)
 {
-	const ek_kernels *kernels = ek_kernels_in_use();
-	ek_operands operands = ek_operands_get(fcinfo, kernels);
-	double		dot;
+	ek_operands operands = ek_operands_get(fcinfo);
+	instr_time	start = ek_stats_start();
+	double		dot = ek_compute_dot(&operands);
 
-	if (operands.query != NULL)
-	{
-		ek_rows		row = one_row(operands.vector);
-
-		kernels->dot_rows(operands.query, &row, &dot);
-	}
-	else
-		dot = kernels->dot(operands.vector.values, operands.other.values,
-						   operands.vector.dims);
-
+	count_pair(EK_INNER_PRODUCT, &operands, start);
 	if (!isfinite(dot))
 		raise_not_finite(&operands);
 	return dot;
@@ -166,21 +147,11 @@ ek_sql_negative_inner_product(PG_FUNCTION_ARGS)
 Datum
 ek_sql_l2_distance(PG_FUNCTION_ARGS)
 {
-	const ek_kernels *kernels = ek_kernels_in_use();
-	ek_operands operands = ek_operands_get(fcinfo, kernels);
-	double		l2_squared;
+	ek_operands operands = ek_operands_get(fcinfo);
+	instr_time	start = ek_stats_start();
+	double		l2_squared = ek_compute_l2_squared(&operands);
 
-	if (operands.query != NULL)
-	{
-		ek_rows		row = one_row(operands.vector);
-
-		kernels->l2_squared_rows(operands.query, &row, &l2_squared);
-	}
-	else
-		l2_squared = kernels->l2_squared(operands.vector.values,
-										 operands.other.values,
-										 operands.vector.dims);
-
+	count_pair(EK_L2, &operands, start);
 	if (!isfinite(l2_squared))
 		raise_not_finite(&operands);
 	PG_RETURN_FLOAT8(sqrt(l2_squared));
@@ -194,20 +165,11 @@ ek_sql_l2_distance(PG_FUNCTION_ARGS)
 Datum
 ek_sql_l1_distance(PG_FUNCTION_ARGS)
 {
-	const ek_kernels *kernels = ek_kernels_in_use();
-	ek_operands operands = ek_operands_get(fcinfo, kernels);
-	double		l1;
+	ek_operands operands = ek_operands_get(fcinfo);
+	instr_time	start = ek_stats_start();
+	double		l1 = ek_compute_l1(&operands);
 
-	if (operands.query != NULL)
-	{
-		ek_rows		row = one_row(operands.vector);
-
-		kernels->l1_rows(operands.query, &row, &l1);
-	}
-	else
-		l1 = kernels->l1(operands.vector.values, operands.other.values,
-						 operands.vector.dims);
-
+	count_pair(EK_L1, &operands, start);
 	if (!isfinite(l1))
 		raise_not_finite(&operands);
 	PG_RETURN_FLOAT8(l1);
@@ -220,8 +182,10 @@ ek_sql_l1_distance(PG_FUNCTION_ARGS)
 static double
 norm_of(ek_vector vector)
 {
-	double		norm2 = ek_kernels_in_use()->norm2(vector.values, vector.dims);
+	instr_time	start = ek_stats_start();
+	double		norm2 = ek_compute_norm2(vector);
 
+	ek_stats_count(EK_NORM, ek_kernels_in_use()->level, 1, vector.dims, start);
 	if (!isfinite(norm2))
 		ek_vector_require_finite(vector.values, vector.dims, "the vector");
 	return sqrt(norm2);
@@ -289,14 +253,18 @@ rows_per_block(int dims)
 	return Max(1, Min(BLOCK_MAX_ROWS, BLOCK_BYTES / ((Size) dims * sizeof(float))));
 }
 
-/* Prepares the query in the arena, which the caller has opened. */
+/*
+ * Prepares the query in the arena, which the caller has opened.  The norm is
+ * scalar's: it is taken once, and nothing verifies it later.
+ */
 static ek_query
-prepare_in_arena(const ek_kernels *kernels, ek_vector vector)
+prepare_in_arena(ek_vector vector)
 {
 	double	   *values = ek_arena_alloc(ek_query_size(vector.dims));
 	ek_query	query;
 
-	ek_query_prepare(kernels, vector.values, vector.dims, values, &query);
+	ek_query_prepare(ek_level_kernels(EK_LEVEL_SCALAR), vector.values,
+					 vector.dims, values, &query);
 	if (!isfinite(query.norm2))
 		ek_vector_require_finite(vector.values, vector.dims, "the query");
 	return query;
@@ -307,9 +275,8 @@ prepare_in_arena(const ek_kernels *kernels, ek_vector vector)
  * is room for as many.
  */
 static void
-cosine_block(const ek_kernels *kernels, const ek_query *query,
-			 ek_candidates candidates, int first, int count,
-			 double *similarity, double *norm2)
+cosine_block(const ek_query *query, ek_candidates candidates, int first,
+			 int count, double *similarity, double *norm2)
 {
 	ek_rows		rows = {
 		.first = candidates.values + (Size) first * query->dims,
@@ -317,7 +284,7 @@ cosine_block(const ek_kernels *kernels, const ek_query *query,
 		.count = count
 	};
 
-	kernels->cosine_rows(query, &rows, similarity, norm2);
+	ek_compute_cosine_rows(query, &rows, similarity, norm2);
 	for (int i = 0; i < count; i++)
 	{
 		if (unlikely(!isfinite(norm2[i])))
@@ -326,6 +293,14 @@ cosine_block(const ek_kernels *kernels, const ek_query *query,
 									 psprintf("candidate %d", first + i + 1));
 		similarity[i] = ek_cosine_similarity(similarity[i], query->norm2, norm2[i]);
 	}
+}
+
+static void
+count_batch(ek_operation operation, ek_candidates candidates, ek_vector query,
+			instr_time start)
+{
+	ek_stats_count(operation, ek_kernels_in_use()->level, candidates.count,
+				   (uint64) candidates.count * query.dims, start);
 }
 
 static ArrayType *
@@ -360,7 +335,6 @@ make_float8_array(int count)
 Datum
 ek_sql_cosine_batch(PG_FUNCTION_ARGS)
 {
-	const ek_kernels *kernels = ek_kernels_in_use();
 	ek_vector	vector = ek_vector_get(PG_GETARG_DATUM(0));
 	ek_candidates candidates = ek_candidates_get(PG_GETARG_DATUM(1), vector.dims);
 	ArrayType  *result = make_float8_array(candidates.count);
@@ -368,17 +342,20 @@ ek_sql_cosine_batch(PG_FUNCTION_ARGS)
 	const int	block = rows_per_block(vector.dims);
 	double	   *norm2;
 	ek_query	query;
+	instr_time	start;
 
 	ek_arena_open();
-	query = prepare_in_arena(kernels, vector);
+	query = prepare_in_arena(vector);
 	norm2 = ek_arena_alloc(sizeof(double) * block);
+	start = ek_stats_start();
 	for (int first = 0; first < candidates.count; first += block)
 	{
 		CHECK_FOR_INTERRUPTS();
-		cosine_block(kernels, &query, candidates, first,
+		cosine_block(&query, candidates, first,
 					 Min(block, candidates.count - first),
 					 similarity + first, norm2);
 	}
+	count_batch(EK_COSINE_BATCH, candidates, vector, start);
 	ek_arena_close();
 
 	PG_RETURN_ARRAYTYPE_P(result);
@@ -388,29 +365,31 @@ ek_sql_cosine_batch(PG_FUNCTION_ARGS)
 static ek_topk
 find_topk(ek_vector vector, ek_candidates candidates, int k)
 {
-	const ek_kernels *kernels = ek_kernels_in_use();
 	const int	block = rows_per_block(vector.dims);
 	ek_topk		topk = {.matches = NULL,.k = Min(k, candidates.count),.count = 0};
 	ek_match   *matches;
 	double	   *similarity;
 	double	   *norm2;
 	ek_query	query;
+	instr_time	start;
 
 	ek_arena_open();
-	query = prepare_in_arena(kernels, vector);
+	query = prepare_in_arena(vector);
 	similarity = ek_arena_alloc(sizeof(double) * block);
 	norm2 = ek_arena_alloc(sizeof(double) * block);
 	topk.matches = ek_arena_alloc(sizeof(ek_match) * (Size) topk.k);
+	start = ek_stats_start();
 	for (int first = 0; first < candidates.count; first += block)
 	{
 		int			count = Min(block, candidates.count - first);
 
 		CHECK_FOR_INTERRUPTS();
-		cosine_block(kernels, &query, candidates, first, count, similarity, norm2);
+		cosine_block(&query, candidates, first, count, similarity, norm2);
 		for (int i = 0; i < count; i++)
 			ek_topk_offer(&topk, similarity[i], first + i + 1);
 	}
 	ek_topk_sort(&topk);
+	count_batch(EK_TOPK, candidates, vector, start);
 
 	matches = MemoryContextAllocHuge(CurrentMemoryContext,
 									 sizeof(ek_match) * (Size) Max(topk.k, 1));
@@ -442,9 +421,12 @@ ek_sql_topk(PG_FUNCTION_ARGS)
 		ek_candidates candidates;
 
 		if (k < 1)
+		{
+			ek_stats_count_error(EK_ERROR_OTHER);
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("k must be between 1 and %d", PG_INT32_MAX)));
+		}
 
 		funcctx = SRF_FIRSTCALL_INIT();
 		query = ek_vector_get(PG_GETARG_DATUM(0));

@@ -13,8 +13,10 @@
 
 #include "utils/guc.h"
 
+#include "compute.h"
 #include "guc.h"
 #include "level.h"
+#include "stats.h"
 
 /* "off" is also the value of a session whose own choice was refused. */
 typedef enum simd_setting
@@ -154,6 +156,35 @@ ek_guc_init(void)
 	if (set_before_load && !simd_was_chosen)
 		SetConfigOption("engramk.simd", "off",
 						PGC_SUSET, PGC_S_DYNAMIC_DEFAULT);
+
+	DefineCustomBoolVariable("engramk.track_timing",
+							 "Collects timing statistics for the kernels.",
+							 NULL,
+							 &ek_track_timing,
+							 false,
+							 PGC_SUSET,
+							 0,
+							 NULL, NULL, NULL);
+
+	DefineCustomRealVariable("engramk.verify_rate",
+							 "Share of kernel calls that are verified.",
+							 "They are computed again by portable code and compared, bit for bit.",
+							 &ek_verify_rate,
+							 0.0, 0.0, 1.0,
+							 PGC_SUSET,
+							 0,
+							 NULL, NULL, NULL);
+
+#ifdef EK_FAULT_INJECTION
+	DefineCustomBoolVariable("engramk.inject_fault",
+							 "Makes every level but scalar give wrong results.",
+							 "For testing only.",
+							 &ek_inject_fault,
+							 false,
+							 PGC_SUSET,
+							 0,
+							 NULL, NULL, NULL);
+#endif
 
 #if PG_VERSION_NUM >= 150000
 	MarkGUCPrefixReserved("engramk");

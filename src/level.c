@@ -9,6 +9,7 @@
 #include "postgres.h"
 
 #include "level.h"
+#include "stats.h"
 
 const ek_kernels *ek_active_kernels = NULL;
 
@@ -49,22 +50,48 @@ ek_level_usable(ek_level level)
 	return usable[level];
 }
 
+/* The level from which on, down the priority list, the first usable is used. */
+static ek_level wanted = EK_LEVEL_SCALAR;
+
+static void
+use_best_wanted(void)
+{
+	int			i = 0;
+
+	while (ek_level_priority[i] != wanted)
+		i++;
+	while (i < EK_LEVEL_COUNT - 1 && !usable[ek_level_priority[i]])
+		i++;
+	ek_active_kernels = usable[ek_level_priority[i]] ?
+		ek_level_kernels(ek_level_priority[i]) : NULL;
+	ek_stats_show_level(ek_level_priority[i]);
+}
+
 void
 ek_level_use(ek_level level)
 {
-	if (!usable[level])
-		level = EK_LEVEL_SCALAR;
-	ek_active_kernels = usable[level] ? ek_level_kernels(level) : NULL;
+	wanted = level;
+	use_best_wanted();
 }
 
 void
 ek_level_use_best(void)
 {
-	int			i = 0;
+	ek_level_use(ek_level_priority[0]);
+}
 
-	while (i < EK_LEVEL_COUNT - 1 && !usable[ek_level_priority[i]])
-		i++;
-	ek_level_use(ek_level_priority[i]);
+void
+ek_level_withdraw(ek_level level)
+{
+	usable[level] = false;
+	use_best_wanted();
+	ek_stats_count_withdrawn();
+	ereport(WARNING,
+			(errcode(ERRCODE_INTERNAL_ERROR),
+			 errmsg("engramk level \"%s\" gave a wrong result and is withdrawn from this session",
+					ek_level_name(level)),
+			 errdetail("The result was computed again by level \"scalar\" and is right."),
+			 errhint("Set \"engramk.simd\" to \"off\" for the cluster, and check the hardware.")));
 }
 
 void

@@ -9,8 +9,8 @@
 #include "compat.h"
 
 /*
- * The kernels in use; changes only when engramk.simd does, so a call may keep
- * the pointer until it returns.  NULL if not even scalar passed its self-test.
+ * The kernels in use.  They change when engramk.simd does, between statements,
+ * or when a level is withdrawn.  NULL if not even scalar passed its self-test.
  */
 extern const ek_kernels *ek_active_kernels;
 
@@ -23,8 +23,14 @@ extern bool ek_level_usable(ek_level level);
 /* The best usable level. */
 extern void ek_level_use_best(void);
 
-/* This level or, if it is not usable, scalar. */
+/* This level or, if it is not usable, the next best. */
 extern void ek_level_use(ek_level level);
+
+/*
+ * Never again in this backend: it gave another result than scalar.  Warns, and
+ * the next best takes over.
+ */
+extern void ek_level_withdraw(ek_level level);
 
 pg_noreturn extern void ek_level_raise_none(void);
 

@@ -143,24 +143,26 @@ seen_before(prepared_query *state, MemoryContext context, Pointer raw)
 	return false;
 }
 
-/* A query that is not finite is left to the pair's kernel, and to its error. */
+/*
+ * A query that is not finite is left to the pair's kernel, and to its error.
+ * The norm is scalar's: it is taken once, and nothing verifies it later.
+ */
 static void
-prepare(prepared_query *state, MemoryContext context,
-		const ek_kernels *kernels, ek_vector vector)
+prepare(prepared_query *state, MemoryContext context, ek_vector vector)
 {
 	double	   *values;
 
 	ensure_capacity(context, &state->block, &state->block_capacity,
 					ek_query_size(vector.dims) + EK_ALIGNMENT);
 	values = (double *) TYPEALIGN(EK_ALIGNMENT, state->block);
-	ek_query_prepare(kernels, vector.values, vector.dims, values, &state->query);
+	ek_query_prepare(ek_level_kernels(EK_LEVEL_SCALAR), vector.values,
+					 vector.dims, values, &state->query);
 	state->prepared = isfinite(state->query.norm2);
 }
 
 /* The prepared query if this call's argument is still the same, else NULL. */
 static const ek_query *
-prepared_for_call(prepared_query *state, FunctionCallInfo fcinfo,
-				  const ek_kernels *kernels)
+prepared_for_call(prepared_query *state, FunctionCallInfo fcinfo)
 {
 	MemoryContext context;
 	Datum		argument;
@@ -179,17 +181,17 @@ prepared_for_call(prepared_query *state, FunctionCallInfo fcinfo,
 		return NULL;
 	}
 	if (!state->prepared)
-		prepare(state, context, kernels, ek_vector_get(argument));
+		prepare(state, context, ek_vector_get(argument));
 	return state->prepared ? &state->query : NULL;
 }
 
 ek_operands
-ek_operands_get(FunctionCallInfo fcinfo, const ek_kernels *kernels)
+ek_operands_get(FunctionCallInfo fcinfo)
 {
 	prepared_query *state = state_of_call(fcinfo);
 	ek_operands operands = {0};
 
-	operands.query = prepared_for_call(state, fcinfo, kernels);
+	operands.query = prepared_for_call(state, fcinfo);
 	if (operands.query != NULL)
 	{
 		int			dims[2];

@@ -26,7 +26,6 @@ typedef struct ek_operands
  * Fetches arguments 0 and 1.  Raises an error unless both have the shape of a
  * vector and the same dimensions.
  */
-extern ek_operands ek_operands_get(FunctionCallInfo fcinfo,
-								   const ek_kernels *kernels);
+extern ek_operands ek_operands_get(FunctionCallInfo fcinfo);
 
 #endif							/* EK_OPERANDS_H */

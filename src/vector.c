@@ -14,6 +14,7 @@
 #include "catalog/pg_type.h"
 #include "utils/array.h"
 
+#include "stats.h"
 #include "vector.h"
 
 /* What matters of a real[], in whichever form it came. */
@@ -94,9 +95,12 @@ static void
 require_no_nulls(const float_array *array)
 {
 	if (array->has_nulls)
+	{
+		ek_stats_count_error(EK_ERROR_NULLS);
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("vector must not contain nulls")));
+	}
 }
 
 ek_vector
@@ -105,13 +109,19 @@ ek_vector_get(Datum datum)
 	float_array array = read_array(datum);
 
 	if (array.ndim == 0)
+	{
+		ek_stats_count_error(EK_ERROR_DIMENSIONS);
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_EXCEPTION),
 				 errmsg("vector must have at least 1 dimension")));
+	}
 	if (array.ndim > 1)
+	{
+		ek_stats_count_error(EK_ERROR_OTHER);
 		ereport(ERROR,
 				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
 				 errmsg("vector must be a one-dimensional array")));
+	}
 	require_no_nulls(&array);
 
 	return (ek_vector)
@@ -144,18 +154,24 @@ ek_candidates_get(Datum datum, int dims)
 	if (array.ndim == 0)
 		return none;
 	if (array.ndim > 2)
+	{
+		ek_stats_count_error(EK_ERROR_OTHER);
 		ereport(ERROR,
 				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
 				 errmsg("candidates must be a one- or two-dimensional array")));
+	}
 	require_no_nulls(&array);
 
 	if (array.ndim == 2 && array.lengths[1] != dims)
 		ek_raise_different_dimensions(dims, array.lengths[1]);
 	if (array.ndim == 1 && array.lengths[0] % dims != 0)
+	{
+		ek_stats_count_error(EK_ERROR_DIMENSIONS);
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_EXCEPTION),
 				 errmsg("%d elements are not a whole number of vectors with %d dimensions",
 						array.lengths[0], dims)));
+	}
 
 	return (ek_candidates)
 	{
@@ -167,6 +183,7 @@ ek_candidates_get(Datum datum, int dims)
 void
 ek_raise_different_dimensions(int a, int b)
 {
+	ek_stats_count_error(EK_ERROR_DIMENSIONS);
 	ereport(ERROR,
 			(errcode(ERRCODE_DATA_EXCEPTION),
 			 errmsg("different vector dimensions %d and %d", a, b)));
@@ -181,6 +198,7 @@ ek_vector_require_finite(const float *values, int dims, const char *owner)
 		i++;
 	if (i == dims)
 		return;
+	ek_stats_count_error(EK_ERROR_NOT_FINITE);
 	ereport(ERROR,
 			(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
 			 errmsg("vector must not contain NaN or infinity"),
