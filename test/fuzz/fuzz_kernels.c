@@ -21,6 +21,7 @@
 #include "support.h"
 
 #define MAX_DIMS	1100
+#define SHORT_DIMS	70			/* most are short: they take less time */
 #define MAX_ROWS	6
 #define MAX_GAP		16			/* floats between a vector and the fence */
 
@@ -77,7 +78,8 @@ make_areas(void)
 static void
 make_scene(input *from, scene *scene)
 {
-	const size_t dims = take_below(from, MAX_DIMS + 1);
+	const size_t dims = take_below(from, take_byte(from) % 8 == 0 ?
+								   MAX_DIMS + 1 : SHORT_DIMS + 1);
 	const size_t count = take_byte(from) % (MAX_ROWS + 1);
 	const size_t vector_gap = take_byte(from) % MAX_GAP;
 	const size_t rows_gap = take_byte(from) % MAX_GAP;

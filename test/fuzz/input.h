@@ -39,9 +39,15 @@ take_below(input *from, unsigned limit)
 static inline void
 fill_floats(const input *from, size_t start, float *floats, size_t count)
 {
+	uint8_t    *to = (uint8_t *) floats;
+	size_t		position = from->left == 0 ? 0 : start % from->left;
+
 	for (size_t i = 0; i < count * sizeof(float); i++)
-		((uint8_t *) floats)[i] = from->left == 0 ? 0 :
-			from->bytes[(start + i) % from->left];
+	{
+		to[i] = from->left == 0 ? 0 : from->bytes[position++];
+		if (position == from->left)
+			position = 0;
+	}
 }
 
 extern int	LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
