@@ -16,7 +16,7 @@
 # Times are psql's, so they include the round trip, which is listed too.
 #
 # In the environment:
-#   ROWS (100000), DIMS (768), ROUNDS (9), SHARED_BUFFERS (1GB)
+#   ROWS (100000; at least 1000), DIMS (768), ROUNDS (9), SHARED_BUFFERS (1GB)
 #   STORAGE ("PLAIN EXTENDED EXTERNAL MAIN")
 #   PG_CONFIG (pg_config)
 #   EXTENSION_DESTDIRS: directories that other extensions were installed into
@@ -39,6 +39,10 @@ export ROWS DIMS ROUNDS STORAGE
 # Few enough for unnest to end soon, enough to dwarf the round trip.
 CANDIDATES=1000
 HELD_QUERIES=100
+if [ "$ROWS" -lt "$CANDIDATES" ]; then
+	echo "$0: ROWS must be at least $CANDIDATES" >&2
+	exit 1
+fi
 
 # ---- outside the server: install, start, call this script again ----
 
@@ -323,14 +327,15 @@ print_server()
 in_server()
 {
 	results=$1
-	pgvector=$(run_sql -c "SELECT 'yes' FROM pg_available_extensions WHERE name = 'vector'")
+	pgvector=yes
 
 	make_vectors
-	if [ "$pgvector" ]; then
-		run_sql -c 'CREATE EXTENSION vector'
-	else
-		echo 'pgvector is not available (EXTENSION_DESTDIRS names where else to look)'
+	# pg_available_extensions does not list what is in extension_destdir
+	if ! run_sql -c 'CREATE EXTENSION vector' 2>"$results.log"; then
+		pgvector=
+		printf 'without pgvector: %s\n' "$(grep -m 1 ERROR "$results.log")"
 	fi
+	rm -f "$results.log"
 	print_server
 	for storage in $STORAGE; do
 		measure_storage "$storage"
