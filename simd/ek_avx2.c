@@ -11,6 +11,7 @@
 #ifdef EK_HAVE_X86
 
 #include <immintrin.h>
+#include <string.h>
 
 EK_TARGET_BEGIN_AVX2
 
@@ -116,6 +117,70 @@ lanes_sum(lanes acc)
 
 #include "ek_kernels.h"
 
+static inline int32_t
+ek_sum_of_eight_avx2(__m256i eight)
+{
+	__m128i		four = _mm_add_epi32(_mm256_castsi256_si128(eight),
+									 _mm256_extracti128_si256(eight, 1));
+	__m128i		two = _mm_add_epi32(four, _mm_unpackhi_epi64(four, four));
+
+	return _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_srli_epi64(two, 32)));
+}
+
+static int32_t
+ek_code_dot_avx2(const int8_t *a, const int8_t *b, size_t n)
+{
+	const size_t whole = n - n % 16;
+	__m256i		acc = _mm256_setzero_si256();
+	int32_t		rest = 0;
+
+	for (size_t i = 0; i < whole; i += 16)
+	{
+		__m256i		x = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *) (a + i)));
+		__m256i		y = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *) (b + i)));
+
+		acc = _mm256_add_epi32(acc, _mm256_madd_epi16(x, y));
+	}
+	for (size_t i = whole; i < n; i++)
+		rest += a[i] * b[i];
+	return ek_sum_of_eight_avx2(acc) + rest;
+}
+
+/*
+ * maddubs multiplies unsigned by signed, so the sign of the code is moved to
+ * the query.  Two products of at most 127 * 127 do not saturate 16 bits.
+ */
+static inline __m256i
+ek_code_step_avx2(__m256i acc, __m256i query, const int8_t *packed)
+{
+	const __m256i code = _mm256_loadu_si256((const __m256i *) packed);
+	const __m256i products = _mm256_maddubs_epi16(_mm256_abs_epi8(code),
+												  _mm256_sign_epi8(query, code));
+
+	return _mm256_add_epi32(acc, _mm256_madd_epi16(products, _mm256_set1_epi16(1)));
+}
+
+static void
+ek_code_dot_packed_avx2(const int8_t *query, const int8_t *packed, size_t n,
+						int32_t *dots)
+{
+	__m256i		lanes_0 = _mm256_setzero_si256();
+	__m256i		lanes_8 = _mm256_setzero_si256();
+
+	for (size_t i = 0; i < n; i += 4, packed += 4 * EK_LANES)
+	{
+		int32_t		four;
+		__m256i		q;
+
+		memcpy(&four, query + i, sizeof(four));
+		q = _mm256_set1_epi32(four);
+		lanes_0 = ek_code_step_avx2(lanes_0, q, packed);
+		lanes_8 = ek_code_step_avx2(lanes_8, q, packed + 32);
+	}
+	_mm256_storeu_si256((__m256i *) dots, lanes_0);
+	_mm256_storeu_si256((__m256i *) (dots + 8), lanes_8);
+}
+
 EK_TARGET_END
 
 const ek_kernels ek_kernels_avx2 = {
@@ -130,7 +195,9 @@ const ek_kernels ek_kernels_avx2 = {
 	.norm2_rows = ek_norm2_rows_avx2,
 	.l2_squared_rows = ek_l2_squared_rows_avx2,
 	.l1_rows = ek_l1_rows_avx2,
-	.cosine_rows = ek_cosine_rows_avx2
+	.cosine_rows = ek_cosine_rows_avx2,
+	.code_dot = ek_code_dot_avx2,
+	.code_dot_packed = ek_code_dot_packed_avx2
 };
 
 #endif							/* EK_HAVE_X86 */

@@ -14,6 +14,7 @@
 #ifdef EK_HAVE_X86
 
 #include <immintrin.h>
+#include <string.h>
 
 EK_TARGET_BEGIN_AVX512
 
@@ -173,21 +174,143 @@ ek_cosine_rows_by_two_avx512(const ek_query *query, const ek_rows *rows,
 	ek_cosine_rows_avx512(query, &rest, dot + pairs, norm2 + pairs);
 }
 
+static int32_t
+ek_code_dot_avx512(const int8_t *a, const int8_t *b, size_t n)
+{
+	__m512i		acc = _mm512_setzero_si512();
+
+	for (size_t i = 0; i < n; i += 32)
+	{
+		const __mmask32 some = n - i >= 32 ? ~(__mmask32) 0 : ((__mmask32) 1 << (n - i)) - 1;
+		__m512i		x = _mm512_cvtepi8_epi16(_mm256_maskz_loadu_epi8(some, a + i));
+		__m512i		y = _mm512_cvtepi8_epi16(_mm256_maskz_loadu_epi8(some, b + i));
+
+		acc = _mm512_add_epi32(acc, _mm512_madd_epi16(x, y));
+	}
+	return _mm512_reduce_add_epi32(acc);
+}
+
+/*
+ * There is no 512-bit sign instruction: the code is widened to 16 bits, one
+ * half of the lanes at a time.  The sums of four end up in pairs of 32 bits,
+ * which a shift and an addition bring together.
+ */
+static inline __m512i
+ek_code_eight_lanes_avx512(__m512i acc, __m512i query, const int8_t *packed)
+{
+	__m512i		code = _mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i *) packed));
+
+	return _mm512_add_epi32(acc, _mm512_madd_epi16(code, query));
+}
+
+static inline __m256i
+ek_pairs_to_lanes_avx512(__m512i pairs)
+{
+	return _mm512_cvtepi64_epi32(_mm512_add_epi32(pairs, _mm512_srli_epi64(pairs, 32)));
+}
+
+static void
+ek_code_dot_packed_avx512(const int8_t *query, const int8_t *packed, size_t n,
+						  int32_t *dots)
+{
+	__m512i		lanes_0 = _mm512_setzero_si512();
+	__m512i		lanes_8 = _mm512_setzero_si512();
+
+	for (size_t i = 0; i < n; i += 4, packed += 4 * EK_LANES)
+	{
+		int32_t		four;
+		__m512i		q;
+
+		memcpy(&four, query + i, sizeof(four));
+		q = _mm512_cvtepi8_epi16(_mm256_set1_epi32(four));
+		lanes_0 = ek_code_eight_lanes_avx512(lanes_0, q, packed);
+		lanes_8 = ek_code_eight_lanes_avx512(lanes_8, q, packed + 32);
+	}
+	_mm256_storeu_si256((__m256i *) dots, ek_pairs_to_lanes_avx512(lanes_0));
+	_mm256_storeu_si256((__m256i *) (dots + 8), ek_pairs_to_lanes_avx512(lanes_8));
+}
+
 EK_TARGET_END
 
-const ek_kernels ek_kernels_avx512 = {
-	.level = EK_LEVEL_AVX512,
-	.name = "avx512",
-	.dot = ek_dot_avx512,
-	.norm2 = ek_norm2_avx512,
-	.l2_squared = ek_l2_squared_avx512,
-	.l1 = ek_l1_avx512,
-	.cosine = ek_cosine_avx512,
-	.dot_rows = ek_dot_rows_avx512,
-	.norm2_rows = ek_norm2_rows_avx512,
-	.l2_squared_rows = ek_l2_squared_rows_avx512,
-	.l1_rows = ek_l1_rows_avx512,
+/*
+ * VNNI multiplies four unsigned bytes by four signed ones and adds them up in
+ * one instruction.  128 is added to each byte of the code to make it unsigned,
+ * and 128 times the sum of the query is taken off.
+ */
+EK_TARGET_BEGIN_AVX512VNNI
+
+static inline __m512i
+ek_unsigned_avx512vnni(__m512i code)
+{
+	return _mm512_xor_si512(code, _mm512_set1_epi8((char) 0x80));
+}
+
+static int32_t
+ek_code_dot_avx512vnni(const int8_t *a, const int8_t *b, size_t n)
+{
+	const __m512i offset = _mm512_set1_epi8((char) 0x80);
+	__m512i		acc = _mm512_setzero_si512();
+	__m512i		bias = _mm512_setzero_si512();
+
+	for (size_t i = 0; i < n; i += 64)
+	{
+		const __mmask64 some = n - i >= 64 ? ~(__mmask64) 0 : ((__mmask64) 1 << (n - i)) - 1;
+		__m512i		x = _mm512_maskz_loadu_epi8(some, a + i);
+		__m512i		y = _mm512_maskz_loadu_epi8(some, b + i);
+
+		acc = _mm512_dpbusd_epi32(acc, ek_unsigned_avx512vnni(x), y);
+		bias = _mm512_dpbusd_epi32(bias, offset, y);
+	}
+	return _mm512_reduce_add_epi32(_mm512_sub_epi32(acc, bias));
+}
+
+static void
+ek_code_dot_packed_avx512vnni(const int8_t *query, const int8_t *packed, size_t n,
+							  int32_t *dots)
+{
+	const __m512i offset = _mm512_set1_epi8((char) 0x80);
+	__m512i		acc = _mm512_setzero_si512();
+	__m512i		bias = _mm512_setzero_si512();
+
+	for (size_t i = 0; i < n; i += 4, packed += 4 * EK_LANES)
+	{
+		int32_t		four;
+		__m512i		q;
+
+		memcpy(&four, query + i, sizeof(four));
+		q = _mm512_set1_epi32(four);
+		acc = _mm512_dpbusd_epi32(acc, ek_unsigned_avx512vnni(_mm512_loadu_si512(packed)), q);
+		bias = _mm512_dpbusd_epi32(bias, offset, q);
+	}
+	_mm512_storeu_si512(dots, _mm512_sub_epi32(acc, bias));
+}
+
+EK_TARGET_END
+
+#define EK_FLOAT_KERNELS_AVX512 \
+	.level = EK_LEVEL_AVX512, \
+	.name = "avx512", \
+	.dot = ek_dot_avx512, \
+	.norm2 = ek_norm2_avx512, \
+	.l2_squared = ek_l2_squared_avx512, \
+	.l1 = ek_l1_avx512, \
+	.cosine = ek_cosine_avx512, \
+	.dot_rows = ek_dot_rows_avx512, \
+	.norm2_rows = ek_norm2_rows_avx512, \
+	.l2_squared_rows = ek_l2_squared_rows_avx512, \
+	.l1_rows = ek_l1_rows_avx512, \
 	.cosine_rows = ek_cosine_rows_by_two_avx512
+
+const ek_kernels ek_kernels_avx512 = {
+	EK_FLOAT_KERNELS_AVX512,
+	.code_dot = ek_code_dot_avx512,
+	.code_dot_packed = ek_code_dot_packed_avx512
+};
+
+const ek_kernels ek_kernels_avx512vnni = {
+	EK_FLOAT_KERNELS_AVX512,
+	.code_dot = ek_code_dot_avx512vnni,
+	.code_dot_packed = ek_code_dot_packed_avx512vnni
 };
 
 #endif							/* EK_HAVE_X86 */

@@ -26,6 +26,9 @@
 #define CPUID7_EBX_AVX512BW		(1u << 30)
 #define CPUID7_EBX_AVX512VL		(1u << 31)
 
+/* CPUID leaf 7, sub-leaf 0, ECX */
+#define CPUID7_ECX_AVX512VNNI	(1u << 11)
+
 /* XCR0: xmm and ymm; and with them the mask registers and both zmm parts */
 #define XCR0_YMM				0x06u
 #define XCR0_ZMM				0xe6u
@@ -35,6 +38,7 @@ typedef struct cpu_features
 	unsigned	xcr0;
 	unsigned	leaf1_ecx;
 	unsigned	leaf7_ebx;
+	unsigned	leaf7_ecx;
 } cpu_features;
 
 static inline bool
@@ -58,7 +62,7 @@ read_xcr0(void)
 static cpu_features
 read_cpu_features(void)
 {
-	cpu_features features = {0, 0, 0};
+	cpu_features features = {0, 0, 0, 0};
 	unsigned	eax;
 	unsigned	ebx;
 	unsigned	ecx;
@@ -70,7 +74,10 @@ read_cpu_features(void)
 	features.leaf1_ecx = ecx;
 	features.xcr0 = read_xcr0();
 	if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx))
+	{
 		features.leaf7_ebx = ebx;
+		features.leaf7_ecx = ecx;
+	}
 	return features;
 }
 
@@ -111,6 +118,14 @@ ek_cpu_supports(ek_level level)
 	return false;
 }
 
+bool
+ek_cpu_has_vnni(void)
+{
+	cpu_features cpu = read_cpu_features();
+
+	return runs_avx512(&cpu) && all_set(cpu.leaf7_ecx, CPUID7_ECX_AVX512VNNI);
+}
+
 #else
 
 bool
@@ -122,6 +137,12 @@ ek_cpu_supports(ek_level level)
 		return true;
 #endif
 	return level == EK_LEVEL_SCALAR;
+}
+
+bool
+ek_cpu_has_vnni(void)
+{
+	return false;
 }
 
 #endif							/* EK_HAVE_X86 */

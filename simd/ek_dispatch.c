@@ -39,7 +39,7 @@ ek_level_kernels(ek_level level)
 		case EK_LEVEL_AVX2:
 			return &ek_kernels_avx2;
 		case EK_LEVEL_AVX512:
-			return &ek_kernels_avx512;
+			return ek_cpu_has_vnni() ? &ek_kernels_avx512vnni : &ek_kernels_avx512;
 #endif
 #ifdef EK_HAVE_NEON
 		case EK_LEVEL_NEON:

@@ -15,6 +15,7 @@ extern const ek_kernels ek_kernels_scalar;
 #define EK_HAVE_X86 1
 extern const ek_kernels ek_kernels_avx2;
 extern const ek_kernels ek_kernels_avx512;
+extern const ek_kernels ek_kernels_avx512vnni;
 #elif defined(__aarch64__)
 #define EK_HAVE_NEON 1
 extern const ek_kernels ek_kernels_neon;

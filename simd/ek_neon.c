@@ -13,6 +13,7 @@
 #ifdef EK_HAVE_NEON
 
 #include <arm_neon.h>
+#include <string.h>
 
 #define EK_KERNEL(op) ek_##op##_neon
 
@@ -126,6 +127,68 @@ lanes_sum(lanes acc)
 
 #include "ek_kernels.h"
 
+/* Eight products of at most 127 * 127 in two accumulators of 16 and 32 bits. */
+static inline int32x4_t
+ek_code_step_neon(int32x4_t acc, int8x16_t a, int8x16_t b)
+{
+	int16x8_t	low = vmull_s8(vget_low_s8(a), vget_low_s8(b));
+	int16x8_t	high = vmull_high_s8(a, b);
+
+	return vpadalq_s16(vpadalq_s16(acc, low), high);
+}
+
+static int32_t
+ek_code_dot_neon(const int8_t *a, const int8_t *b, size_t n)
+{
+	const size_t whole = n - n % 16;
+	int32x4_t	acc = vdupq_n_s32(0);
+	int32_t		rest = 0;
+
+	for (size_t i = 0; i < whole; i += 16)
+		acc = ek_code_step_neon(acc, vld1q_s8(a + i), vld1q_s8(b + i));
+	for (size_t i = whole; i < n; i++)
+		rest += a[i] * b[i];
+	return vaddvq_s32(acc) + rest;
+}
+
+/* Four lanes of four bytes: products in pairs, pairs to lanes. */
+static inline int32x4_t
+ek_code_four_lanes_neon(int32x4_t acc, int8x16_t query, const int8_t *packed)
+{
+	int8x16_t	code = vld1q_s8(packed);
+	int32x4_t	low = vpaddlq_s16(vmull_s8(vget_low_s8(code), vget_low_s8(query)));
+	int32x4_t	high = vpaddlq_s16(vmull_high_s8(code, query));
+
+	return vaddq_s32(acc, vpaddq_s32(low, high));
+}
+
+static void
+ek_code_dot_packed_neon(const int8_t *query, const int8_t *packed, size_t n,
+						int32_t *dots)
+{
+	int32x4_t	lanes_0 = vdupq_n_s32(0);
+	int32x4_t	lanes_4 = vdupq_n_s32(0);
+	int32x4_t	lanes_8 = vdupq_n_s32(0);
+	int32x4_t	lanes_12 = vdupq_n_s32(0);
+
+	for (size_t i = 0; i < n; i += 4, packed += 4 * EK_LANES)
+	{
+		int32_t		four;
+		int8x16_t	q;
+
+		memcpy(&four, query + i, sizeof(four));
+		q = vreinterpretq_s8_s32(vdupq_n_s32(four));
+		lanes_0 = ek_code_four_lanes_neon(lanes_0, q, packed);
+		lanes_4 = ek_code_four_lanes_neon(lanes_4, q, packed + 16);
+		lanes_8 = ek_code_four_lanes_neon(lanes_8, q, packed + 32);
+		lanes_12 = ek_code_four_lanes_neon(lanes_12, q, packed + 48);
+	}
+	vst1q_s32(dots, lanes_0);
+	vst1q_s32(dots + 4, lanes_4);
+	vst1q_s32(dots + 8, lanes_8);
+	vst1q_s32(dots + 12, lanes_12);
+}
+
 const ek_kernels ek_kernels_neon = {
 	.level = EK_LEVEL_NEON,
 	.name = "neon",
@@ -138,7 +201,9 @@ const ek_kernels ek_kernels_neon = {
 	.norm2_rows = ek_norm2_rows_neon,
 	.l2_squared_rows = ek_l2_squared_rows_neon,
 	.l1_rows = ek_l1_rows_neon,
-	.cosine_rows = ek_cosine_rows_neon
+	.cosine_rows = ek_cosine_rows_neon,
+	.code_dot = ek_code_dot_neon,
+	.code_dot_packed = ek_code_dot_packed_neon
 };
 
 #endif							/* EK_HAVE_NEON */

@@ -281,6 +281,29 @@ ek_cosine_rows_scalar(const ek_query *query, const ek_rows *rows,
 				   dot + r, norm2 + r);
 }
 
+static int32_t
+ek_code_dot_scalar(const int8_t *a, const int8_t *b, size_t n)
+{
+	int32_t		sum = 0;
+
+	for (size_t i = 0; i < n; i++)
+		sum += a[i] * b[i];
+	return sum;
+}
+
+static void
+ek_code_dot_packed_scalar(const int8_t *query, const int8_t *packed, size_t n,
+						  int32_t *dots)
+{
+	for (size_t lane = 0; lane < EK_LANES; lane++)
+		dots[lane] = 0;
+	for (size_t i = 0; i < n; i += 4, packed += 4 * EK_LANES)
+	{
+		for (size_t lane = 0; lane < EK_LANES; lane++)
+			dots[lane] += ek_code_dot_scalar(query + i, packed + 4 * lane, 4);
+	}
+}
+
 const ek_kernels ek_kernels_scalar = {
 	.level = EK_LEVEL_SCALAR,
 	.name = "scalar",
@@ -293,5 +316,7 @@ const ek_kernels ek_kernels_scalar = {
 	.norm2_rows = ek_norm2_rows_scalar,
 	.l2_squared_rows = ek_l2_squared_rows_scalar,
 	.l1_rows = ek_l1_rows_scalar,
-	.cosine_rows = ek_cosine_rows_scalar
+	.cosine_rows = ek_cosine_rows_scalar,
+	.code_dot = ek_code_dot_scalar,
+	.code_dot_packed = ek_code_dot_packed_scalar
 };

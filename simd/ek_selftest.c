@@ -141,6 +141,43 @@ case_passes(const ek_kernels *kernels, const golden_case *golden)
 		rows_agree(kernels, &query, &rows, &golden->sums);
 }
 
+/* Codes over the whole of their range; the sums are by hand-made integers. */
+static bool
+codes_agree(const ek_kernels *kernels)
+{
+	enum
+	{
+		elements = 76			/* a whole 64, a multiple of 4 and a tail */
+	};
+	int8_t		query[elements];
+	int8_t		packed[elements * EK_LANES];
+	int8_t		code[EK_LANES][elements];
+	int32_t		dots[EK_LANES];
+
+	for (int i = 0; i < elements; i++)
+	{
+		query[i] = (int8_t) (i % 2 ? 127 : -127 + i);
+		for (int lane = 0; lane < EK_LANES; lane++)
+		{
+			code[lane][i] = (int8_t) ((i * 37 + lane * 101) % 255 - 127);
+			packed[(i / 4 * EK_LANES + lane) * 4 + i % 4] = code[lane][i];
+		}
+	}
+
+	kernels->code_dot_packed(query, packed, elements, dots);
+	for (int lane = 0; lane < EK_LANES; lane++)
+	{
+		int32_t		sum = 0;
+
+		for (int i = 0; i < elements; i++)
+			sum += query[i] * code[lane][i];
+		if (dots[lane] != sum ||
+			kernels->code_dot(query, code[lane], elements) != sum)
+			return false;
+	}
+	return true;
+}
+
 bool
 ek_selftest(const ek_kernels *kernels)
 {
@@ -151,5 +188,5 @@ ek_selftest(const ek_kernels *kernels)
 		if (!case_passes(kernels, &golden_cases[i]))
 			return false;
 	}
-	return true;
+	return codes_agree(kernels);
 }

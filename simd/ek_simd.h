@@ -27,6 +27,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #ifdef __FAST_MATH__
 #error "engramk promises exact results: do not compile it with -ffast-math"
@@ -82,6 +83,16 @@ typedef struct ek_cosine_sums
 } ek_cosine_sums;
 
 /*
+ * Codes: vectors quantized to 8 bits an element, -127 to 127.  -128 must not
+ * occur: it would saturate at some levels.  The sums are exact integers, so
+ * every level gives the same, for up to EK_CODE_MAX_DIMS elements.
+ *
+ * Packed codes are those of EK_LANES vectors, interleaved by fours: the first
+ * four elements of each vector, then the next four of each, and so on.
+ */
+#define EK_CODE_MAX_DIMS	65536
+
+/*
  * The kernels of one level.  A table is constant and complete: callers fetch
  * its address once a call and go through it without further tests.
  *
@@ -110,12 +121,22 @@ typedef struct ek_kernels
 							double *l1);
 	void		(*cosine_rows) (const ek_query *query, const ek_rows *rows,
 								double *dot, double *norm2);
+
+	int32_t		(*code_dot) (const int8_t *a, const int8_t *b, size_t n);
+	/* n is a multiple of 4; EK_LANES sums */
+	void		(*code_dot_packed) (const int8_t *query, const int8_t *packed,
+									size_t n, int32_t *dots);
 } ek_kernels;
 
 /* ek_cpu.c */
 
 /* Do the CPU and the operating system run this level's instructions? */
 extern bool ek_cpu_supports(ek_level level);
+
+/*
+ * May the AVX-512 level use VNNI?  It concerns the kernels of codes only.
+ */
+extern bool ek_cpu_has_vnni(void);
 
 /* ek_dispatch.c */
 

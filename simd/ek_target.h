@@ -16,6 +16,8 @@
 	EK_PRAGMA(clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function))
 #define EK_TARGET_BEGIN_AVX512 \
 	EK_PRAGMA(clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,fma"))), apply_to = function))
+#define EK_TARGET_BEGIN_AVX512VNNI \
+	EK_PRAGMA(clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma"))), apply_to = function))
 #define EK_TARGET_END \
 	EK_PRAGMA(clang attribute pop)
 #else
@@ -24,6 +26,8 @@
 	EK_PRAGMA(GCC push_options) EK_PRAGMA(GCC target("avx2,fma"))
 #define EK_TARGET_BEGIN_AVX512 \
 	EK_PRAGMA(GCC push_options) EK_PRAGMA(GCC target("avx512f,avx512bw,avx512dq,avx512vl,fma"))
+#define EK_TARGET_BEGIN_AVX512VNNI \
+	EK_PRAGMA(GCC push_options) EK_PRAGMA(GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma"))
 #define EK_TARGET_END \
 	EK_PRAGMA(GCC pop_options)
 #endif
