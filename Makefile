@@ -26,6 +26,17 @@ SIMD_OBJS = \
 OBJS = $(SIMD_OBJS) \
 	src/arena.o \
 	src/compute.o \
+	src/ekbasis.o \
+	src/ekbuild.o \
+	src/ekcode.o \
+	src/ekcost.o \
+	src/ekhandler.o \
+	src/ekinsert.o \
+	src/ekoptions.o \
+	src/ekpage.o \
+	src/ekscan.o \
+	src/ekvacuum.o \
+	src/ekvalidate.o \
 	src/engramk.o \
 	src/functions.o \
 	src/guc.o \

@@ -128,6 +128,15 @@ ek_arena_close(void)
 	}
 }
 
+void
+ek_arena_count_budget(Size used, bool exceeded)
+{
+	arena.counters.resets++;
+	arena.counters.high_water = Max(arena.counters.high_water, used);
+	if (exceeded)
+		arena.counters.overflows++;
+}
+
 ek_arena_counters
 ek_arena_read_counters(void)
 {

@@ -34,6 +34,12 @@ extern void ek_arena_close(void);
  */
 extern void *ek_arena_alloc(Size size);
 
+/*
+ * Counts memory that outlives a call, and so is not taken from the arena but
+ * has a budget of its own, as large: `used` bytes, and whether it was too small.
+ */
+extern void ek_arena_count_budget(Size used, bool exceeded);
+
 extern ek_arena_counters ek_arena_read_counters(void);
 
 #endif							/* EK_ARENA_H */

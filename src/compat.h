@@ -10,4 +10,11 @@
 #define pg_noreturn __attribute__((noreturn))
 #endif
 
+/* 18 wants to know whether the caller is ANALYZE */
+#if PG_VERSION_NUM >= 180000
+#define ek_vacuum_delay_point()	vacuum_delay_point(false)
+#else
+#define ek_vacuum_delay_point()	vacuum_delay_point()
+#endif
+
 #endif							/* EK_COMPAT_H */

@@ -26,7 +26,7 @@
 
 #include "stats.h"
 
-#define BLOCK_NAME	"engramk statistics, layout 1"
+#define BLOCK_NAME	"engramk statistics, layout 2"
 #define STRIPES		16
 
 /* From 0; some place in the array of slots and stripes for this process. */
@@ -68,9 +68,21 @@ typedef struct backend_slot
 	pg_atomic_uint32 version;
 } backend_slot;
 
+/* Claimed by the first scan of an index; given back by a reset. */
+typedef struct index_slot
+{
+	pg_atomic_uint64 key;		/* database and index; 0 if nobody's */
+	pg_atomic_uint64 scans;
+	pg_atomic_uint64 passes;
+	pg_atomic_uint64 coarse_codes;
+	pg_atomic_uint64 fine_codes;
+	pg_atomic_uint64 returned;
+} index_slot;
+
 typedef struct shared_block
 {
 	pg_atomic_uint64 stats_reset;	/* a TimestampTz */
+	index_slot	indexes[EK_STATS_INDEXES];
 	stripe		stripes[STRIPES];
 	int			slot_count;
 	backend_slot slots[FLEXIBLE_ARRAY_MEMBER];
@@ -148,6 +160,20 @@ for_each_counter(stripe *s, void (*visit) (pg_atomic_uint64 *))
 	visit(&s->withdrawn);
 }
 
+static void
+for_each_index_counter(shared_block *b, void (*visit) (pg_atomic_uint64 *))
+{
+	for (int i = 0; i < EK_STATS_INDEXES; i++)
+	{
+		visit(&b->indexes[i].key);
+		visit(&b->indexes[i].scans);
+		visit(&b->indexes[i].passes);
+		visit(&b->indexes[i].coarse_codes);
+		visit(&b->indexes[i].fine_codes);
+		visit(&b->indexes[i].returned);
+	}
+}
+
 /* Finds the block or makes it.  Raises an error if there is no room. */
 static shared_block *
 find_block(void)
@@ -160,6 +186,7 @@ find_block(void)
 		return result;
 
 	pg_atomic_init_u64(&result->stats_reset, (uint64) GetCurrentTimestamp());
+	for_each_index_counter(result, init_counter);
 	for (int i = 0; i < STRIPES; i++)
 		for_each_counter(&result->stripes[i], init_counter);
 	result->slot_count = MaxBackends;
@@ -475,9 +502,70 @@ ek_stats_reset(void)
 		own_reset = GetCurrentTimestamp();
 		return;
 	}
+	for_each_index_counter(block, clear_counter);
 	for (int i = 0; i < STRIPES; i++)
 		for_each_counter(&block->stripes[i], clear_counter);
 	pg_atomic_write_u64(&block->stats_reset, (uint64) GetCurrentTimestamp());
+}
+
+/*
+ * The slot of an index, by linear probing; NULL if it has none and `claim` is
+ * false, or if there is no room.
+ */
+static index_slot *
+find_index_slot(Oid index, bool claim)
+{
+	uint64		key = ((uint64) MyDatabaseId << 32) | index;
+
+	if (block == NULL)
+		return NULL;
+	for (int i = 0; i < EK_STATS_INDEXES; i++)
+	{
+		index_slot *slot = &block->indexes[(key + (key >> 32) * 31 + i) % EK_STATS_INDEXES];
+		uint64		found = pg_atomic_read_u64(&slot->key);
+
+		if (found == 0 && !claim)
+			return NULL;
+		if (found == 0 && pg_atomic_compare_exchange_u64(&slot->key, &found, key))
+			return slot;
+		if (found == key)
+			return slot;
+	}
+	return NULL;
+}
+
+void
+ek_index_stats_add(Oid index, const ek_index_counts *counts)
+{
+	index_slot *slot;
+
+	ensure_attached();
+	slot = find_index_slot(index, true);
+	if (slot == NULL)
+		return;
+	pg_atomic_fetch_add_u64(&slot->scans, counts->scans);
+	pg_atomic_fetch_add_u64(&slot->passes, counts->passes);
+	pg_atomic_fetch_add_u64(&slot->coarse_codes, counts->coarse_codes);
+	pg_atomic_fetch_add_u64(&slot->fine_codes, counts->fine_codes);
+	pg_atomic_fetch_add_u64(&slot->returned, counts->returned);
+}
+
+ek_index_counts
+ek_index_stats_read(Oid index)
+{
+	ek_index_counts counts = {0};
+	index_slot *slot;
+
+	ensure_attached();
+	slot = find_index_slot(index, false);
+	if (slot == NULL)
+		return counts;
+	counts.scans = pg_atomic_read_u64(&slot->scans);
+	counts.passes = pg_atomic_read_u64(&slot->passes);
+	counts.coarse_codes = pg_atomic_read_u64(&slot->coarse_codes);
+	counts.fine_codes = pg_atomic_read_u64(&slot->fine_codes);
+	counts.returned = pg_atomic_read_u64(&slot->returned);
+	return counts;
 }
 
 int

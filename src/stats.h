@@ -18,7 +18,7 @@
 #include "../simd/ek_simd.h"
 
 /* The version of this library, as engram_stat_backends shows it. */
-#define EK_VERSION_NUM	10100
+#define EK_VERSION_NUM	10200
 
 #define EK_STATS_FLUSH_CALLS	64
 
@@ -75,6 +75,18 @@ typedef struct ek_verify_counts
 	uint64		withdrawn;
 } ek_verify_counts;
 
+/* Of the scans of one index. */
+typedef struct ek_index_counts
+{
+	uint64		scans;
+	uint64		passes;			/* over the coarse codes */
+	uint64		coarse_codes;	/* read */
+	uint64		fine_codes;		/* read, for what survived the coarse ones */
+	uint64		returned;		/* rows given to the executor to re-rank */
+} ek_index_counts;
+
+#define EK_STATS_INDEXES	128
+
 /* A snapshot; each number is exact, but they are read one after another. */
 typedef struct ek_stats
 {
@@ -108,6 +120,10 @@ extern void ek_stats_read(ek_stats *stats);
 extern void ek_stats_reset(void);
 extern int	ek_stats_backend_count(void);
 extern ek_stats_backend ek_stats_read_backend(int i);
+
+extern void ek_index_stats_add(Oid index, const ek_index_counts *counts);
+/* Of an index of this database; zeros if there is nothing. */
+extern ek_index_counts ek_index_stats_read(Oid index);
 
 extern const char *ek_operation_name(ek_operation operation);
 extern const char *ek_error_kind_name(ek_error_kind kind);

@@ -1,0 +1,12 @@
+/* engramk--1.2--1.1.sql: takes the exact index back */
+
+-- complain if the script is sourced in psql, rather than via ALTER EXTENSION
+\echo Use "ALTER EXTENSION engramk UPDATE TO '1.1'" to load this file. \quit
+
+-- An index that uses the access method stops this by name: "cannot drop access
+-- method engramk because other objects depend on it", with the list.
+
+DROP OPERATOR CLASS engram_ops USING engramk;
+DROP OPERATOR FAMILY engram_ops USING engramk;
+DROP ACCESS METHOD engramk;
+DROP FUNCTION engramk_handler(internal);

@@ -1,0 +1,250 @@
+/*
+ * ekpage.c
+ *		The pages of an engramk index: what is where, and reading them safely.
+ *
+ * An entry's place follows from its number alone, so nothing points from page
+ * to page.  Every page says what kind it is; a page that is not what its place
+ * calls for is reported as corruption, whatever its bytes.
+ *
+ * Locks: the metapage before a coarse page before a fine page; a scan holds
+ * one at a time.
+ */
+#include "postgres.h"
+
+#include "storage/lmgr.h"
+
+#include "ekam.h"
+
+static Size
+usable_bytes(void)
+{
+	return BLCKSZ - SizeOfPageHeaderData - MAXALIGN(sizeof(ek_page_opaque));
+}
+
+static char *
+contents(Page page)
+{
+	return (char *) page + MAXALIGN(SizeOfPageHeaderData);
+}
+
+ek_geometry
+ek_geometry_of(const ek_meta *meta)
+{
+	ek_geometry g = {
+		.dims = (int) meta->dims,
+		.coarse_dims = (int) meta->coarse_dims,
+		.first_block = meta->first_block
+	};
+	uint32		fine_pages;
+
+	g.group_size = MAXALIGN(sizeof(ek_group)) + (Size) EK_LANES * meta->coarse_dims;
+	g.fine_size = INTALIGN(sizeof(ek_fine) + meta->dims);
+	g.groups_per_page = (uint32) (usable_bytes() / g.group_size);
+	g.coarse_per_page = g.groups_per_page * EK_LANES;
+	g.fine_per_page = (uint32) (usable_bytes() / g.fine_size);
+	g.stretch_entries = g.coarse_per_page * EK_STRETCH_PAGES;
+	fine_pages = (g.stretch_entries + g.fine_per_page - 1) / g.fine_per_page;
+	g.stretch_blocks = EK_STRETCH_PAGES + fine_pages;
+	return g;
+}
+
+BlockNumber
+ek_coarse_block(const ek_geometry *geometry, uint32 coarse_page)
+{
+	return geometry->first_block +
+		coarse_page / EK_STRETCH_PAGES * geometry->stretch_blocks +
+		coarse_page % EK_STRETCH_PAGES;
+}
+
+ek_place
+ek_place_of(const ek_geometry *geometry, uint32 entry)
+{
+	uint32		stretch = entry / geometry->stretch_entries;
+	uint32		within = entry % geometry->stretch_entries;
+	uint32		on_page = within % geometry->coarse_per_page;
+	BlockNumber begin = geometry->first_block + stretch * geometry->stretch_blocks;
+
+	return (ek_place)
+	{
+		.coarse_block = begin + within / geometry->coarse_per_page,
+			.group = on_page / EK_LANES,
+			.lane = on_page % EK_LANES,
+			.fine_block = begin + EK_STRETCH_PAGES + within / geometry->fine_per_page,
+			.fine_slot = within % geometry->fine_per_page
+	};
+}
+
+ek_group *
+ek_group_on(const ek_geometry *geometry, Page page, uint32 group)
+{
+	return (ek_group *) (contents(page) + group * geometry->group_size);
+}
+
+int8 *
+ek_group_codes(ek_group *group)
+{
+	return (int8 *) group + MAXALIGN(sizeof(ek_group));
+}
+
+ek_fine *
+ek_fine_on(const ek_geometry *geometry, Page page, uint32 slot)
+{
+	return (ek_fine *) (contents(page) + slot * geometry->fine_size);
+}
+
+int8 *
+ek_fine_codes(ek_fine *fine)
+{
+	return (int8 *) (fine + 1);
+}
+
+ItemPointer
+ek_page_tids(Page page)
+{
+	return (ItemPointer) contents(page);
+}
+
+uint32
+ek_tids_per_page(void)
+{
+	return (uint32) (usable_bytes() / sizeof(ItemPointerData));
+}
+
+uint32
+ek_basis_floats_per_page(void)
+{
+	return (uint32) (usable_bytes() / sizeof(float));
+}
+
+ek_page_opaque *
+ek_page_opaque_of(Page page)
+{
+	return (ek_page_opaque *) PageGetSpecialPointer(page);
+}
+
+/*
+ * All zeros between header and special space: entries are free.  pd_lower is
+ * set to their end, for WAL leaves out what is between pd_lower and pd_upper.
+ */
+void
+ek_page_init(Page page, ek_page_kind kind, const ek_geometry *geometry)
+{
+	Size		used = usable_bytes();
+
+	PageInit(page, BLCKSZ, sizeof(ek_page_opaque));
+	ek_page_opaque_of(page)->kind = (uint16) kind;
+	ek_page_opaque_of(page)->magic = EK_PAGE_MAGIC;
+
+	if (kind == EK_PAGE_META)
+		used = sizeof(ek_meta);
+	else if (kind == EK_PAGE_COARSE)
+		used = geometry->groups_per_page * geometry->group_size;
+	else if (kind == EK_PAGE_FINE)
+		used = geometry->fine_per_page * geometry->fine_size;
+	((PageHeader) page)->pd_lower = (LocationIndex) (MAXALIGN(SizeOfPageHeaderData) + used);
+}
+
+ek_meta *
+ek_meta_on(Page page)
+{
+	return (ek_meta *) contents(page);
+}
+
+void
+ek_meta_init(Page page)
+{
+	ek_meta    *meta;
+
+	ek_page_init(page, EK_PAGE_META, NULL);
+	meta = ek_meta_on(page);
+	meta->magic = EK_INDEX_MAGIC;
+	meta->format = EK_INDEX_FORMAT;
+}
+
+void
+ek_raise_corrupted(Relation index, BlockNumber block, const char *detail)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INDEX_CORRUPTED),
+			 errmsg("index \"%s\" is corrupted", RelationGetRelationName(index)),
+			 errdetail("Block %u: %s.", block, detail),
+			 errhint("REINDEX it.")));
+}
+
+bool
+ek_page_is(Page page, ek_page_kind kind)
+{
+	return !PageIsNew(page) &&
+		((PageHeader) page)->pd_special == BLCKSZ - MAXALIGN(sizeof(ek_page_opaque)) &&
+		ek_page_opaque_of(page)->magic == EK_PAGE_MAGIC &&
+		ek_page_opaque_of(page)->kind == (uint16) kind;
+}
+
+static void
+check_meta(Relation index, const ek_meta *meta, BlockNumber blocks)
+{
+	ek_geometry geometry;
+
+	if (meta->magic != EK_INDEX_MAGIC)
+		ek_raise_corrupted(index, EK_META_BLOCK, "this is not an engramk index");
+	if (meta->format != EK_INDEX_FORMAT)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("index \"%s\" has format %u, but this library knows format %d",
+						RelationGetRelationName(index), meta->format, EK_INDEX_FORMAT),
+				 errhint("REINDEX it, or use the library that made it.")));
+
+	if (meta->dims > EK_INDEX_MAX_DIMS || meta->coarse_dims > EK_MAX_COARSE_DIMS ||
+		meta->coarse_dims % 4 != 0 || meta->coarse_dims > meta->dims + 3 ||
+		meta->null_pages >= blocks || meta->basis_pages >= blocks ||
+		meta->free_entries > meta->entries)
+		ek_raise_corrupted(index, EK_META_BLOCK, "the metapage contradicts itself");
+	if (meta->entries == 0)
+		return;
+
+	geometry = ek_geometry_of(meta);
+	if (meta->dims == 0 || meta->first_block == 0 ||
+		ek_place_of(&geometry, meta->entries - 1).fine_block >= blocks)
+		ek_raise_corrupted(index, EK_META_BLOCK, "the metapage counts more entries than there are");
+}
+
+Buffer
+ek_read_page(Relation index, BlockNumber block, int lock, ek_page_kind kind)
+{
+	Buffer		buffer = ReadBuffer(index, block);
+
+	LockBuffer(buffer, lock);
+	if (!ek_page_is(BufferGetPage(buffer), kind))
+		ek_raise_corrupted(index, block, "the page is not of the kind that belongs here");
+	if (kind == EK_PAGE_META)
+		check_meta(index, ek_meta_on(BufferGetPage(buffer)),
+				   RelationGetNumberOfBlocks(index));
+	return buffer;
+}
+
+/* A new page at the end, locked, all zeros. */
+Buffer
+ek_extend(Relation index)
+{
+	Buffer		buffer;
+	const bool	shared = !RELATION_IS_LOCAL(index);
+
+	if (shared)
+		LockRelationForExtension(index, ExclusiveLock);
+	buffer = ReadBuffer(index, P_NEW);
+	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+	if (shared)
+		UnlockRelationForExtension(index, ExclusiveLock);
+	return buffer;
+}
+
+ek_meta
+ek_read_meta(Relation index)
+{
+	Buffer		buffer = ek_read_page(index, EK_META_BLOCK, BUFFER_LOCK_SHARE,
+									  EK_PAGE_META);
+	ek_meta		meta = *ek_meta_on(BufferGetPage(buffer));
+
+	UnlockReleaseBuffer(buffer);
+	return meta;
+}

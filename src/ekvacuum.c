@@ -1,0 +1,161 @@
+/*
+ * ekvacuum.c
+ *		Freeing the entries of dead rows.
+ *
+ * An entry is freed where it stands and used again by a later insert; a live
+ * entry never moves, for a running scan would miss it.  A scan that holds the
+ * pointer of a freed entry finds nothing visible behind it.
+ */
+#include "postgres.h"
+
+#include "commands/vacuum.h"
+#include "miscadmin.h"
+
+#include "ekam.h"
+
+typedef struct vacuum_state
+{
+	IndexVacuumInfo *info;
+	IndexBulkDeleteResult *stats;
+	IndexBulkDeleteCallback callback;
+	void	   *callback_state;
+	uint32		freed;
+	uint32		first_freed;
+} vacuum_state;
+
+/* Frees the dead entries of one coarse page, from the entry `first` on. */
+static void
+vacuum_coarse_page(vacuum_state *state, const ek_geometry *geometry,
+				   BlockNumber block, uint32 first, uint32 count)
+{
+	Relation	index = state->info->index;
+	Buffer		buffer = ek_read_page(index, block, BUFFER_LOCK_EXCLUSIVE, EK_PAGE_COARSE);
+	GenericXLogState *xlog = GenericXLogStart(index);
+	Page		page = GenericXLogRegisterBuffer(xlog, buffer, 0);
+	bool		changed = false;
+
+	for (uint32 i = 0; i < count; i++)
+	{
+		ek_group   *group = ek_group_on(geometry, page, i / EK_LANES);
+		uint32		lane = i % EK_LANES;
+
+		if (group->state[lane] == EK_ENTRY_FREE)
+			continue;
+		if (group->state[lane] > EK_ENTRY_NULL)
+			ek_raise_corrupted(index, block, "an entry is of no known kind");
+		if (!state->callback(&group->tid[lane], state->callback_state))
+		{
+			state->stats->num_index_tuples += 1;
+			continue;
+		}
+		group->state[lane] = EK_ENTRY_FREE;
+		state->stats->tuples_removed += 1;
+		if (state->freed++ == 0)
+			state->first_freed = first + i;
+		changed = true;
+	}
+
+	if (changed)
+		GenericXLogFinish(xlog);
+	else
+		GenericXLogAbort(xlog);
+	UnlockReleaseBuffer(buffer);
+}
+
+/* An early NULL that is dead leaves a gap, for a running scan counts places. */
+static void
+vacuum_nulls_page(vacuum_state *state, BlockNumber block)
+{
+	Relation	index = state->info->index;
+	Buffer		buffer = ek_read_page(index, block, BUFFER_LOCK_EXCLUSIVE, EK_PAGE_NULLS);
+	GenericXLogState *xlog = GenericXLogStart(index);
+	Page		page = GenericXLogRegisterBuffer(xlog, buffer, 0);
+	ek_page_opaque *opaque = ek_page_opaque_of(page);
+	uint32		count = Min(opaque->count, ek_tids_per_page());
+
+	for (uint32 i = 0; i < count; i++)
+	{
+		ItemPointer tid = ek_page_tids(page) + i;
+
+		if (!ItemPointerIsValid(tid))
+			continue;
+		if (state->callback(tid, state->callback_state))
+		{
+			ItemPointerSetInvalid(tid);
+			state->stats->tuples_removed += 1;
+		}
+		else
+			state->stats->num_index_tuples += 1;
+	}
+	GenericXLogFinish(xlog);
+	UnlockReleaseBuffer(buffer);
+}
+
+/* Tells inserts where to look. */
+static void
+publish_free(vacuum_state *state)
+{
+	Relation	index = state->info->index;
+	Buffer		buffer;
+	GenericXLogState *xlog;
+	ek_meta    *meta;
+
+	if (state->freed == 0)
+		return;
+	buffer = ek_read_page(index, EK_META_BLOCK, BUFFER_LOCK_EXCLUSIVE, EK_PAGE_META);
+	xlog = GenericXLogStart(index);
+	meta = ek_meta_on(GenericXLogRegisterBuffer(xlog, buffer, 0));
+	meta->free_entries = Min(meta->free_entries + state->freed, meta->entries);
+	meta->free_hint = Min(meta->free_hint, state->first_freed);
+	GenericXLogFinish(xlog);
+	UnlockReleaseBuffer(buffer);
+}
+
+IndexBulkDeleteResult *
+ek_bulk_delete(IndexVacuumInfo *info, IndexBulkDeleteResult *stats,
+			   IndexBulkDeleteCallback callback, void *callback_state)
+{
+	ek_meta		meta = ek_read_meta(info->index);
+	vacuum_state state = {
+		.info = info,
+		.stats = stats ? stats : palloc0(sizeof(IndexBulkDeleteResult)),
+		.callback = callback,
+		.callback_state = callback_state
+	};
+
+	state.stats->num_index_tuples = 0;
+	for (BlockNumber block = 1; block <= meta.null_pages; block++)
+	{
+		ek_vacuum_delay_point();
+		vacuum_nulls_page(&state, block);
+	}
+	if (meta.entries > 0)
+	{
+		ek_geometry geometry = ek_geometry_of(&meta);
+
+		for (uint32 first = 0; first < meta.entries; first += geometry.coarse_per_page)
+		{
+			ek_vacuum_delay_point();
+			vacuum_coarse_page(&state, &geometry,
+							   ek_coarse_block(&geometry, first / geometry.coarse_per_page),
+							   first, Min(geometry.coarse_per_page, meta.entries - first));
+		}
+	}
+	publish_free(&state);
+	state.stats->num_pages = RelationGetNumberOfBlocks(info->index);
+	return state.stats;
+}
+
+/* The entries of an index that vacuum did not have to clean. */
+IndexBulkDeleteResult *
+ek_vacuum_cleanup(IndexVacuumInfo *info, IndexBulkDeleteResult *stats)
+{
+	if (info->analyze_only || stats != NULL)
+		return stats;
+
+	stats = palloc0(sizeof(IndexBulkDeleteResult));
+	stats->num_pages = RelationGetNumberOfBlocks(info->index);
+	stats->num_index_tuples = info->num_heap_tuples;
+	stats->estimated_count = true;
+	return stats;
+}
