@@ -31,6 +31,7 @@ OBJS = $(SIMD_OBJS) \
 	src/ekcode.o \
 	src/ekcost.o \
 	src/ekhandler.o \
+	src/ekinfo.o \
 	src/ekinsert.o \
 	src/ekoptions.o \
 	src/ekpage.o \

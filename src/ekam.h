@@ -229,7 +229,9 @@ typedef struct ek_coded_query
 	double		fine_residual;
 } ek_coded_query;
 
+/* Valid until the relation cache is next looked at; or a copy, for longer. */
 extern const ek_basis *ek_get_basis(Relation index);
+extern const ek_basis *ek_copy_basis(Relation index);
 extern ek_encoder *ek_encoder_create(const ek_basis *basis);
 /* Raises an error unless the vector is finite. */
 extern const ek_encoded *ek_encode(ek_encoder *encoder, const float *vector);
@@ -257,6 +259,8 @@ typedef struct ek_sample
 } ek_sample;
 
 extern int	ek_find_basis(const ek_sample *sample, float *rows);
+/* Is |B| <= 1 in the spectral norm, for these floats? */
+extern bool ek_basis_is_correct(const float *rows, int count, int dims);
 
 /*
  * The verbs, one a file

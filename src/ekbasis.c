@@ -301,6 +301,12 @@ spectral_limit(const float *rows, int count, int dims)
 	return limit * (1.0 + (dims + count) * DBL_EPSILON) + count * (dims + 64) * DBL_EPSILON;
 }
 
+bool
+ek_basis_is_correct(const float *rows, int count, int dims)
+{
+	return spectral_limit(rows, count, dims) <= 1.0;
+}
+
 /* Rounding to float can take a norm above 1 again, so it is checked after it. */
 static void
 make_correct(float *rows, int count, int dims)

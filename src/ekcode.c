@@ -342,3 +342,15 @@ ek_get_basis(Relation index)
 	index->rd_amcache = basis;
 	return basis;
 }
+
+const ek_basis *
+ek_copy_basis(Relation index)
+{
+	const ek_basis *basis = ek_get_basis(index);
+	Size		size = offsetof(ek_basis, rows) +
+		sizeof(float) * (Size) basis->meta.coarse_dims * basis->meta.dims;
+	ek_basis   *copy = MemoryContextAllocHuge(CurrentMemoryContext, size);
+
+	memcpy(copy, basis, size);
+	return copy;
+}

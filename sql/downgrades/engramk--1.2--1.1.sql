@@ -6,6 +6,10 @@
 -- An index that uses the access method stops this by name: "cannot drop access
 -- method engramk because other objects depend on it", with the list.
 
+DROP VIEW engram_stat_indexes;
+DROP FUNCTION engram_stat_get_index(oid);
+DROP FUNCTION engram_index_check(regclass);
+DROP FUNCTION engram_index_info(regclass);
 DROP OPERATOR CLASS engram_ops USING engramk;
 DROP OPERATOR FAMILY engram_ops USING engramk;
 DROP ACCESS METHOD engramk;
