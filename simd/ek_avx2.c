@@ -104,6 +104,39 @@ lanes_abs(lanes a)
 		_mm256_andnot_pd(sign, a.v8), _mm256_andnot_pd(sign, a.v12)};
 }
 
+static inline lanes
+lanes_max(lanes a, lanes b)
+{
+	return (lanes) {_mm256_max_pd(a.v0, b.v0), _mm256_max_pd(a.v4, b.v4),
+		_mm256_max_pd(a.v8, b.v8), _mm256_max_pd(a.v12, b.v12)};
+}
+
+static inline lanes
+lanes_all(double x)
+{
+	const __m256d all = _mm256_set1_pd(x);
+
+	return (lanes) {all, all, all, all};
+}
+
+static inline void
+lanes_store(double *p, lanes a)
+{
+	_mm256_storeu_pd(p, a.v0);
+	_mm256_storeu_pd(p + 4, a.v4);
+	_mm256_storeu_pd(p + 8, a.v8);
+	_mm256_storeu_pd(p + 12, a.v12);
+}
+
+static inline void
+lanes_store_codes(int8_t *p, lanes a)
+{
+	const __m128i lo = _mm_packs_epi32(_mm256_cvtpd_epi32(a.v0), _mm256_cvtpd_epi32(a.v4));
+	const __m128i hi = _mm_packs_epi32(_mm256_cvtpd_epi32(a.v8), _mm256_cvtpd_epi32(a.v12));
+
+	_mm_storeu_si128((__m128i *) p, _mm_packs_epi16(lo, hi));
+}
+
 static inline double
 lanes_sum(lanes acc)
 {
@@ -181,6 +214,60 @@ ek_code_dot_packed_avx2(const int8_t *query, const int8_t *packed, size_t n,
 	_mm256_storeu_si256((__m256i *) (dots + 8), lanes_8);
 }
 
+/* Four queries with eight lanes: each load of a code serves all four. */
+static inline void
+ek_code_four_by_eight_avx2(const int8_t *queries, size_t stride,
+						   const int8_t *packed, size_t n, int32_t *dots)
+{
+	const __m256i ones = _mm256_set1_epi16(1);
+	__m256i		acc0 = _mm256_setzero_si256();
+	__m256i		acc1 = _mm256_setzero_si256();
+	__m256i		acc2 = _mm256_setzero_si256();
+	__m256i		acc3 = _mm256_setzero_si256();
+
+	for (size_t i = 0; i < n; i += 4, packed += 4 * EK_LANES)
+	{
+		const __m256i code = _mm256_loadu_si256((const __m256i *) packed);
+		const __m256i magnitude = _mm256_abs_epi8(code);
+		int32_t		q0,
+					q1,
+					q2,
+					q3;
+
+		memcpy(&q0, queries + i, 4);
+		memcpy(&q1, queries + stride + i, 4);
+		memcpy(&q2, queries + 2 * stride + i, 4);
+		memcpy(&q3, queries + 3 * stride + i, 4);
+#define EK_STEP(acc, q) \
+		_mm256_add_epi32(acc, _mm256_madd_epi16( \
+			_mm256_maddubs_epi16(magnitude, _mm256_sign_epi8(_mm256_set1_epi32(q), code)), ones))
+		acc0 = EK_STEP(acc0, q0);
+		acc1 = EK_STEP(acc1, q1);
+		acc2 = EK_STEP(acc2, q2);
+		acc3 = EK_STEP(acc3, q3);
+#undef EK_STEP
+	}
+	_mm256_storeu_si256((__m256i *) dots, acc0);
+	_mm256_storeu_si256((__m256i *) (dots + EK_LANES), acc1);
+	_mm256_storeu_si256((__m256i *) (dots + 2 * EK_LANES), acc2);
+	_mm256_storeu_si256((__m256i *) (dots + 3 * EK_LANES), acc3);
+}
+
+static void
+ek_code_dot_block_avx2(const int8_t *queries, size_t stride, const int8_t *packed,
+					   size_t tiles, size_t n, int32_t *dots)
+{
+	for (size_t tile = 0; tile < tiles; tile++, packed += n * EK_LANES)
+	{
+		for (size_t q = 0; q < EK_CODE_QUERIES; q += 4, dots += 4 * EK_LANES)
+		{
+			ek_code_four_by_eight_avx2(queries + q * stride, stride, packed, n, dots);
+			ek_code_four_by_eight_avx2(queries + q * stride, stride, packed + 32, n,
+									   dots + 8);
+		}
+	}
+}
+
 EK_TARGET_END
 
 const ek_kernels ek_kernels_avx2 = {
@@ -197,7 +284,10 @@ const ek_kernels ek_kernels_avx2 = {
 	.l1_rows = ek_l1_rows_avx2,
 	.cosine_rows = ek_cosine_rows_avx2,
 	.code_dot = ek_code_dot_avx2,
-	.code_dot_packed = ek_code_dot_packed_avx2
+	.code_dot_packed = ek_code_dot_packed_avx2,
+	.code_dot_block = ek_code_dot_block_avx2,
+	.largest = ek_largest_avx2,
+	.quantize = ek_quantize_avx2
 };
 
 #endif							/* EK_HAVE_X86 */

@@ -13,7 +13,11 @@
  *		lanes_fma(acc, a, b)		acc + a * b, where the product is exact
  *		lanes_add, _sub, _mul		rounded one by one, never fused
  *		lanes_abs(a)
+ *		lanes_max(a, b)				of finite numbers
  *		lanes_sum(acc)				the tree j + 8, j + 4, j + 2, j + 1
+ *		lanes_all(x)				sixteen times x
+ *		lanes_store(p, a)			sixteen doubles
+ *		lanes_store_codes(p, a)		sixteen integers, -127 to 127, as bytes
  *
  * A tail padded with +0.0 adds +0.0 to lanes that are never -0.0 (they start
  * from +0.0 and a sum is -0.0 only if both terms are), so it changes nothing.
@@ -242,4 +246,52 @@ EK_KERNEL(cosine_rows) (const ek_query *query, const ek_rows *rows,
 		dot[r] = lanes_sum(d);
 		norm2[r] = lanes_sum(s);
 	}
+}
+
+static double
+EK_KERNEL(largest) (const float *x, size_t n)
+{
+	const size_t whole = n - n % EK_LANES;
+	lanes		acc = lanes_zero();
+	double		each[EK_LANES];
+	double		largest = 0.0;
+
+	for (size_t i = 0; i < whole; i += EK_LANES)
+		acc = lanes_max(acc, lanes_abs(lanes_widen(x + i)));
+	if (whole < n)
+		acc = lanes_max(acc, lanes_abs(lanes_widen_some(x + whole, n - whole)));
+	lanes_store(each, acc);
+	for (size_t j = 0; j < EK_LANES; j++)
+		largest = each[j] > largest ? each[j] : largest;
+	return largest;
+}
+
+static inline lanes
+EK_KERNEL(quantize_step) (lanes acc, lanes x, lanes inverse, lanes scale,
+						  int8_t *codes)
+{
+	const lanes shift = lanes_all(EK_ROUNDING_SHIFT);
+	lanes		code = lanes_sub(lanes_add(lanes_mul(x, inverse), shift), shift);
+	lanes		rest = lanes_sub(x, lanes_mul(scale, code));
+
+	lanes_store_codes(codes, code);
+	return lanes_add(acc, lanes_mul(rest, rest));
+}
+
+static double
+EK_KERNEL(quantize) (const float *x, size_t n, double inverse, double scale,
+					 int8_t *codes)
+{
+	const size_t whole = n - n % EK_LANES;
+	const lanes all_inverse = lanes_all(inverse);
+	const lanes all_scale = lanes_all(scale);
+	lanes		acc = lanes_zero();
+
+	for (size_t i = 0; i < whole; i += EK_LANES)
+		acc = EK_KERNEL(quantize_step) (acc, lanes_widen(x + i), all_inverse,
+										all_scale, codes + i);
+	if (whole < n)
+		acc = EK_KERNEL(quantize_step) (acc, lanes_widen_some(x + whole, n - whole),
+										all_inverse, all_scale, codes + whole);
+	return lanes_sum(acc);
 }

@@ -27,6 +27,12 @@ extern const ek_kernels ek_kernels_neon;
  */
 #define EK_PREFETCH_FLOATS	2048
 
+/*
+ * Adding it and taking it off again rounds a double to the nearest integer, to
+ * the even one of two, at every level alike: from 2^52 on, doubles are integers.
+ */
+#define EK_ROUNDING_SHIFT	0x1.8p52
+
 static inline const float *
 ek_row(const ek_rows *rows, size_t dims, size_t r)
 {

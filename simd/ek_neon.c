@@ -113,6 +113,50 @@ lanes_abs(lanes a)
 		vabsq_f64(a.v12), vabsq_f64(a.v14)};
 }
 
+static inline lanes
+lanes_max(lanes a, lanes b)
+{
+	return (lanes) {vmaxq_f64(a.v0, b.v0), vmaxq_f64(a.v2, b.v2),
+		vmaxq_f64(a.v4, b.v4), vmaxq_f64(a.v6, b.v6),
+		vmaxq_f64(a.v8, b.v8), vmaxq_f64(a.v10, b.v10),
+		vmaxq_f64(a.v12, b.v12), vmaxq_f64(a.v14, b.v14)};
+}
+
+static inline lanes
+lanes_all(double x)
+{
+	const float64x2_t all = vdupq_n_f64(x);
+
+	return (lanes) {all, all, all, all, all, all, all, all};
+}
+
+static inline void
+lanes_store(double *p, lanes a)
+{
+	vst1q_f64(p, a.v0);
+	vst1q_f64(p + 2, a.v2);
+	vst1q_f64(p + 4, a.v4);
+	vst1q_f64(p + 6, a.v6);
+	vst1q_f64(p + 8, a.v8);
+	vst1q_f64(p + 10, a.v10);
+	vst1q_f64(p + 12, a.v12);
+	vst1q_f64(p + 14, a.v14);
+}
+
+static inline int16x4_t
+four_codes(float64x2_t low, float64x2_t high)
+{
+	return vmovn_s32(vcombine_s32(vmovn_s64(vcvtq_s64_f64(low)),
+								  vmovn_s64(vcvtq_s64_f64(high))));
+}
+
+static inline void
+lanes_store_codes(int8_t *p, lanes a)
+{
+	vst1_s8(p, vmovn_s16(vcombine_s16(four_codes(a.v0, a.v2), four_codes(a.v4, a.v6))));
+	vst1_s8(p + 8, vmovn_s16(vcombine_s16(four_codes(a.v8, a.v10), four_codes(a.v12, a.v14))));
+}
+
 static inline double
 lanes_sum(lanes acc)
 {
@@ -189,6 +233,15 @@ ek_code_dot_packed_neon(const int8_t *query, const int8_t *packed, size_t n,
 	vst1q_s32(dots + 12, lanes_12);
 }
 
+static void
+ek_code_dot_block_neon(const int8_t *queries, size_t stride, const int8_t *packed,
+					   size_t tiles, size_t n, int32_t *dots)
+{
+	for (size_t tile = 0; tile < tiles; tile++, packed += n * EK_LANES)
+		for (size_t q = 0; q < EK_CODE_QUERIES; q++, dots += EK_LANES)
+			ek_code_dot_packed_neon(queries + q * stride, packed, n, dots);
+}
+
 const ek_kernels ek_kernels_neon = {
 	.level = EK_LEVEL_NEON,
 	.name = "neon",
@@ -203,7 +256,10 @@ const ek_kernels ek_kernels_neon = {
 	.l1_rows = ek_l1_rows_neon,
 	.cosine_rows = ek_cosine_rows_neon,
 	.code_dot = ek_code_dot_neon,
-	.code_dot_packed = ek_code_dot_packed_neon
+	.code_dot_packed = ek_code_dot_packed_neon,
+	.code_dot_block = ek_code_dot_block_neon,
+	.largest = ek_largest_neon,
+	.quantize = ek_quantize_neon
 };
 
 #endif							/* EK_HAVE_NEON */

@@ -304,6 +304,42 @@ ek_code_dot_packed_scalar(const int8_t *query, const int8_t *packed, size_t n,
 	}
 }
 
+static void
+ek_code_dot_block_scalar(const int8_t *queries, size_t stride, const int8_t *packed,
+						 size_t tiles, size_t n, int32_t *dots)
+{
+	for (size_t tile = 0; tile < tiles; tile++, packed += n * EK_LANES)
+		for (size_t q = 0; q < EK_CODE_QUERIES; q++, dots += EK_LANES)
+			ek_code_dot_packed_scalar(queries + q * stride, packed, n, dots);
+}
+
+static double
+ek_largest_scalar(const float *x, size_t n)
+{
+	double		largest = 0.0;
+
+	for (size_t i = 0; i < n; i++)
+		largest = fabs((double) x[i]) > largest ? fabs((double) x[i]) : largest;
+	return largest;
+}
+
+static double
+ek_quantize_scalar(const float *x, size_t n, double inverse, double scale,
+				   int8_t *codes)
+{
+	double		lane[EK_LANES] = {0.0};
+
+	for (size_t i = 0; i < n; i++)
+	{
+		double		code = (x[i] * inverse + EK_ROUNDING_SHIFT) - EK_ROUNDING_SHIFT;
+		double		rest = x[i] - scale * code;
+
+		codes[i] = (int8_t) code;
+		lane[i % EK_LANES] += rest * rest;
+	}
+	return reduce(lane);
+}
+
 const ek_kernels ek_kernels_scalar = {
 	.level = EK_LEVEL_SCALAR,
 	.name = "scalar",
@@ -318,5 +354,8 @@ const ek_kernels ek_kernels_scalar = {
 	.l1_rows = ek_l1_rows_scalar,
 	.cosine_rows = ek_cosine_rows_scalar,
 	.code_dot = ek_code_dot_scalar,
-	.code_dot_packed = ek_code_dot_packed_scalar
+	.code_dot_packed = ek_code_dot_packed_scalar,
+	.code_dot_block = ek_code_dot_block_scalar,
+	.largest = ek_largest_scalar,
+	.quantize = ek_quantize_scalar
 };

@@ -152,7 +152,9 @@ codes_agree(const ek_kernels *kernels)
 	int8_t		query[elements];
 	int8_t		packed[elements * EK_LANES];
 	int8_t		code[EK_LANES][elements];
+	int8_t		queries[EK_CODE_QUERIES][elements];
 	int32_t		dots[EK_LANES];
+	int32_t		block[EK_CODE_QUERIES][EK_LANES];
 
 	for (int i = 0; i < elements; i++)
 	{
@@ -164,6 +166,9 @@ codes_agree(const ek_kernels *kernels)
 		}
 	}
 
+	for (int q = 0; q < EK_CODE_QUERIES; q++)
+		memcpy(queries[q], query, elements);
+	kernels->code_dot_block(queries[0], elements, packed, 1, elements, block[0]);
 	kernels->code_dot_packed(query, packed, elements, dots);
 	for (int lane = 0; lane < EK_LANES; lane++)
 	{
@@ -174,8 +179,45 @@ codes_agree(const ek_kernels *kernels)
 		if (dots[lane] != sum ||
 			kernels->code_dot(query, code[lane], elements) != sum)
 			return false;
+		for (int q = 0; q < EK_CODE_QUERIES; q++)
+		{
+			if (block[q][lane] != sum)
+				return false;
+		}
 	}
 	return true;
+}
+
+/* Halves of odd integers: doubled they are codes; taken as they are, rounded. */
+static bool
+quantizing_agrees(const ek_kernels *kernels)
+{
+	enum
+	{
+		elements = 37
+	};
+	float		x[elements];
+	int8_t		codes[3 * EK_LANES];
+	double		rest;
+
+	for (int i = 0; i < elements; i++)
+		x[i] = (float) (2 * i - elements) / 2;
+	if (!same_bits(kernels->largest(x, elements), elements / 2.0) ||
+		!same_bits(kernels->quantize(x, elements, 2.0, 0.5, codes), 0.0))
+		return false;
+	for (int i = 0; i < elements; i++)
+	{
+		if (codes[i] != 2 * i - elements)
+			return false;
+	}
+
+	rest = kernels->quantize(x, elements, 1.0, 1.0, codes);
+	for (int i = 0; i < elements; i++)
+	{
+		if (codes[i] % 2 != 0)
+			return false;
+	}
+	return same_bits(rest, elements * 0.25);
 }
 
 bool
@@ -188,5 +230,5 @@ ek_selftest(const ek_kernels *kernels)
 		if (!case_passes(kernels, &golden_cases[i]))
 			return false;
 	}
-	return codes_agree(kernels);
+	return codes_agree(kernels) && quantizing_agrees(kernels);
 }

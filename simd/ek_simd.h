@@ -92,6 +92,9 @@ typedef struct ek_cosine_sums
  */
 #define EK_CODE_MAX_DIMS	65536
 
+/* Queries that a block product takes at once. */
+#define EK_CODE_QUERIES		8
+
 /*
  * The kernels of one level.  A table is constant and complete: callers fetch
  * its address once a call and go through it without further tests.
@@ -126,6 +129,26 @@ typedef struct ek_kernels
 	/* n is a multiple of 4; EK_LANES sums */
 	void		(*code_dot_packed) (const int8_t *query, const int8_t *packed,
 									size_t n, int32_t *dots);
+
+	/*
+	 * EK_CODE_QUERIES queries, `stride` bytes apart, with each of `tiles`
+	 * stretches of packed codes that follow each other.  n is a multiple of 4.
+	 * Writes dots[tile][query][lane].
+	 */
+	void		(*code_dot_block) (const int8_t *queries, size_t stride,
+								   const int8_t *packed, size_t tiles,
+								   size_t n, int32_t *dots);
+
+	/* The largest magnitude; elements are finite. */
+	double		(*largest) (const float *x, size_t n);
+
+	/*
+	 * codes[i] = x[i] * inverse, rounded to the nearest integer, which must not
+	 * exceed 127; returns the sum of the squares of x[i] - scale * codes[i].
+	 * `codes` has room for n rounded up to EK_LANES.
+	 */
+	double		(*quantize) (const float *x, size_t n, double inverse,
+							 double scale, int8_t *codes);
 } ek_kernels;
 
 /* ek_cpu.c */
