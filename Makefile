@@ -24,6 +24,7 @@ SIMD_OBJS = \
 	simd/ek_selftest.o
 
 OBJS = $(SIMD_OBJS) \
+	src/aggregates.o \
 	src/arena.o \
 	src/compute.o \
 	src/ekbasis.o \
@@ -41,7 +42,11 @@ OBJS = $(SIMD_OBJS) \
 	src/engramk.o \
 	src/functions.o \
 	src/guc.o \
+	src/join.o \
 	src/level.o \
+	src/nearest.o \
+	src/nearest_functions.o \
+	src/neighbours.o \
 	src/operands.o \
 	src/stat_functions.o \
 	src/stats.o \

@@ -61,14 +61,12 @@ take_up(void)
 	arena.counters.capacity = configured_size();
 }
 
-/* The rare end of ek_arena_alloc(). */
-static pg_noinline void *
-allocate_overflow(Size size)
+/* Counts an overflow, or raises its error if that is what the user wants. */
+static void
+note_overflow(Size wanted, Size excess)
 {
-	overflow_piece *piece;
-
 	arena.counters.overflows++;
-	arena.counters.overflow_bytes += size;
+	arena.counters.overflow_bytes += excess;
 
 	if (ek_arena_overflow == EK_ARENA_ERROR)
 	{
@@ -76,10 +74,18 @@ allocate_overflow(Size size)
 		ereport(ERROR,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 				 errmsg("arena of %d kB cannot hold %zu bytes",
-						ek_arena_size, arena.wanted),
+						ek_arena_size, wanted),
 				 errhint("Increase \"engramk.arena_size\", or set \"engramk.arena_overflow\" to \"fallback\".")));
 	}
+}
 
+/* The rare end of ek_arena_alloc(). */
+static pg_noinline void *
+allocate_overflow(Size size)
+{
+	overflow_piece *piece;
+
+	note_overflow(arena.wanted, size);
 	piece = MemoryContextAllocHuge(CurrentMemoryContext,
 								   sizeof(overflow_piece) + EK_ALIGNMENT + size);
 	piece->next = arena.overflow;
@@ -135,6 +141,13 @@ ek_arena_count_budget(Size used, bool exceeded)
 	arena.counters.high_water = Max(arena.counters.high_water, used);
 	if (exceeded)
 		arena.counters.overflows++;
+}
+
+void
+ek_arena_exceed_budget(Size wanted)
+{
+	arena.counters.high_water = Max(arena.counters.high_water, wanted);
+	note_overflow(wanted, wanted - configured_size());
 }
 
 ek_arena_counters

@@ -40,6 +40,12 @@ extern void *ek_arena_alloc(Size size);
  */
 extern void ek_arena_count_budget(Size used, bool exceeded);
 
+/*
+ * For before such memory exceeds its budget for the first time: counts it or,
+ * if engramk.arena_overflow says so, raises the error of an overflow.
+ */
+extern void ek_arena_exceed_budget(Size wanted);
+
 extern ek_arena_counters ek_arena_read_counters(void);
 
 #endif							/* EK_ARENA_H */

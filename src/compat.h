@@ -5,6 +5,11 @@
 #ifndef EK_COMPAT_H
 #define EK_COMPAT_H
 
+/* 16 took the macros of variable-length types out of postgres.h */
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
 /* 18 has pg_noreturn, and no longer pg_attribute_noreturn() */
 #ifndef pg_noreturn
 #define pg_noreturn __attribute__((noreturn))

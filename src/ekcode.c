@@ -19,22 +19,14 @@
  */
 #include "postgres.h"
 
-#include <float.h>
 #include <math.h>
 
 #include "utils/memutils.h"
 
+#include "certificate.h"
 #include "ekam.h"
 #include "level.h"
 #include "vector.h"
-
-#define MAX_CODE	127
-
-static double
-eta_of(int dims)
-{
-	return (dims + 64) * DBL_EPSILON;
-}
 
 /* The least float that is not below. */
 static float
@@ -50,7 +42,7 @@ nearest_code(double value)
 {
 	int			code = (int) (value < 0.0 ? value - 0.5 : value + 0.5);
 
-	return (int8) Max(-MAX_CODE, Min(MAX_CODE, code));
+	return (int8) Max(-EK_MAX_CODE, Min(EK_MAX_CODE, code));
 }
 
 static double
@@ -149,7 +141,7 @@ ek_encode(ek_encoder *encoder, const float *vector)
 {
 	const int	dims = encoder->basis->geometry.dims;
 	const int	coarse_dims = encoder->basis->geometry.coarse_dims;
-	const double eta = eta_of(dims);
+	const double eta = ek_eta_of(dims);
 	ek_encoded *encoded = &encoder->encoded;
 
 	encoded->norm = to_unit(encoder->basis, vector, encoder->widened, encoder->projected);
@@ -164,13 +156,13 @@ ek_encode(ek_encoder *encoder, const float *vector)
 	}
 
 	encoded->coarse_scale = (float)
-		(largest_magnitude(encoder->projected, coarse_dims) / MAX_CODE);
+		(largest_magnitude(encoder->projected, coarse_dims) / EK_MAX_CODE);
 	encoded->coarse_residual =
 		float_above(quantize(encoder->projected, coarse_dims,
 							 encoded->coarse_scale, encoded->coarse) + eta);
 	encoded->tail = float_above(tail_of(encoder->projected, coarse_dims, eta));
 	encoded->fine_scale = (float)
-		(largest_magnitude(encoder->widened, dims) / MAX_CODE);
+		(largest_magnitude(encoder->widened, dims) / EK_MAX_CODE);
 	encoded->fine_residual =
 		float_above(quantize(encoder->widened, dims,
 							 encoded->fine_scale, encoded->fine) + eta);
@@ -217,21 +209,21 @@ ek_encode_query(const ek_basis *basis, ek_metric metric, const float *vector)
 	double	   *projected = palloc_aligned_doubles(coarse_dims + 1);
 
 	query->metric = metric;
-	query->eta = eta_of(dims);
+	query->eta = ek_eta_of(dims);
 	query->coarse = palloc0(coarse_dims + 1);
 	query->fine = palloc0(dims);
 	query->norm = to_unit(basis, vector, widened, projected);
 	if (query->norm == 0.0)
 		return query;
 
-	query->coarse_scale = largest_magnitude(projected, coarse_dims) / MAX_CODE;
+	query->coarse_scale = largest_magnitude(projected, coarse_dims) / EK_MAX_CODE;
 	query->coarse_residual = quantize(projected, coarse_dims,
 									  query->coarse_scale, query->coarse) + query->eta;
 	query->coarse_length = decoded_length(query->coarse, coarse_dims,
 										  query->coarse_scale, query->eta);
 	query->tail = tail_of(projected, coarse_dims, query->eta);
 
-	query->fine_scale = largest_magnitude(widened, dims) / MAX_CODE;
+	query->fine_scale = largest_magnitude(widened, dims) / EK_MAX_CODE;
 	query->fine_residual = quantize(widened, dims,
 									query->fine_scale, query->fine) + query->eta;
 	query->fine_length = decoded_length(query->fine, dims,

@@ -40,6 +40,7 @@ PG_FUNCTION_INFO_V1(ek_sql_norm);
 PG_FUNCTION_INFO_V1(ek_sql_normalize);
 PG_FUNCTION_INFO_V1(ek_sql_is_valid);
 PG_FUNCTION_INFO_V1(ek_sql_cosine_batch);
+PG_FUNCTION_INFO_V1(ek_sql_cosine_matrix);
 PG_FUNCTION_INFO_V1(ek_sql_topk);
 PG_FUNCTION_INFO_V1(ek_sql_simd_info);
 PG_FUNCTION_INFO_V1(ek_sql_arena_stats);
@@ -255,10 +256,11 @@ rows_per_block(int dims)
 
 /*
  * Prepares the query in the arena, which the caller has opened.  The norm is
- * scalar's: it is taken once, and nothing verifies it later.
+ * scalar's: it is taken once, and nothing verifies it later.  `owner` names
+ * the query in an error.
  */
 static ek_query
-prepare_in_arena(ek_vector vector)
+prepare_in_arena(ek_vector vector, const char *owner)
 {
 	double	   *values = ek_arena_alloc(ek_query_size(vector.dims));
 	ek_query	query;
@@ -266,7 +268,7 @@ prepare_in_arena(ek_vector vector)
 	ek_query_prepare(ek_level_kernels(EK_LEVEL_SCALAR), vector.values,
 					 vector.dims, values, &query);
 	if (!isfinite(query.norm2))
-		ek_vector_require_finite(vector.values, vector.dims, "the query");
+		ek_vector_require_finite(vector.values, vector.dims, owner);
 	return query;
 }
 
@@ -345,7 +347,7 @@ ek_sql_cosine_batch(PG_FUNCTION_ARGS)
 	instr_time	start;
 
 	ek_arena_open();
-	query = prepare_in_arena(vector);
+	query = prepare_in_arena(vector, "the query");
 	norm2 = ek_arena_alloc(sizeof(double) * block);
 	start = ek_stats_start();
 	for (int first = 0; first < candidates.count; first += block)
@@ -358,6 +360,88 @@ ek_sql_cosine_batch(PG_FUNCTION_ARGS)
 	count_batch(EK_COSINE_BATCH, candidates, vector, start);
 	ek_arena_close();
 
+	PG_RETURN_ARRAYTYPE_P(result);
+}
+
+static ArrayType *
+make_float8_matrix(int rows, int columns)
+{
+	Size		count = (Size) rows * columns;
+	Size		size = ARR_OVERHEAD_NONULLS(2) + sizeof(double) * count;
+	ArrayType  *result;
+
+	if (count == 0)
+		return construct_empty_array(FLOAT8OID);
+	if (count > MaxArraySize || !AllocSizeIsValid(size))
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("an array cannot hold the similarities of %d queries and %d candidates",
+						rows, columns)));
+
+	result = palloc(size);
+	SET_VARSIZE(result, size);
+	result->ndim = 2;
+	result->dataoffset = 0;
+	result->elemtype = FLOAT8OID;
+	ARR_DIMS(result)[0] = rows;
+	ARR_DIMS(result)[1] = columns;
+	ARR_LBOUND(result)[0] = 1;
+	ARR_LBOUND(result)[1] = 1;
+	return result;
+}
+
+/* One row of a matrix.  Opens the arena for itself. */
+static void
+matrix_row(ek_vector vector, int number, ek_candidates candidates, double *similarity)
+{
+	const int	block = rows_per_block(vector.dims);
+	double	   *norm2;
+	ek_query	query;
+
+	ek_arena_open();
+	query = prepare_in_arena(vector, psprintf("query %d", number));
+	norm2 = ek_arena_alloc(sizeof(double) * block);
+	for (int first = 0; first < candidates.count; first += block)
+	{
+		CHECK_FOR_INTERRUPTS();
+		cosine_block(&query, candidates, first,
+					 Min(block, candidates.count - first),
+					 similarity + first, norm2);
+	}
+	ek_arena_close();
+}
+
+/*
+ * engram_cosine_matrix(queries real[], candidates real[])
+ * returns double precision[]
+ *
+ * The cosine similarity of each query and each candidate: two-dimensional, a
+ * row for each query.
+ */
+Datum
+ek_sql_cosine_matrix(PG_FUNCTION_ARGS)
+{
+	ek_vectors	queries = ek_vectors_get(PG_GETARG_DATUM(0), "queries");
+	ek_vectors	vectors = ek_vectors_get(PG_GETARG_DATUM(1), "candidates");
+	ek_candidates candidates = {.values = vectors.values,.count = vectors.count};
+	ArrayType  *result = make_float8_matrix(queries.count, candidates.count);
+	double	   *similarity = (double *) ARR_DATA_PTR(result);
+	instr_time	start = ek_stats_start();
+
+	if (queries.count > 0 && candidates.count > 0 && queries.dims != vectors.dims)
+		ek_raise_different_dimensions(queries.dims, vectors.dims);
+	if (candidates.count == 0)
+		PG_RETURN_ARRAYTYPE_P(result);
+	for (int q = 0; q < queries.count; q++)
+	{
+		ek_vector	query = {.values = queries.values + (Size) q * queries.dims,
+		.dims = queries.dims};
+
+		matrix_row(query, q + 1, candidates, similarity + (Size) q * candidates.count);
+	}
+	ek_stats_count(EK_COSINE_MATRIX, ek_kernels_in_use()->level,
+				   (uint64) queries.count * candidates.count,
+				   (uint64) queries.count * candidates.count * queries.dims, start);
 	PG_RETURN_ARRAYTYPE_P(result);
 }
 
@@ -374,7 +458,7 @@ find_topk(ek_vector vector, ek_candidates candidates, int k)
 	instr_time	start;
 
 	ek_arena_open();
-	query = prepare_in_arena(vector);
+	query = prepare_in_arena(vector, "the query");
 	similarity = ek_arena_alloc(sizeof(double) * block);
 	norm2 = ek_arena_alloc(sizeof(double) * block);
 	topk.matches = ek_arena_alloc(sizeof(ek_match) * (Size) topk.k);

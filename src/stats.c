@@ -26,7 +26,7 @@
 
 #include "stats.h"
 
-#define BLOCK_NAME	"engramk statistics, layout 2"
+#define BLOCK_NAME	"engramk statistics, layout 3"
 #define STRIPES		16
 
 /* From 0; some place in the array of slots and stripes for this process. */
@@ -598,7 +598,10 @@ ek_operation_name(ek_operation operation)
 		[EK_L1] = "l1",
 		[EK_NORM] = "norm",
 		[EK_COSINE_BATCH] = "cosine_batch",
-		[EK_TOPK] = "topk"
+		[EK_TOPK] = "topk",
+		[EK_COSINE_MATRIX] = "cosine_matrix",
+		[EK_NEAREST] = "nearest",
+		[EK_KNN_JOIN] = "knn_join"
 	};
 
 	return names[operation];

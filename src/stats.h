@@ -18,7 +18,7 @@
 #include "../simd/ek_simd.h"
 
 /* The version of this library, as engram_stat_backends shows it. */
-#define EK_VERSION_NUM	10200
+#define EK_VERSION_NUM	10300
 
 #define EK_STATS_FLUSH_CALLS	64
 
@@ -31,10 +31,13 @@ typedef enum ek_operation
 	EK_L1,
 	EK_NORM,
 	EK_COSINE_BATCH,
-	EK_TOPK
+	EK_TOPK,
+	EK_COSINE_MATRIX,
+	EK_NEAREST,
+	EK_KNN_JOIN
 } ek_operation;
 
-#define EK_OPERATION_COUNT	7
+#define EK_OPERATION_COUNT	10
 
 typedef enum ek_error_kind
 {

@@ -180,6 +180,29 @@ ek_candidates_get(Datum datum, int dims)
 	};
 }
 
+ek_vectors
+ek_vectors_get(Datum datum, const char *owner)
+{
+	float_array array = read_array(datum);
+	ek_vectors	vectors = {NULL, 0, 0};
+
+	if (array.ndim == 0)
+		return vectors;
+	if (array.ndim > 2)
+	{
+		ek_stats_count_error(EK_ERROR_OTHER);
+		ereport(ERROR,
+				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
+				 errmsg("%s must be a one- or two-dimensional array", owner)));
+	}
+	require_no_nulls(&array);
+
+	vectors.values = array.values;
+	vectors.count = array.ndim == 2 ? array.lengths[0] : 1;
+	vectors.dims = array.lengths[array.ndim - 1];
+	return vectors;
+}
+
 void
 ek_raise_different_dimensions(int a, int b)
 {

@@ -43,6 +43,20 @@ extern bool ek_vector_is_valid(Datum array);
  */
 extern ek_candidates ek_candidates_get(Datum array, int dims);
 
+/* Several vectors of the same length, one after another. */
+typedef struct ek_vectors
+{
+	const float *values;
+	int			count;			/* can be 0; dims is 0 then */
+	int			dims;
+} ek_vectors;
+
+/*
+ * One vector, a two-dimensional array of some, or an empty one.  `owner` goes
+ * into "%s must be a one- or two-dimensional array".
+ */
+extern ek_vectors ek_vectors_get(Datum array, const char *owner);
+
 pg_noreturn extern void ek_raise_different_dimensions(int a, int b);
 
 /*

@@ -1,0 +1,501 @@
+/*
+ * nearest_functions.c
+ *		The aggregate engram_nearest: Datum in, neighbours out.
+ *
+ * The queries, k and the metric are the same for all rows of a group.  Where
+ * they are constants or parameters that is a fact; else their bytes are
+ * compared, row by row.  Groups with the same queries share what is prepared of
+ * them, which matters where there are thousands of groups.
+ *
+ * A state that travels between processes holds neighbours only, and a number
+ * by which it is found out if they are those of other queries.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "libpq/pqformat.h"
+#include "port/pg_bswap.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/expandeddatum.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/typcache.h"
+#include "utils/uuid.h"
+
+#include "nearest.h"
+
+PG_FUNCTION_INFO_V1(ek_sql_nearest_bigint_add);
+PG_FUNCTION_INFO_V1(ek_sql_nearest_uuid_add);
+PG_FUNCTION_INFO_V1(ek_sql_nearest_combine);
+PG_FUNCTION_INFO_V1(ek_sql_nearest_serialize);
+PG_FUNCTION_INFO_V1(ek_sql_nearest_deserialize);
+PG_FUNCTION_INFO_V1(ek_sql_nearest_bigint_result);
+PG_FUNCTION_INFO_V1(ek_sql_nearest_uuid_result);
+
+/* Arguments of the function that adds a row. */
+enum
+{
+	ARGUMENT_STATE,
+	ARGUMENT_ID,
+	ARGUMENT_VECTOR,
+	ARGUMENT_QUERIES,
+	ARGUMENT_K,
+	ARGUMENT_METRIC				/* if there is one */
+};
+
+/* The queries' argument as it came, and what was made of it. */
+typedef struct shared_queries
+{
+	char	   *raw;
+	Size		raw_size;
+	ek_queries *queries;
+} shared_queries;
+
+/* Kept by a call site, in fn_extra. */
+typedef struct call_site
+{
+	bool		stable;			/* all rows have the same queries, k and metric */
+	shared_queries *last;		/* of the last group that began; or NULL */
+	MemoryContext last_context; /* where that is */
+} call_site;
+
+typedef struct nearest_state
+{
+	ek_nearest *nearest;
+	shared_queries *shared;		/* NULL if it came from another process */
+} nearest_state;
+
+/*
+ * Ids
+ */
+
+static ek_id
+id_of_bigint(Datum id)
+{
+	return ek_id_of_bigint(DatumGetInt64(id));
+}
+
+static Datum
+bigint_of_id(ek_id id)
+{
+	return Int64GetDatum(ek_bigint_of_id(id));
+}
+
+static ek_id
+id_of_uuid(Datum id)
+{
+	uint64		halves[2];
+
+	memcpy(halves, DatumGetUUIDP(id)->data, UUID_LEN);
+	return (ek_id)
+	{
+		.high = pg_ntoh64(halves[0]),.low = pg_ntoh64(halves[1])
+	};
+}
+
+static Datum
+uuid_of_id(ek_id id)
+{
+	uint64		halves[2] = {pg_hton64(id.high), pg_hton64(id.low)};
+	pg_uuid_t  *uuid = palloc(sizeof(pg_uuid_t));
+
+	memcpy(uuid->data, halves, UUID_LEN);
+	return UUIDPGetDatum(uuid);
+}
+
+/*
+ * Groups
+ */
+
+static bool
+is_stable(Expr *argument)
+{
+	return IsA(argument, Const) || IsA(argument, Param);
+}
+
+/* Of a window function nothing is known. */
+static bool
+arguments_are_stable(FunctionCallInfo fcinfo)
+{
+	Aggref	   *aggregate = AggGetAggref(fcinfo);
+	ListCell   *cell;
+	int			argument = ARGUMENT_ID;
+
+	if (aggregate == NULL)
+		return false;
+	foreach(cell, aggregate->args)
+	{
+		TargetEntry *entry = lfirst_node(TargetEntry, cell);
+
+		if (argument++ >= ARGUMENT_QUERIES && !is_stable(entry->expr))
+			return false;
+	}
+	return true;
+}
+
+static call_site *
+call_site_of(FunctionCallInfo fcinfo)
+{
+	FmgrInfo   *flinfo = fcinfo->flinfo;
+
+	if (flinfo->fn_extra == NULL)
+	{
+		call_site  *site = MemoryContextAllocZero(flinfo->fn_mcxt, sizeof(call_site));
+
+		site->stable = arguments_are_stable(fcinfo);
+		flinfo->fn_extra = site;
+	}
+	return flinfo->fn_extra;
+}
+
+/* The bytes of an array, those of a pointer to a table if it is one. */
+static Pointer
+raw_bytes(Datum array)
+{
+	Pointer		raw = DatumGetPointer(array);
+
+	if (VARATT_IS_EXTERNAL(raw) && !VARATT_IS_EXTERNAL_ONDISK(raw))
+		raw = (Pointer) PG_DETOAST_DATUM(array);
+	return raw;
+}
+
+static bool
+has_these_bytes(const shared_queries *shared, Pointer raw)
+{
+	return shared->raw_size == VARSIZE_ANY(raw) &&
+		memcmp(shared->raw, raw, shared->raw_size) == 0;
+}
+
+/* Its groups are gone. */
+static void
+forget_queries(void *argument)
+{
+	call_site  *site = argument;
+
+	site->last = NULL;
+	site->last_context = NULL;
+}
+
+/* In the current memory context, that of the group's state. */
+static shared_queries *
+create_queries(ek_nearest_metric metric, Pointer raw)
+{
+	shared_queries *shared = palloc(sizeof(shared_queries));
+	ek_vectors	vectors;
+
+	shared->raw_size = VARSIZE_ANY(raw);
+	shared->raw = MemoryContextAllocHuge(CurrentMemoryContext, shared->raw_size);
+	memcpy(shared->raw, raw, shared->raw_size);
+
+	/* a copy of our own, so that it stays as long as the state */
+	vectors = ek_vectors_get(PointerGetDatum(shared->raw), "queries");
+	shared->queries = ek_queries_create(metric, vectors);
+	return shared;
+}
+
+static shared_queries *
+queries_of_group(call_site *site, MemoryContext context, ek_nearest_metric metric,
+				 Pointer raw)
+{
+	MemoryContextCallback *callback;
+
+	if (site->last != NULL && site->last_context == context &&
+		ek_queries_metric(site->last->queries) == metric &&
+		has_these_bytes(site->last, raw))
+		return site->last;
+
+	if (site->last_context != context)
+	{
+		callback = palloc0(sizeof(MemoryContextCallback));
+		callback->func = forget_queries;
+		callback->arg = site;
+		MemoryContextRegisterResetCallback(context, callback);
+	}
+	site->last = create_queries(metric, raw);
+	site->last_context = context;
+	return site->last;
+}
+
+static void
+raise_not_the_same(void)
+{
+	ek_stats_count_error(EK_ERROR_OTHER);
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("queries, k and metric must be the same for all rows of a group")));
+}
+
+static ek_nearest_metric
+metric_argument(FunctionCallInfo fcinfo)
+{
+	if (PG_NARGS() <= ARGUMENT_METRIC)
+		return EK_NEAREST_COSINE;
+	return ek_nearest_metric_of(PG_GETARG_TEXT_PP(ARGUMENT_METRIC));
+}
+
+static bool
+parameter_is_null(FunctionCallInfo fcinfo)
+{
+	for (int i = ARGUMENT_QUERIES; i < PG_NARGS(); i++)
+	{
+		if (PG_ARGISNULL(i))
+			return true;
+	}
+	return false;
+}
+
+static void
+check_same(FunctionCallInfo fcinfo, const nearest_state *state)
+{
+	if (!has_these_bytes(state->shared, raw_bytes(PG_GETARG_DATUM(ARGUMENT_QUERIES))) ||
+		ek_nearest_k(state->nearest) != PG_GETARG_INT32(ARGUMENT_K) ||
+		ek_nearest_metric_in_use(state->nearest) != metric_argument(fcinfo))
+		raise_not_the_same();
+}
+
+static nearest_state *
+begin_group(FunctionCallInfo fcinfo, call_site *site, MemoryContext context)
+{
+	const int	k = PG_GETARG_INT32(ARGUMENT_K);
+	ek_nearest_metric metric = metric_argument(fcinfo);
+	Pointer		raw = raw_bytes(PG_GETARG_DATUM(ARGUMENT_QUERIES));
+	MemoryContext caller;
+	nearest_state *state;
+
+	ek_nearest_check_k(k);
+	caller = MemoryContextSwitchTo(context);
+	state = palloc(sizeof(nearest_state));
+	state->shared = queries_of_group(site, context, metric, raw);
+	state->nearest = ek_nearest_create(state->shared->queries, k, NULL, EK_NEAREST);
+	MemoryContextSwitchTo(caller);
+	return state;
+}
+
+/*
+ * A row without id or vector has no distance, and adds nothing.  Without
+ * queries, k or metric there is no question, and so no result.
+ */
+static Datum
+add_row(FunctionCallInfo fcinfo, ek_id (*id_of) (Datum))
+{
+	nearest_state *state = PG_ARGISNULL(ARGUMENT_STATE) ? NULL :
+		(nearest_state *) PG_GETARG_POINTER(ARGUMENT_STATE);
+	MemoryContext context;
+	call_site  *site;
+
+	if (!AggCheckCallContext(fcinfo, &context))
+		elog(ERROR, "engram_nearest was called in a context that is not of an aggregate");
+	site = call_site_of(fcinfo);
+
+	if (parameter_is_null(fcinfo))
+	{
+		if (state != NULL)
+			raise_not_the_same();
+		PG_RETURN_NULL();
+	}
+	if (state == NULL)
+		state = begin_group(fcinfo, site, context);
+	else if (!site->stable)
+		check_same(fcinfo, state);
+
+	if (!PG_ARGISNULL(ARGUMENT_ID) && !PG_ARGISNULL(ARGUMENT_VECTOR) &&
+		ek_nearest_query_count(state->nearest) > 0)
+		ek_nearest_add(state->nearest, id_of(PG_GETARG_DATUM(ARGUMENT_ID)),
+					   ek_vector_get(PG_GETARG_DATUM(ARGUMENT_VECTOR)));
+	PG_RETURN_POINTER(state);
+}
+
+/*
+ * engram_nearest(id bigint, vector real[], queries real[], k integer
+ *				  [, metric text]) returns engram_match[]
+ */
+Datum
+ek_sql_nearest_bigint_add(PG_FUNCTION_ARGS)
+{
+	return add_row(fcinfo, id_of_bigint);
+}
+
+/*
+ * engram_nearest(id uuid, ...) returns engram_uuid_match[]
+ */
+Datum
+ek_sql_nearest_uuid_add(PG_FUNCTION_ARGS)
+{
+	return add_row(fcinfo, id_of_uuid);
+}
+
+/*
+ * Parallel workers
+ */
+
+Datum
+ek_sql_nearest_combine(PG_FUNCTION_ARGS)
+{
+	nearest_state *state = PG_ARGISNULL(0) ? NULL : (nearest_state *) PG_GETARG_POINTER(0);
+	nearest_state *other = PG_ARGISNULL(1) ? NULL : (nearest_state *) PG_GETARG_POINTER(1);
+	MemoryContext context;
+	MemoryContext caller;
+
+	if (!AggCheckCallContext(fcinfo, &context))
+		elog(ERROR, "engram_nearest was called in a context that is not of an aggregate");
+	if (other == NULL)
+	{
+		if (state == NULL)
+			PG_RETURN_NULL();
+		PG_RETURN_POINTER(state);
+	}
+
+	if (state == NULL)
+	{
+		caller = MemoryContextSwitchTo(context);
+		state = palloc0(sizeof(nearest_state));
+		state->nearest = ek_nearest_create_empty(ek_nearest_query_count(other->nearest),
+												 ek_nearest_k(other->nearest),
+												 ek_nearest_metric_in_use(other->nearest),
+												 ek_nearest_identity(other->nearest),
+												 EK_NEAREST);
+		MemoryContextSwitchTo(caller);
+	}
+	else if (ek_nearest_query_count(state->nearest) != ek_nearest_query_count(other->nearest) ||
+			 ek_nearest_identity(state->nearest) != ek_nearest_identity(other->nearest) ||
+			 ek_nearest_metric_in_use(state->nearest) != ek_nearest_metric_in_use(other->nearest) ||
+			 ek_nearest_k(state->nearest) != ek_nearest_k(other->nearest))
+		raise_not_the_same();
+	ek_nearest_combine(state->nearest, other->nearest);
+	PG_RETURN_POINTER(state);
+}
+
+Datum
+ek_sql_nearest_serialize(PG_FUNCTION_ARGS)
+{
+	ek_nearest *nearest = ((nearest_state *) PG_GETARG_POINTER(0))->nearest;
+	const int	count = ek_nearest_query_count(nearest);
+	StringInfoData buffer;
+
+	ek_nearest_finish(nearest);
+	pq_begintypsend(&buffer);
+	pq_sendint32(&buffer, count);
+	pq_sendint32(&buffer, ek_nearest_k(nearest));
+	pq_sendint32(&buffer, ek_nearest_metric_in_use(nearest));
+	pq_sendint64(&buffer, ek_nearest_identity(nearest));
+	for (int q = 0; q < count; q++)
+	{
+		const ek_neighbours *neighbours = ek_nearest_neighbours(nearest, q);
+
+		pq_sendint32(&buffer, neighbours->count);
+		for (int i = 0; i < neighbours->count; i++)
+		{
+			pq_sendfloat8(&buffer, neighbours->heap[i].distance);
+			pq_sendint64(&buffer, neighbours->heap[i].id.high);
+			pq_sendint64(&buffer, neighbours->heap[i].id.low);
+		}
+	}
+	PG_RETURN_BYTEA_P(pq_endtypsend(&buffer));
+}
+
+Datum
+ek_sql_nearest_deserialize(PG_FUNCTION_ARGS)
+{
+	bytea	   *bytes = PG_GETARG_BYTEA_PP(0);
+	nearest_state *state = palloc0(sizeof(nearest_state));
+	StringInfoData buffer;
+	int			count;
+	int			k;
+	int			metric;
+
+	/* a copy, since reading wants a buffer that it may end with a zero */
+	initStringInfo(&buffer);
+	appendBinaryStringInfo(&buffer, VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes));
+	count = pq_getmsgint(&buffer, 4);
+	k = pq_getmsgint(&buffer, 4);
+	metric = pq_getmsgint(&buffer, 4);
+	state->nearest = ek_nearest_create_empty(count, k, (ek_nearest_metric) metric,
+											 pq_getmsgint64(&buffer), EK_NEAREST);
+	for (int q = 0; q < count; q++)
+	{
+		int			neighbours = pq_getmsgint(&buffer, 4);
+
+		for (int i = 0; i < neighbours; i++)
+		{
+			ek_neighbour neighbour;
+
+			neighbour.distance = pq_getmsgfloat8(&buffer);
+			neighbour.id.high = pq_getmsgint64(&buffer);
+			neighbour.id.low = pq_getmsgint64(&buffer);
+			ek_nearest_add_neighbour(state->nearest, q, neighbour);
+		}
+	}
+	pq_getmsgend(&buffer);
+	pfree(buffer.data);
+	PG_RETURN_POINTER(state);
+}
+
+/*
+ * Results
+ */
+
+/* The row type of the elements of the array that this function returns. */
+static TupleDesc
+match_type(FunctionCallInfo fcinfo, Oid *type)
+{
+	*type = get_element_type(get_func_rettype(fcinfo->flinfo->fn_oid));
+	if (!OidIsValid(*type))
+		elog(ERROR, "the result is not declared as an array");
+	return lookup_rowtype_tupdesc(*type, -1);
+}
+
+static Datum
+result(FunctionCallInfo fcinfo, Datum (*datum_of) (ek_id))
+{
+	ek_nearest *nearest;
+	Oid			type;
+	TupleDesc	tupdesc;
+	Datum	   *matches;
+	int			capacity = 0;
+	int			count = 0;
+	ArrayType  *array;
+
+	if (PG_ARGISNULL(0))
+		PG_RETURN_NULL();
+	nearest = ((nearest_state *) PG_GETARG_POINTER(0))->nearest;
+	ek_nearest_finish(nearest);
+	for (int q = 0; q < ek_nearest_query_count(nearest); q++)
+		capacity += ek_nearest_neighbours(nearest, q)->count;
+
+	tupdesc = match_type(fcinfo, &type);
+	matches = MemoryContextAllocHuge(CurrentMemoryContext,
+									 sizeof(Datum) * (Size) Max(capacity, 1));
+	for (int q = 0; q < ek_nearest_query_count(nearest); q++)
+	{
+		const ek_neighbours *neighbours = ek_nearest_neighbours(nearest, q);
+
+		for (int rank = 1; rank <= neighbours->count; rank++)
+		{
+			const ek_neighbour *neighbour = ek_neighbour_of_rank(neighbours, rank);
+			Datum		values[3] = {Int32GetDatum(q + 1), datum_of(neighbour->id),
+			Float8GetDatum(neighbour->distance)};
+			bool		nulls[3] = {false, false, false};
+
+			matches[count++] = HeapTupleGetDatum(heap_form_tuple(tupdesc, values, nulls));
+		}
+	}
+	ReleaseTupleDesc(tupdesc);
+	array = construct_array(matches, count, type, -1, false, TYPALIGN_DOUBLE);
+	PG_RETURN_ARRAYTYPE_P(array);
+}
+
+Datum
+ek_sql_nearest_bigint_result(PG_FUNCTION_ARGS)
+{
+	return result(fcinfo, bigint_of_id);
+}
+
+Datum
+ek_sql_nearest_uuid_result(PG_FUNCTION_ARGS)
+{
+	return result(fcinfo, uuid_of_id);
+}
