@@ -214,56 +214,98 @@ ek_code_dot_packed_avx2(const int8_t *query, const int8_t *packed, size_t n,
 	_mm256_storeu_si256((__m256i *) (dots + 8), lanes_8);
 }
 
-/* Four queries with eight lanes: each load of a code serves all four. */
+/* 64 times the sum of a query's elements, in each lane. */
+static inline __m256i
+ek_bias_avx2(const int8_t *query, size_t n)
+{
+	const size_t whole = n - n % 32;
+	const __m256i ones = _mm256_set1_epi8(1);
+	__m256i		acc = _mm256_setzero_si256();
+	int32_t		rest = 0;
+
+	for (size_t i = 0; i < whole; i += 32)
+		acc = _mm256_add_epi32(acc, _mm256_madd_epi16(
+								   _mm256_maddubs_epi16(ones, _mm256_loadu_si256((const __m256i *) (query + i))),
+								   _mm256_set1_epi16(64)));
+	for (size_t i = whole; i < n; i++)
+		rest += 64 * query[i];
+	return _mm256_set1_epi32(ek_sum_of_eight_avx2(acc) + rest);
+}
+
+/*
+ * Four queries with sixteen lanes, in eight registers: each load of a code
+ * serves four queries, each load of a query both halves of the lanes.
+ */
 static inline void
-ek_code_four_by_eight_avx2(const int8_t *queries, size_t stride,
-						   const int8_t *packed, size_t n, int32_t *dots)
+ek_code_four_avx2(const int8_t *queries, size_t stride, const int8_t *packed,
+				  size_t n, int32_t *dots)
 {
 	const __m256i ones = _mm256_set1_epi16(1);
-	__m256i		acc0 = _mm256_setzero_si256();
-	__m256i		acc1 = _mm256_setzero_si256();
-	__m256i		acc2 = _mm256_setzero_si256();
-	__m256i		acc3 = _mm256_setzero_si256();
+	const __m256i offset = _mm256_set1_epi8(64);
+	__m256i		lo0 = _mm256_setzero_si256();
+	__m256i		hi0 = _mm256_setzero_si256();
+	__m256i		lo1 = _mm256_setzero_si256();
+	__m256i		hi1 = _mm256_setzero_si256();
+	__m256i		lo2 = _mm256_setzero_si256();
+	__m256i		hi2 = _mm256_setzero_si256();
+	__m256i		lo3 = _mm256_setzero_si256();
+	__m256i		hi3 = _mm256_setzero_si256();
 
 	for (size_t i = 0; i < n; i += 4, packed += 4 * EK_LANES)
 	{
-		const __m256i code = _mm256_loadu_si256((const __m256i *) packed);
-		const __m256i magnitude = _mm256_abs_epi8(code);
-		int32_t		q0,
-					q1,
-					q2,
-					q3;
+		const __m256i lo = _mm256_add_epi8(_mm256_loadu_si256((const __m256i *) packed), offset);
+		const __m256i hi = _mm256_add_epi8(_mm256_loadu_si256((const __m256i *) (packed + 32)), offset);
+		int32_t		four;
+		__m256i		q;
 
-		memcpy(&q0, queries + i, 4);
-		memcpy(&q1, queries + stride + i, 4);
-		memcpy(&q2, queries + 2 * stride + i, 4);
-		memcpy(&q3, queries + 3 * stride + i, 4);
-#define EK_STEP(acc, q) \
-		_mm256_add_epi32(acc, _mm256_madd_epi16( \
-			_mm256_maddubs_epi16(magnitude, _mm256_sign_epi8(_mm256_set1_epi32(q), code)), ones))
-		acc0 = EK_STEP(acc0, q0);
-		acc1 = EK_STEP(acc1, q1);
-		acc2 = EK_STEP(acc2, q2);
-		acc3 = EK_STEP(acc3, q3);
+#define EK_PRODUCTS(code) _mm256_madd_epi16(_mm256_maddubs_epi16(code, q), ones)
+#define EK_STEP(number) \
+		memcpy(&four, queries + (number) * stride + i, sizeof(four)); \
+		q = _mm256_set1_epi32(four); \
+		lo##number = _mm256_add_epi32(lo##number, EK_PRODUCTS(lo)); \
+		hi##number = _mm256_add_epi32(hi##number, EK_PRODUCTS(hi))
+		EK_STEP(0);
+		EK_STEP(1);
+		EK_STEP(2);
+		EK_STEP(3);
 #undef EK_STEP
+#undef EK_PRODUCTS
 	}
-	_mm256_storeu_si256((__m256i *) dots, acc0);
-	_mm256_storeu_si256((__m256i *) (dots + EK_LANES), acc1);
-	_mm256_storeu_si256((__m256i *) (dots + 2 * EK_LANES), acc2);
-	_mm256_storeu_si256((__m256i *) (dots + 3 * EK_LANES), acc3);
+	_mm256_storeu_si256((__m256i *) dots, lo0);
+	_mm256_storeu_si256((__m256i *) (dots + 8), hi0);
+	_mm256_storeu_si256((__m256i *) (dots + 16), lo1);
+	_mm256_storeu_si256((__m256i *) (dots + 24), hi1);
+	_mm256_storeu_si256((__m256i *) (dots + 32), lo2);
+	_mm256_storeu_si256((__m256i *) (dots + 40), hi2);
+	_mm256_storeu_si256((__m256i *) (dots + 48), lo3);
+	_mm256_storeu_si256((__m256i *) (dots + 56), hi3);
+}
+
+static inline void
+ek_subtract_avx2(int32_t *dots, __m256i bias)
+{
+	_mm256_storeu_si256((__m256i *) dots,
+						_mm256_sub_epi32(_mm256_loadu_si256((const __m256i *) dots), bias));
 }
 
 static void
 ek_code_dot_block_avx2(const int8_t *queries, size_t stride, const int8_t *packed,
 					   size_t tiles, size_t n, int32_t *dots)
 {
-	for (size_t tile = 0; tile < tiles; tile++, packed += n * EK_LANES)
+	for (size_t tile = 0; tile < tiles; tile++)
+		for (size_t q = 0; q < EK_CODE_QUERIES; q += 4)
+			ek_code_four_avx2(queries + q * stride, stride, packed + tile * n * EK_LANES, n,
+							  dots + (tile * EK_CODE_QUERIES + q) * EK_LANES);
+	for (size_t q = 0; q < EK_CODE_QUERIES; q++)
 	{
-		for (size_t q = 0; q < EK_CODE_QUERIES; q += 4, dots += 4 * EK_LANES)
+		const __m256i bias = ek_bias_avx2(queries + q * stride, n);
+
+		for (size_t tile = 0; tile < tiles; tile++)
 		{
-			ek_code_four_by_eight_avx2(queries + q * stride, stride, packed, n, dots);
-			ek_code_four_by_eight_avx2(queries + q * stride, stride, packed + 32, n,
-									   dots + 8);
+			int32_t    *these = dots + (tile * EK_CODE_QUERIES + q) * EK_LANES;
+
+			ek_subtract_avx2(these, bias);
+			ek_subtract_avx2(these + 8, bias);
 		}
 	}
 }

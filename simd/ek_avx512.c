@@ -258,60 +258,85 @@ ek_code_dot_packed_avx512(const int8_t *query, const int8_t *packed, size_t n,
 	_mm256_storeu_si256((__m256i *) (dots + 8), ek_pairs_to_lanes_avx512(lanes_8));
 }
 
-/*
- * Four queries with sixteen lanes.  maddubs takes unsigned by signed: the sign
- * of the code moves to the query, by a mask that all four share.
- */
-static inline void
-ek_code_four_avx512(const int8_t *queries, size_t stride, const int8_t *packed,
-					size_t n, int32_t *dots)
+/* 64 times the sum of a query's elements, in each lane. */
+static inline __m512i
+ek_bias_avx512(const int8_t *query, size_t n)
 {
-	const __m512i zero = _mm512_setzero_si512();
+	__m512i		acc = _mm512_setzero_si512();
+
+	for (size_t i = 0; i < n; i += 64)
+	{
+		const __mmask64 some = n - i >= 64 ? ~(__mmask64) 0 : ((__mmask64) 1 << (n - i)) - 1;
+		const __m512i sums = _mm512_maddubs_epi16(_mm512_set1_epi8(1),
+												  _mm512_maskz_loadu_epi8(some, query + i));
+
+		acc = _mm512_add_epi32(acc, _mm512_madd_epi16(sums, _mm512_set1_epi16(64)));
+	}
+	return _mm512_set1_epi32(_mm512_reduce_add_epi32(acc));
+}
+
+/* Eight queries share each load of a code; see the same with VNNI. */
+static inline void
+ek_code_eight_avx512(const int8_t *q, size_t stride, const int8_t *packed,
+					 size_t n, int32_t *dots)
+{
 	const __m512i ones = _mm512_set1_epi16(1);
-	__m512i		acc0 = zero;
-	__m512i		acc1 = zero;
-	__m512i		acc2 = zero;
-	__m512i		acc3 = zero;
+	__m512i		acc0 = _mm512_setzero_si512();
+	__m512i		acc1 = _mm512_setzero_si512();
+	__m512i		acc2 = _mm512_setzero_si512();
+	__m512i		acc3 = _mm512_setzero_si512();
+	__m512i		acc4 = _mm512_setzero_si512();
+	__m512i		acc5 = _mm512_setzero_si512();
+	__m512i		acc6 = _mm512_setzero_si512();
+	__m512i		acc7 = _mm512_setzero_si512();
 
 	for (size_t i = 0; i < n; i += 4, packed += 4 * EK_LANES)
 	{
-		const __m512i code = _mm512_loadu_si512(packed);
-		const __m512i magnitude = _mm512_abs_epi8(code);
-		const __mmask64 negative = _mm512_movepi8_mask(code);
-		int32_t		q0,
-					q1,
-					q2,
-					q3;
+		const __m512i code = _mm512_add_epi8(_mm512_loadu_si512(packed), _mm512_set1_epi8(64));
+		int32_t		four;
 
-		memcpy(&q0, queries + i, 4);
-		memcpy(&q1, queries + stride + i, 4);
-		memcpy(&q2, queries + 2 * stride + i, 4);
-		memcpy(&q3, queries + 3 * stride + i, 4);
-#define EK_SIGNED(q) \
-		_mm512_mask_sub_epi8(_mm512_set1_epi32(q), negative, zero, _mm512_set1_epi32(q))
-#define EK_STEP(acc, q) \
-		_mm512_add_epi32(acc, _mm512_madd_epi16( \
-			_mm512_maddubs_epi16(magnitude, EK_SIGNED(q)), ones))
-		acc0 = EK_STEP(acc0, q0);
-		acc1 = EK_STEP(acc1, q1);
-		acc2 = EK_STEP(acc2, q2);
-		acc3 = EK_STEP(acc3, q3);
+#define EK_STEP(number) \
+		memcpy(&four, q + (number) * stride + i, sizeof(four)); \
+		acc##number = _mm512_add_epi32(acc##number, _mm512_madd_epi16( \
+			_mm512_maddubs_epi16(code, _mm512_set1_epi32(four)), ones))
+		EK_STEP(0);
+		EK_STEP(1);
+		EK_STEP(2);
+		EK_STEP(3);
+		EK_STEP(4);
+		EK_STEP(5);
+		EK_STEP(6);
+		EK_STEP(7);
 #undef EK_STEP
-#undef EK_SIGNED
 	}
 	_mm512_storeu_si512(dots, acc0);
 	_mm512_storeu_si512(dots + EK_LANES, acc1);
 	_mm512_storeu_si512(dots + 2 * EK_LANES, acc2);
 	_mm512_storeu_si512(dots + 3 * EK_LANES, acc3);
+	_mm512_storeu_si512(dots + 4 * EK_LANES, acc4);
+	_mm512_storeu_si512(dots + 5 * EK_LANES, acc5);
+	_mm512_storeu_si512(dots + 6 * EK_LANES, acc6);
+	_mm512_storeu_si512(dots + 7 * EK_LANES, acc7);
 }
 
 static void
 ek_code_dot_block_avx512(const int8_t *queries, size_t stride, const int8_t *packed,
 						 size_t tiles, size_t n, int32_t *dots)
 {
-	for (size_t tile = 0; tile < tiles; tile++, packed += n * EK_LANES)
-		for (size_t q = 0; q < EK_CODE_QUERIES; q += 4, dots += 4 * EK_LANES)
-			ek_code_four_avx512(queries + q * stride, stride, packed, n, dots);
+	for (size_t tile = 0; tile < tiles; tile++)
+		ek_code_eight_avx512(queries, stride, packed + tile * n * EK_LANES, n,
+							 dots + tile * EK_CODE_QUERIES * EK_LANES);
+	for (size_t q = 0; q < EK_CODE_QUERIES; q++)
+	{
+		const __m512i bias = ek_bias_avx512(queries + q * stride, n);
+
+		for (size_t tile = 0; tile < tiles; tile++)
+		{
+			int32_t    *these = dots + (tile * EK_CODE_QUERIES + q) * EK_LANES;
+
+			_mm512_storeu_si512(these, _mm512_sub_epi32(_mm512_loadu_si512(these), bias));
+		}
+	}
 }
 
 EK_TARGET_END

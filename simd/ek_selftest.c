@@ -151,6 +151,7 @@ codes_agree(const ek_kernels *kernels)
 	};
 	int8_t		query[elements];
 	int8_t		packed[elements * EK_LANES];
+	int8_t		narrow[elements * EK_LANES];
 	int8_t		code[EK_LANES][elements];
 	int8_t		queries[EK_CODE_QUERIES][elements];
 	int32_t		dots[EK_LANES];
@@ -163,25 +164,30 @@ codes_agree(const ek_kernels *kernels)
 		{
 			code[lane][i] = (int8_t) ((i * 37 + lane * 101) % 255 - 127);
 			packed[(i / 4 * EK_LANES + lane) * 4 + i % 4] = code[lane][i];
+			narrow[(i / 4 * EK_LANES + lane) * 4 + i % 4] = (int8_t) (code[lane][i] / 2);
 		}
 	}
 
 	for (int q = 0; q < EK_CODE_QUERIES; q++)
 		memcpy(queries[q], query, elements);
-	kernels->code_dot_block(queries[0], elements, packed, 1, elements, block[0]);
+	kernels->code_dot_block(queries[0], elements, narrow, 1, elements, block[0]);
 	kernels->code_dot_packed(query, packed, elements, dots);
 	for (int lane = 0; lane < EK_LANES; lane++)
 	{
 		int32_t		sum = 0;
+		int32_t		narrow_sum = 0;
 
 		for (int i = 0; i < elements; i++)
+		{
 			sum += query[i] * code[lane][i];
+			narrow_sum += query[i] * (code[lane][i] / 2);
+		}
 		if (dots[lane] != sum ||
 			kernels->code_dot(query, code[lane], elements) != sum)
 			return false;
 		for (int q = 0; q < EK_CODE_QUERIES; q++)
 		{
-			if (block[q][lane] != sum)
+			if (block[q][lane] != narrow_sum)
 				return false;
 		}
 	}

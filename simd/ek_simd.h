@@ -92,8 +92,14 @@ typedef struct ek_cosine_sums
  */
 #define EK_CODE_MAX_DIMS	65536
 
-/* Queries that a block product takes at once. */
+/*
+ * A block product takes this many queries at once.  The packed codes that it
+ * takes are narrower, -63 to 63: with 64 added they are unsigned, and two
+ * products of them do not saturate 16 bits, so that AVX2 needs three
+ * instructions where it would need four.
+ */
 #define EK_CODE_QUERIES		8
+#define EK_NARROW_CODE		63
 
 /*
  * The kernels of one level.  A table is constant and complete: callers fetch
@@ -132,7 +138,8 @@ typedef struct ek_kernels
 
 	/*
 	 * EK_CODE_QUERIES queries, `stride` bytes apart, with each of `tiles`
-	 * stretches of packed codes that follow each other.  n is a multiple of 4.
+	 * stretches of narrow packed codes that follow each other.  n is a multiple
+	 * of 4.
 	 * Writes dots[tile][query][lane].
 	 */
 	void		(*code_dot_block) (const int8_t *queries, size_t stride,

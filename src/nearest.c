@@ -236,7 +236,7 @@ prepare_queries(ek_queries *queries)
  * 1.  `codes` has room for dims rounded up to EK_LANES.
  */
 static void
-encode(const float *values, int dims, double norm, int8 *codes,
+encode(const float *values, int dims, double norm, int largest_code, int8 *codes,
 	   double *scale, double *residual)
 {
 	const ek_kernels *kernels = ek_kernels_in_use();
@@ -249,10 +249,10 @@ encode(const float *values, int dims, double norm, int8 *codes,
 		memset(codes, 0, stride_of(dims));
 		return;
 	}
-	*residual = sqrt(kernels->quantize(values, dims, EK_MAX_CODE / largest,
-									   largest / EK_MAX_CODE, codes)) / norm +
+	*residual = sqrt(kernels->quantize(values, dims, largest_code / largest,
+									   largest / largest_code, codes)) / norm +
 		ek_eta_of(dims);
-	*scale = largest / EK_MAX_CODE / norm;
+	*scale = largest / largest_code / norm;
 	memset(codes + dims, 0, stride_of(dims) - dims);
 }
 
@@ -285,7 +285,7 @@ encode_query(ek_queries *queries, int q, int8 *scratch)
 
 	if (!isfinite(norm2))
 		raise_query_not_finite(queries, q);
-	encode(query_values(queries, q), dims, sqrt(norm2), scratch, &scale, &residual);
+	encode(query_values(queries, q), dims, sqrt(norm2), EK_MAX_CODE, scratch, &scale, &residual);
 	memcpy(codes, scratch, queries->stride);
 	length = scale * (1.0 + ek_eta_of(dims)) *
 		sqrt((double) ek_kernels_in_use()->code_dot(codes, codes, queries->stride));
@@ -463,7 +463,8 @@ add_to_block(ek_nearest *nearest, ek_id id, ek_vector vector)
 
 	if (unlikely(!isfinite(norm2)))
 		ek_vector_require_finite(vector.values, vector.dims, "the vector");
-	encode(vector.values, vector.dims, sqrt(norm2), nearest->codes, &scale, &residual);
+	encode(vector.values, vector.dims, sqrt(norm2), EK_NARROW_CODE, nearest->codes,
+		   &scale, &residual);
 	for (Size i = 0; i < nearest->queries->stride; i += 4, packed += 4 * EK_LANES)
 		memcpy(packed, nearest->codes + i, 4);
 	set_factors(&nearest->tiles[row / EK_LANES], lane, nearest->metric, norm2,

@@ -1,0 +1,164 @@
+-- engram_nearest: for every metric, group and plan the rows and the bits of
+-- the query that it replaces, ORDER BY distance, id LIMIT k for each query.
+SET client_min_messages = warning;
+SET extra_float_digits = 1;
+
+-- 2,000 vectors of 35 dimensions, with all that is special among them: equal
+-- vectors, zero vectors, a NULL vector, a NULL id, the largest and the smallest
+-- floats, negative ids
+CREATE TEMPORARY TABLE target (id bigint, name uuid, part integer, v real[]);
+INSERT INTO target
+    SELECT i, md5(i::text)::uuid, i % 7,
+        (SELECT array_agg(((sin(i * 12.9898 + j * 78.233) + (i % 11 = j % 11)::integer)
+                           * (1 + i % 5))::real ORDER BY j)
+         FROM generate_series(1, 35) AS j)
+    FROM generate_series(-40, 1940) AS i;
+INSERT INTO target
+    SELECT 5000 + i, md5('twin' || i)::uuid, i % 7, v
+    FROM target, generate_series(1, 3) AS i WHERE id IN (10, 20);
+INSERT INTO target
+    SELECT 6000 + i, md5('zero' || i)::uuid, i % 7, array_fill(0::real, ARRAY[35])
+    FROM generate_series(1, 5) AS i;
+INSERT INTO target VALUES
+    (7000, md5('largest')::uuid, 1, array_fill(3.4028235e38::real, ARRAY[35])),
+    (7001, md5('smallest')::uuid, 2, array_fill(1e-45::real, ARRAY[35])),
+    (7002, md5('none')::uuid, 3, NULL),
+    (NULL, NULL, 4, array_fill(1::real, ARRAY[35]));
+
+-- queries by number: vectors of the table, and special ones
+CREATE TEMPORARY TABLE query AS
+    SELECT row_number() OVER (ORDER BY id)::integer AS number, v
+    FROM target WHERE id BETWEEN 1 AND 26 OR id IN (6001, 7000, 7001);
+CREATE TEMPORARY TABLE metric (metric text, operator text);
+INSERT INTO metric VALUES ('cosine', '<=>'), ('inner_product', '<#>'), ('l2', '<->'), ('l1', '<+>');
+
+-- How many rows differ between the aggregate and the queries that it replaces.
+CREATE FUNCTION differences(metric text, operator text, queries integer, k integer, id text) RETURNS bigint
+    LANGUAGE plpgsql AS $$
+DECLARE
+    result bigint;
+BEGIN
+    EXECUTE format($query$
+        WITH mine AS (
+            SELECT m.query, m.id, m.distance, row_number() OVER (PARTITION BY m.query ORDER BY m.place) AS rank
+            FROM unnest((SELECT engram_nearest(%4$I, v, (SELECT array_agg(v ORDER BY number) FROM query WHERE number <= %2$s), %3$s, %1$L)
+                         FROM target)) WITH ORDINALITY AS m(query, id, distance, place)),
+        theirs AS (
+            SELECT q.number AS query, t.id, t.distance, row_number() OVER (PARTITION BY q.number ORDER BY t.distance, t.id) AS rank
+            FROM query AS q CROSS JOIN LATERAL (
+                SELECT %4$I AS id, target.v %5$s q.v AS distance FROM target
+                WHERE target.v IS NOT NULL AND %4$I IS NOT NULL
+                ORDER BY 2, 1 LIMIT %3$s) AS t
+            WHERE q.number <= %2$s)
+        SELECT count(*) FROM (
+            (TABLE mine EXCEPT ALL TABLE theirs) UNION ALL (TABLE theirs EXCEPT ALL TABLE mine)) AS d
+        $query$, metric, queries, k, id, operator) INTO result;
+    RETURN result;
+END $$;
+
+SELECT metric, queries, k, differences(metric, operator, queries, k, 'id')
+FROM metric, (VALUES (1, 1), (3, 5), (8, 1), (29, 10), (29, 300)) AS n(queries, k)
+ORDER BY metric, queries, k;
+SELECT metric, differences(metric, operator, 29, 10, 'name') AS uuid FROM metric ORDER BY metric;
+SET engramk.simd = off;
+SELECT metric, differences(metric, operator, 29, 10, 'id') AS scalar FROM metric ORDER BY metric;
+RESET engramk.simd;
+SET engramk.verify_rate = 1;
+SELECT metric, differences(metric, operator, 29, 10, 'id') AS verified FROM metric ORDER BY metric;
+RESET engramk.verify_rate;
+
+-- k larger than the table keeps it all
+SELECT cardinality(engram_nearest(id, v, (SELECT v FROM target WHERE id = 1), 2147483647)) =
+       count(*) FILTER (WHERE id IS NOT NULL AND v IS NOT NULL) AS all_of_them
+FROM target;
+
+-- the result
+SELECT pg_typeof(engram_nearest(id, v, '{{1,0},{0,1}}', 1)) AS bigint,
+       pg_typeof(engram_nearest(md5(id::text)::uuid, v, '{{1,0},{0,1}}', 1)) AS uuid,
+       engram_nearest(id, v, '{{1,0},{0,1}}', 2) AS two_queries,
+       engram_nearest(id, v, '{3,0}', 2, 'l2') AS one_query
+FROM (VALUES (1::bigint, '{1,1}'::real[]), (2, '{0,5}'), (3, '{2,0}'), (4, NULL)) AS t(id, v);
+SELECT engram_nearest(id, v, '{1}', 1) IS NULL AS no_rows FROM target WHERE false;
+SELECT engram_nearest(1::bigint, '{1}'::real[], '{}', 1) AS no_queries,
+       engram_nearest(1::bigint, NULL::real[], '{1}', 1) AS no_vectors,
+       engram_nearest(1::bigint, '{1}'::real[], NULL, 1) IS NULL AS null_queries,
+       engram_nearest(1::bigint, '{1}'::real[], '{1}', NULL) IS NULL AS null_k;
+
+-- GROUP BY gives the nearest of each group; queries may differ by group
+WITH mine AS (
+    SELECT part, m.id, m.distance
+    FROM (SELECT part, engram_nearest(id, v, (SELECT v FROM target WHERE id = 3), 4) AS matches
+          FROM target GROUP BY part) AS g, unnest(g.matches) AS m),
+theirs AS (
+    SELECT part, id, distance
+    FROM (SELECT part, id, v <=> (SELECT v FROM target WHERE id = 3) AS distance,
+                 row_number() OVER (PARTITION BY part ORDER BY v <=> (SELECT v FROM target WHERE id = 3), id) AS rank
+          FROM target WHERE id IS NOT NULL AND v IS NOT NULL) AS t
+    WHERE rank <= 4)
+SELECT count(*) AS differences
+FROM ((TABLE mine EXCEPT ALL TABLE theirs) UNION ALL (TABLE theirs EXCEPT ALL TABLE mine)) AS d;
+SELECT part, (engram_nearest(t.id, t.v, q.v, 1))[1].id AS itself
+FROM target AS t JOIN target AS q USING (part) WHERE q.id BETWEEN 100 AND 106 GROUP BY part ORDER BY part;
+
+-- a parameter that changes: LATERAL, and PL/pgSQL
+SELECT q.number, m.id FROM query AS q CROSS JOIN LATERAL
+    unnest((SELECT engram_nearest(t.id, t.v, q.v, 1) FROM target AS t WHERE t.id < 1000)) AS m
+WHERE q.number <= 3 ORDER BY 1;
+DO $$
+DECLARE
+    q real[];
+BEGIN
+    FOR q IN SELECT v FROM query WHERE number <= 3 ORDER BY number LOOP
+        RAISE WARNING '%', (SELECT engram_nearest(id, v, q, 1) FROM target WHERE id < 1000);
+    END LOOP;
+END $$;
+
+-- as a window function
+SELECT id, engram_nearest(id, v, '{1,0}', 1) OVER (ORDER BY id) AS nearest_so_far
+FROM (VALUES (1::bigint, '{0,1}'::real[]), (2, '{1,1}'), (3, '{-1,0}')) AS t(id, v);
+
+-- errors
+SELECT engram_nearest(1::bigint, '{1}'::real[], '{1}', 0);
+SELECT engram_nearest(1::bigint, '{1}'::real[], '{1}', 1, 'hamming');
+SELECT engram_nearest(1::bigint, '{1,2}'::real[], '{1}', 1);
+SELECT engram_nearest(1::bigint, '{1,NaN}'::real[], '{1,2}', 1);
+SELECT engram_nearest(i::bigint, CASE i WHEN 30 THEN '{1,Infinity}' ELSE '{1,2}' END::real[], '{{1,2},{3,4},{5,6},{7,8}}', 1) FROM generate_series(1, 40) AS i;
+SELECT engram_nearest(1::bigint, '{1,2}'::real[], '{{1,2},{-Infinity,2}}', 1);
+SELECT engram_nearest(1::bigint, '{1}'::real[], '{{{1}}}', 1);
+SELECT engram_nearest(1::bigint, '{1}'::real[], '{NULL}', 1);
+SELECT engram_nearest(id, v, v, 1) FROM target WHERE id IN (1, 2);
+SELECT engram_nearest(id, v, '{1}', id::integer) FROM (VALUES (1::bigint, '{1}'::real[]), (2, '{1}')) AS t(id, v);
+SET engramk.arena_size = '64kB';
+SET engramk.arena_overflow = error;
+SELECT engram_nearest(id, v, (SELECT array_agg(v) FROM target WHERE id < 1000), 10) FROM target;
+RESET engramk.arena_overflow;
+SELECT cardinality(engram_nearest(id, v, (SELECT array_agg(v) FROM target WHERE id < 1000), 10)) FROM target;
+RESET engramk.arena_size;
+
+-- Parallel plans: large tables have them, and the bits are the same.
+CREATE TABLE nearest_large AS
+    SELECT i AS id, i % 10 AS part, ARRAY[sin(i), cos(i * 3), sin(i * i), cos(i / 7.0)]::real[] AS v
+    FROM generate_series(1::bigint, 20000) AS i;
+ANALYZE nearest_large;
+SET min_parallel_table_scan_size = 0;
+SET max_parallel_workers_per_gather = 2;
+EXPLAIN (COSTS OFF)
+SELECT engram_nearest(id, v, '{{1,0,0,0},{0,1,0,0},{0,0,1,0},{0,0,0,1}}', 10) FROM nearest_large;
+EXPLAIN (COSTS OFF)
+SELECT part, engram_nearest(id, v, '{1,0,0,0}', 3, 'l2') FROM nearest_large GROUP BY part;
+CREATE TEMPORARY TABLE answer (workers integer, whole engram_match[], parts text);
+CREATE PROCEDURE answer_with(workers integer) LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE format('ALTER TABLE nearest_large SET (parallel_workers = %s)', workers);
+    PERFORM set_config('max_parallel_workers_per_gather', workers::text, true);
+    INSERT INTO answer SELECT workers,
+        (SELECT engram_nearest(id, v, '{{1,0,0,0},{0,1,0,0},{0,0,1,0},{0,0,0,1},{1,2,3,4}}', 10, 'l2') FROM nearest_large),
+        (SELECT string_agg(parts::text, ' ' ORDER BY part)
+         FROM (SELECT part, engram_nearest(id, v, '{1,0,0,0}', 3) AS parts FROM nearest_large GROUP BY part) AS g);
+END $$;
+SET parallel_setup_cost = 0;
+CALL answer_with(0);
+CALL answer_with(1);
+CALL answer_with(4);
+SELECT count(*) AS answers, count(DISTINCT whole) AS different_wholes, count(DISTINCT parts) AS different_parts FROM answer;
+DROP TABLE nearest_large;
