@@ -5,7 +5,9 @@
 
 -- The k nearest of each query, as an aggregate over the targets.
 --
--- COST is that of a hundred queries, so that large tables are read in parallel.
+-- COST is that of a few dozen queries: large tables are read in parallel, and
+-- PostgreSQL does not compile the query for them (jit_above_cost).  SSPACE is
+-- that of one query among many groups, which share what is prepared of it.
 
 CREATE TYPE engram_match AS (query integer, id bigint, distance double precision);
 COMMENT ON TYPE engram_match IS 'a neighbour that engram_nearest found, with the number of its query';
@@ -16,38 +18,38 @@ COMMENT ON TYPE engram_uuid_match IS 'a neighbour that engram_nearest found, wit
 CREATE FUNCTION engram_nearest_add(state internal, id bigint, vector real[], queries real[], k integer)
     RETURNS internal
     AS 'MODULE_PATHNAME', 'ek_sql_nearest_bigint_add'
-    LANGUAGE C IMMUTABLE PARALLEL SAFE COST 2000;
+    LANGUAGE C IMMUTABLE PARALLEL SAFE COST 100;
 CREATE FUNCTION engram_nearest_add(state internal, id bigint, vector real[], queries real[], k integer, metric text)
     RETURNS internal
     AS 'MODULE_PATHNAME', 'ek_sql_nearest_bigint_add'
-    LANGUAGE C IMMUTABLE PARALLEL SAFE COST 2000;
+    LANGUAGE C IMMUTABLE PARALLEL SAFE COST 100;
 CREATE FUNCTION engram_nearest_add(state internal, id uuid, vector real[], queries real[], k integer)
     RETURNS internal
     AS 'MODULE_PATHNAME', 'ek_sql_nearest_uuid_add'
-    LANGUAGE C IMMUTABLE PARALLEL SAFE COST 2000;
+    LANGUAGE C IMMUTABLE PARALLEL SAFE COST 100;
 CREATE FUNCTION engram_nearest_add(state internal, id uuid, vector real[], queries real[], k integer, metric text)
     RETURNS internal
     AS 'MODULE_PATHNAME', 'ek_sql_nearest_uuid_add'
-    LANGUAGE C IMMUTABLE PARALLEL SAFE COST 2000;
+    LANGUAGE C IMMUTABLE PARALLEL SAFE COST 100;
 
 CREATE FUNCTION engram_nearest_combine(internal, internal) RETURNS internal
     AS 'MODULE_PATHNAME', 'ek_sql_nearest_combine'
-    LANGUAGE C IMMUTABLE PARALLEL SAFE COST 1000;
+    LANGUAGE C IMMUTABLE PARALLEL SAFE COST 100;
 CREATE FUNCTION engram_nearest_serialize(internal) RETURNS bytea
     AS 'MODULE_PATHNAME', 'ek_sql_nearest_serialize'
-    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 1000;
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 100;
 CREATE FUNCTION engram_nearest_deserialize(bytea, internal) RETURNS internal
     AS 'MODULE_PATHNAME', 'ek_sql_nearest_deserialize'
-    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 1000;
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 100;
 CREATE FUNCTION engram_nearest_result(internal) RETURNS engram_match[]
     AS 'MODULE_PATHNAME', 'ek_sql_nearest_bigint_result'
-    LANGUAGE C IMMUTABLE PARALLEL SAFE COST 1000;
+    LANGUAGE C IMMUTABLE PARALLEL SAFE COST 100;
 CREATE FUNCTION engram_nearest_uuid_result(internal) RETURNS engram_uuid_match[]
     AS 'MODULE_PATHNAME', 'ek_sql_nearest_uuid_result'
-    LANGUAGE C IMMUTABLE PARALLEL SAFE COST 1000;
+    LANGUAGE C IMMUTABLE PARALLEL SAFE COST 100;
 
 CREATE AGGREGATE engram_nearest(id bigint, vector real[], queries real[], k integer) (
-    SFUNC = engram_nearest_add, STYPE = internal, SSPACE = 8192,
+    SFUNC = engram_nearest_add, STYPE = internal, SSPACE = 1024,
     FINALFUNC = engram_nearest_result,
     COMBINEFUNC = engram_nearest_combine,
     SERIALFUNC = engram_nearest_serialize, DESERIALFUNC = engram_nearest_deserialize,
@@ -57,7 +59,7 @@ COMMENT ON AGGREGATE engram_nearest(bigint, real[], real[], integer) IS
     'the k nearest rows of each query, by cosine distance';
 
 CREATE AGGREGATE engram_nearest(id bigint, vector real[], queries real[], k integer, metric text) (
-    SFUNC = engram_nearest_add, STYPE = internal, SSPACE = 8192,
+    SFUNC = engram_nearest_add, STYPE = internal, SSPACE = 1024,
     FINALFUNC = engram_nearest_result,
     COMBINEFUNC = engram_nearest_combine,
     SERIALFUNC = engram_nearest_serialize, DESERIALFUNC = engram_nearest_deserialize,
@@ -67,7 +69,7 @@ COMMENT ON AGGREGATE engram_nearest(bigint, real[], real[], integer, text) IS
     'the k nearest rows of each query, by the metric';
 
 CREATE AGGREGATE engram_nearest(id uuid, vector real[], queries real[], k integer) (
-    SFUNC = engram_nearest_add, STYPE = internal, SSPACE = 8192,
+    SFUNC = engram_nearest_add, STYPE = internal, SSPACE = 1024,
     FINALFUNC = engram_nearest_uuid_result,
     COMBINEFUNC = engram_nearest_combine,
     SERIALFUNC = engram_nearest_serialize, DESERIALFUNC = engram_nearest_deserialize,
@@ -77,7 +79,7 @@ COMMENT ON AGGREGATE engram_nearest(uuid, real[], real[], integer) IS
     'the k nearest rows of each query, by cosine distance';
 
 CREATE AGGREGATE engram_nearest(id uuid, vector real[], queries real[], k integer, metric text) (
-    SFUNC = engram_nearest_add, STYPE = internal, SSPACE = 8192,
+    SFUNC = engram_nearest_add, STYPE = internal, SSPACE = 1024,
     FINALFUNC = engram_nearest_uuid_result,
     COMBINEFUNC = engram_nearest_combine,
     SERIALFUNC = engram_nearest_serialize, DESERIALFUNC = engram_nearest_deserialize,
