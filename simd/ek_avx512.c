@@ -244,7 +244,7 @@ ek_code_dot_packed_avx512(const int8_t *query, const int8_t *packed, size_t n,
 	__m512i		lanes_0 = _mm512_setzero_si512();
 	__m512i		lanes_8 = _mm512_setzero_si512();
 
-	for (size_t i = 0; i < n; i += 4, packed += 4 * EK_LANES)
+	for (size_t i = 0; i < n; i += 4, packed += EK_PACKED_STEP)
 	{
 		int32_t		four;
 		__m512i		q;
@@ -290,7 +290,7 @@ ek_code_eight_avx512(const int8_t *q, size_t stride, const int8_t *packed,
 	__m512i		acc6 = _mm512_setzero_si512();
 	__m512i		acc7 = _mm512_setzero_si512();
 
-	for (size_t i = 0; i < n; i += 4, packed += 4 * EK_LANES)
+	for (size_t i = 0; i < n; i += 4, packed += EK_PACKED_STEP)
 	{
 		const __m512i code = _mm512_add_epi8(_mm512_loadu_si512(packed), _mm512_set1_epi8(64));
 		int32_t		four;
@@ -311,12 +311,12 @@ ek_code_eight_avx512(const int8_t *q, size_t stride, const int8_t *packed,
 	}
 	_mm512_storeu_si512(dots, acc0);
 	_mm512_storeu_si512(dots + EK_LANES, acc1);
-	_mm512_storeu_si512(dots + 2 * EK_LANES, acc2);
-	_mm512_storeu_si512(dots + 3 * EK_LANES, acc3);
-	_mm512_storeu_si512(dots + 4 * EK_LANES, acc4);
-	_mm512_storeu_si512(dots + 5 * EK_LANES, acc5);
-	_mm512_storeu_si512(dots + 6 * EK_LANES, acc6);
-	_mm512_storeu_si512(dots + 7 * EK_LANES, acc7);
+	_mm512_storeu_si512(dots + (size_t) 2 * EK_LANES, acc2);
+	_mm512_storeu_si512(dots + (size_t) 3 * EK_LANES, acc3);
+	_mm512_storeu_si512(dots + (size_t) 4 * EK_LANES, acc4);
+	_mm512_storeu_si512(dots + (size_t) 5 * EK_LANES, acc5);
+	_mm512_storeu_si512(dots + (size_t) 6 * EK_LANES, acc6);
+	_mm512_storeu_si512(dots + (size_t) 7 * EK_LANES, acc7);
 }
 
 static void
@@ -381,7 +381,7 @@ ek_code_dot_packed_avx512vnni(const int8_t *query, const int8_t *packed, size_t 
 	__m512i		acc = _mm512_setzero_si512();
 	__m512i		bias = _mm512_setzero_si512();
 
-	for (size_t i = 0; i < n; i += 4, packed += 4 * EK_LANES)
+	for (size_t i = 0; i < n; i += 4, packed += EK_PACKED_STEP)
 	{
 		int32_t		four;
 		__m512i		q;
@@ -436,7 +436,7 @@ ek_code_eight_avx512vnni(const int8_t *q, size_t stride, const int8_t *packed,
 	__m512i		acc6 = _mm512_setzero_si512();
 	__m512i		acc7 = _mm512_setzero_si512();
 
-	for (size_t i = 0; i < n; i += 4, packed += 4 * EK_LANES)
+	for (size_t i = 0; i < n; i += 4, packed += EK_PACKED_STEP)
 	{
 		const __m512i code = ek_unsigned_avx512vnni(_mm512_loadu_si512(packed));
 
@@ -454,12 +454,12 @@ ek_code_eight_avx512vnni(const int8_t *q, size_t stride, const int8_t *packed,
 	}
 	_mm512_storeu_si512(dots, acc0);
 	_mm512_storeu_si512(dots + EK_LANES, acc1);
-	_mm512_storeu_si512(dots + 2 * EK_LANES, acc2);
-	_mm512_storeu_si512(dots + 3 * EK_LANES, acc3);
-	_mm512_storeu_si512(dots + 4 * EK_LANES, acc4);
-	_mm512_storeu_si512(dots + 5 * EK_LANES, acc5);
-	_mm512_storeu_si512(dots + 6 * EK_LANES, acc6);
-	_mm512_storeu_si512(dots + 7 * EK_LANES, acc7);
+	_mm512_storeu_si512(dots + (size_t) 2 * EK_LANES, acc2);
+	_mm512_storeu_si512(dots + (size_t) 3 * EK_LANES, acc3);
+	_mm512_storeu_si512(dots + (size_t) 4 * EK_LANES, acc4);
+	_mm512_storeu_si512(dots + (size_t) 5 * EK_LANES, acc5);
+	_mm512_storeu_si512(dots + (size_t) 6 * EK_LANES, acc6);
+	_mm512_storeu_si512(dots + (size_t) 7 * EK_LANES, acc7);
 }
 
 static void

@@ -69,6 +69,8 @@ typedef struct target_receiver
  * The two SELECTs
  */
 
+pg_noreturn static void raise_wrong_columns(const join_side *side);
+
 static void
 raise_wrong_columns(const join_side *side)
 {

@@ -332,8 +332,22 @@ check_queries(ek_queries *queries)
 {
 	for (int q = 0; q < queries->vectors.count; q++)
 	{
+		CHECK_FOR_INTERRUPTS();
 		if (!isfinite(ek_compute_norm2(query_vector(queries, q))))
 			raise_query_not_finite(queries, q);
+	}
+}
+
+static void
+identify(ek_queries *queries)
+{
+	for (int q = 0; q < queries->vectors.count; q++)
+	{
+		const unsigned char *bytes = (const unsigned char *) query_values(queries, q);
+		uint64		hash = hash_bytes_extended(bytes, queries->vectors.dims * (int) sizeof(float), 0);
+
+		CHECK_FOR_INTERRUPTS();
+		queries->identity = hash_combine64(queries->identity, hash);
 	}
 }
 
@@ -347,10 +361,7 @@ ek_queries_create(ek_nearest_metric metric, ek_vectors vectors)
 	queries->vectors = vectors;
 	queries->size = sizeof(ek_queries) + bytes;
 	queries->screened = is_screened(metric, vectors);
-	for (int q = 0; q < vectors.count; q++)
-		queries->identity = hash_combine64(queries->identity,
-										   hash_bytes_extended((const unsigned char *) query_values(queries, q),
-															   vectors.dims * (int) sizeof(float), 0));
+	identify(queries);
 	if (queries->screened)
 		encode_queries(queries);
 	else if (vectors.count < MIN_QUERIES_TO_SCREEN)
@@ -457,7 +468,7 @@ add_to_block(ek_nearest *nearest, ek_id id, ek_vector vector)
 	const int	lane = row % EK_LANES;
 	const double norm2 = ek_compute_norm2(vector);
 	int8	   *packed = nearest->packed +
-		(Size) (row - lane) * nearest->queries->stride + 4 * lane;
+		(Size) (row - lane) * nearest->queries->stride + (Size) 4 * lane;
 	double		scale;
 	double		residual;
 
@@ -465,7 +476,7 @@ add_to_block(ek_nearest *nearest, ek_id id, ek_vector vector)
 		ek_vector_require_finite(vector.values, vector.dims, "the vector");
 	encode(vector.values, vector.dims, sqrt(norm2), EK_NARROW_CODE, nearest->codes,
 		   &scale, &residual);
-	for (Size i = 0; i < nearest->queries->stride; i += 4, packed += 4 * EK_LANES)
+	for (Size i = 0; i < nearest->queries->stride; i += 4, packed += (Size) 4 * EK_LANES)
 		memcpy(packed, nearest->codes + i, 4);
 	set_factors(&nearest->tiles[row / EK_LANES], lane, nearest->metric, norm2,
 				scale, residual, slack_of(vector.dims));
@@ -620,13 +631,13 @@ screen_group(ek_nearest *nearest, int first_query, int tiles)
 	ek_kernels_in_use()->code_dot_block(queries->codes + first_query * queries->stride,
 										queries->stride, nearest->packed, tiles,
 										queries->stride, nearest->dots);
-	for (int tile = 0; tile < tiles; tile++, dots += EK_CODE_QUERIES * EK_LANES)
+	for (int tile = 0; tile < tiles; tile++, dots += (Size) EK_CODE_QUERIES * EK_LANES)
 	{
 		for (int i = 0; i < count; i++)
 		{
 			const int	q = first_query + i;
 			uint32		survivors = screen(&queries->factors[q], &nearest->tiles[tile],
-										   dots + i * EK_LANES, nearest->need[q]);
+										   dots + (Size) i * EK_LANES, nearest->need[q]);
 
 			if (survivors != 0)
 				compare_survivors(nearest, q, tile * EK_LANES, survivors);
@@ -743,6 +754,7 @@ ek_nearest_combine(ek_nearest *nearest, ek_nearest *other)
 	ek_nearest_settle(other);
 	for (int q = 0; q < nearest->count; q++)
 	{
+		CHECK_FOR_INTERRUPTS();
 		for (int i = 0; i < other->neighbours[q].count; i++)
 			ek_nearest_add_neighbour(nearest, q, other->neighbours[q].heap[i]);
 	}
@@ -753,7 +765,10 @@ ek_nearest_finish(ek_nearest *nearest)
 {
 	ek_nearest_settle(nearest);
 	for (int q = 0; q < nearest->count; q++)
+	{
+		CHECK_FOR_INTERRUPTS();
 		ek_neighbours_sort(&nearest->neighbours[q]);
+	}
 	if (!nearest->published)
 		ek_arena_count_budget(nearest->used, false);
 	nearest->published = true;

@@ -51,10 +51,10 @@ SELECT engram_cosine_matrix('{{1,0},{0,2},{0,0}}', '{{3,4},{-1,0}}') AS by_rows,
 SELECT engram_cosine_matrix('{}', '{{1}}') AS no_queries, engram_cosine_matrix('{1}', '{}') AS no_candidates,
        engram_cosine_matrix(NULL, '{1}') IS NULL AND engram_cosine_matrix('{1}', NULL) IS NULL AS null_argument;
 WITH m AS (
-    SELECT engram_cosine_matrix((SELECT array_agg(v ORDER BY id) FROM aggregate_vector WHERE id <= 40),
-                                (SELECT array_agg(v ORDER BY id) FROM aggregate_vector WHERE id BETWEEN 101 AND 900)) AS m)
+    SELECT engram_cosine_matrix((SELECT array_agg(v ORDER BY id) FROM aggregate_vector WHERE id <= 8),
+                                (SELECT array_agg(v ORDER BY id) FROM aggregate_vector WHERE id BETWEEN 101 AND 300)) AS m)
 SELECT array_dims(m), (SELECT count(*) FROM aggregate_vector AS q, aggregate_vector AS c
-                       WHERE q.id <= 40 AND c.id BETWEEN 101 AND 900 AND m[q.id][c.id - 100] IS DISTINCT FROM engram_cosine(q.v, c.v)) AS differences
+                       WHERE q.id <= 8 AND c.id BETWEEN 101 AND 300 AND m[q.id][c.id - 100] IS DISTINCT FROM engram_cosine(q.v, c.v)) AS differences
 FROM m;
 SELECT engram_cosine_matrix('{{1,2}}', '{{1,2,3}}');
 SELECT engram_cosine_matrix('{{{1}}}', '{1}');
