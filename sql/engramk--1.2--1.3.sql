@@ -121,7 +121,7 @@ CREATE FUNCTION engram_avg_result(internal) RETURNS real[]
     LANGUAGE C IMMUTABLE PARALLEL SAFE COST 20;
 
 CREATE AGGREGATE engram_sum(vector real[]) (
-    SFUNC = engram_sum_add, STYPE = internal, SSPACE = 8192,
+    SFUNC = engram_sum_add, STYPE = internal, SSPACE = 4096,
     FINALFUNC = engram_sum_result,
     COMBINEFUNC = engram_sum_combine,
     SERIALFUNC = engram_sum_serialize, DESERIALFUNC = engram_sum_deserialize,
@@ -130,7 +130,7 @@ CREATE AGGREGATE engram_sum(vector real[]) (
 COMMENT ON AGGREGATE engram_sum(real[]) IS 'the sum of vectors';
 
 CREATE AGGREGATE engram_avg(vector real[]) (
-    SFUNC = engram_sum_add, STYPE = internal, SSPACE = 8192,
+    SFUNC = engram_sum_add, STYPE = internal, SSPACE = 4096,
     FINALFUNC = engram_avg_result,
     COMBINEFUNC = engram_sum_combine,
     SERIALFUNC = engram_sum_serialize, DESERIALFUNC = engram_sum_deserialize,
