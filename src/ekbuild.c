@@ -39,6 +39,7 @@ typedef struct build_state
 	ek_sample	sample;
 	BlockSamplerData blocks;
 	int64		seen;			/* vectors, while sampling */
+	uint64		random;
 
 	/* loading */
 	uint32		dims;
@@ -92,6 +93,15 @@ keep_in_sample(build_state *state, int place, const float *vector)
 		row[i] = (float) (vector[i] / norm);
 }
 
+/* The same sample from the same table: an index is built the same way twice. */
+static uint64
+next_random(build_state *state)
+{
+	state->random = state->random * UINT64CONST(6364136223846793005) +
+		UINT64CONST(1442695040888963407);
+	return state->random >> 16;
+}
+
 static void
 sample_tuple(Relation index, ItemPointer tid pg_attribute_unused(), Datum *values,
 			 bool *isnull, bool alive pg_attribute_unused(), void *arg)
@@ -119,14 +129,15 @@ sample_tuple(Relation index, ItemPointer tid pg_attribute_unused(), Datum *value
 	norm2 = ek_kernels_in_use()->norm2(vector, dims);
 	if (isfinite(norm2) && norm2 > 0.0)
 	{
-		int			place = sample->count;
+		int64		place = state->seen++;
 
-		if (place < sample->capacity)
-			sample->count++;
+		/* Vitter's algorithm R: each has the same chance to be in the sample */
+		if (place >= sample->capacity)
+			place = (int64) (next_random(state) % (uint64) state->seen);
 		else
-			place = (int) (state->seen * 7919 % sample->capacity);
-		keep_in_sample(state, place, vector);
-		state->seen++;
+			sample->count++;
+		if (place < sample->capacity)
+			keep_in_sample(state, (int) place, vector);
 	}
 	MemoryContextSwitchTo(caller);
 	MemoryContextReset(state->scratch);
@@ -134,8 +145,7 @@ sample_tuple(Relation index, ItemPointer tid pg_attribute_unused(), Datum *value
 
 /*
  * Vectors of random blocks, as many blocks as vectors wanted, because those of
- * one block tend to be alike.  When there are more, later ones take the places
- * of earlier ones.
+ * one block tend to be alike.
  */
 static void
 take_sample(build_state *state, Relation heap, IndexInfo *info)

@@ -100,6 +100,7 @@ typedef struct scan_state
 	uint32		next;			/* entry or pointer, when listing */
 	ek_index_counts counts;		/* not yet in the statistics */
 	Buffer		fine_buffer;	/* pinned, or invalid: the last fine page */
+	bool		fine_locked;
 } scan_state;
 
 static inline bool
@@ -127,11 +128,21 @@ was_returned(const scan_state *state, double key, uint32 entry)
 		!before(state->returned.key, state->returned.entry, key, entry);
 }
 
+/* A pass by keys keeps the fine page locked as long as it stays on a page. */
+static void
+unlock(scan_state *state)
+{
+	if (state->fine_locked)
+		LockBuffer(state->fine_buffer, BUFFER_LOCK_UNLOCK);
+	state->fine_locked = false;
+}
+
 static void
 unpin(IndexScanDesc scan)
 {
 	scan_state *state = scan->opaque;
 
+	unlock(state);
 	if (BufferIsValid(state->fine_buffer))
 		ReleaseBuffer(state->fine_buffer);
 	state->fine_buffer = InvalidBuffer;
@@ -237,14 +248,15 @@ read_key(IndexScanDesc scan, const candidate *c)
 		unpin(scan);
 	if (!BufferIsValid(state->fine_buffer))
 		state->fine_buffer = ReadBuffer(scan->indexRelation, place.fine_block);
+	if (!state->fine_locked)
+		LockBuffer(state->fine_buffer, BUFFER_LOCK_SHARE);
+	state->fine_locked = true;
 
-	LockBuffer(state->fine_buffer, BUFFER_LOCK_SHARE);
 	if (!ek_page_is(BufferGetPage(state->fine_buffer), EK_PAGE_FINE))
 		ek_raise_corrupted(scan->indexRelation, place.fine_block,
 						   "the page is not of the kind that belongs here");
 	fine = ek_fine_on(&state->geometry, BufferGetPage(state->fine_buffer), place.fine_slot);
 	bound = ek_bound_fine(state->query, &state->geometry, fine, ek_fine_codes(fine), c->norm);
-	LockBuffer(state->fine_buffer, BUFFER_LOCK_UNLOCK);
 	state->counts.fine_codes++;
 	return Max(bound, c->bound);
 }
@@ -300,6 +312,7 @@ collect_page(IndexScanDesc scan, uint32 page, bool by_key)
 		ek_bound_group(state->query, geometry, group, bounds);
 		collect_group(scan, group, first + i, Min(EK_LANES, count - i), bounds, by_key);
 	}
+	unlock(state);
 	UnlockReleaseBuffer(buffer);
 	state->counts.coarse_codes += count;
 }
@@ -387,6 +400,7 @@ next_candidate(IndexScanDesc scan)
 		}
 
 		c->bound = read_key(scan, c);
+		unlock(state);
 		c->has_key = true;
 		if (was_returned(state, c->bound, c->entry))
 			binaryheap_remove_first(state->heap);
