@@ -169,14 +169,6 @@ take_sample(build_state *state, Relation heap, IndexInfo *info)
  * The pages
  */
 
-static void
-release(Buffer *buffer)
-{
-	if (BufferIsValid(*buffer))
-		ReleaseBuffer(*buffer);
-	*buffer = InvalidBuffer;
-}
-
 static Page
 begin_write(Buffer buffer)
 {
@@ -189,6 +181,19 @@ end_write(Buffer buffer)
 {
 	MarkBufferDirty(buffer);
 	LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
+}
+
+/* Seals a page only now: it would be done once for each of its entries. */
+static void
+release(Buffer *buffer)
+{
+	if (BufferIsValid(*buffer))
+	{
+		ek_page_seal(begin_write(*buffer));
+		end_write(*buffer);
+		ReleaseBuffer(*buffer);
+	}
+	*buffer = InvalidBuffer;
 }
 
 /* A new page, pinned; whatever was pinned there before is released. */
@@ -353,6 +358,7 @@ write_meta(build_state *state)
 	meta->null_pages = state->null_pages;
 	meta->entries = state->entries;
 	meta->free_hint = state->entries;
+	ek_page_seal(BufferGetPage(buffer));
 	end_write(buffer);
 	ReleaseBuffer(buffer);
 }

@@ -312,6 +312,7 @@ ek_get_basis(Relation index)
 	ek_basis   *basis = index->rd_amcache;
 	ek_meta		meta;
 	Size		floats;
+	BlockNumber blocks;
 	uint32		per_page = ek_basis_floats_per_page();
 
 	if (basis != NULL && basis->meta.dims != 0)
@@ -321,9 +322,14 @@ ek_get_basis(Relation index)
 	floats = (Size) meta.coarse_dims * meta.dims;
 	if ((floats + per_page - 1) / per_page != meta.basis_pages)
 		ek_raise_corrupted(index, EK_META_BLOCK, "the basis has another size");
+	blocks = RelationGetNumberOfBlocks(index);
 	basis = MemoryContextAllocHuge(index->rd_indexcxt,
-								   offsetof(ek_basis, rows) + floats * sizeof(float));
+								   offsetof(ek_basis, rows) + floats * sizeof(float) +
+								   blocks / 8 + 1);
 	basis->meta = meta;
+	basis->verified_blocks = blocks;
+	basis->verified = (uint8 *) (basis->rows + floats);
+	memset(basis->verified, 0, basis->verified_blocks / 8 + 1);
 	if (meta.dims != 0)
 		basis->geometry = ek_geometry_of(&meta);
 	for (uint32 page = 0; page < meta.basis_pages; page++)
@@ -352,5 +358,7 @@ ek_copy_basis(Relation index)
 	ek_basis   *copy = MemoryContextAllocHuge(CurrentMemoryContext, size);
 
 	memcpy(copy, basis, size);
+	copy->verified_blocks = 0;
+	copy->verified = NULL;
 	return copy;
 }

@@ -158,10 +158,13 @@ insert_early_null(Relation index, Buffer meta_buffer, ItemPointer tid)
 	}
 
 	state = GenericXLogStart(index);
-	ek_meta_on(GenericXLogRegisterBuffer(state, meta_buffer, 0))->null_pages = meta.null_pages;
+	page = GenericXLogRegisterBuffer(state, meta_buffer, 0);
+	ek_meta_on(page)->null_pages = meta.null_pages;
+	ek_page_seal(page);
 	page = GenericXLogRegisterBuffer(state, buffer, 0);
 	opaque = ek_page_opaque_of(page);
 	ek_page_tids(page)[opaque->count++] = *tid;
+	ek_page_seal(page);
 	GenericXLogFinish(state);
 	UnlockReleaseBuffer(buffer);
 }
@@ -171,10 +174,12 @@ static void
 settle_dimensions(Relation index, Buffer meta_buffer, uint32 dims)
 {
 	GenericXLogState *state = GenericXLogStart(index);
-	ek_meta    *meta = ek_meta_on(GenericXLogRegisterBuffer(state, meta_buffer, 0));
+	Page		page = GenericXLogRegisterBuffer(state, meta_buffer, 0);
+	ek_meta    *meta = ek_meta_on(page);
 
 	meta->dims = dims;
 	meta->first_block = meta->null_pages + 1;
+	ek_page_seal(page);
 	GenericXLogFinish(state);
 }
 
@@ -189,6 +194,7 @@ insert_entry(Relation index, Buffer meta_buffer, const ek_encoded *encoded,
 	GenericXLogState *state;
 	Buffer		coarse;
 	Buffer		fine;
+	Page		meta_page;
 	Page		coarse_page;
 	Page		fine_page;
 
@@ -212,10 +218,14 @@ insert_entry(Relation index, Buffer meta_buffer, const ek_encoded *encoded,
 	fine = ek_read_page(index, place.fine_block, BUFFER_LOCK_EXCLUSIVE, EK_PAGE_FINE);
 
 	state = GenericXLogStart(index);
-	*ek_meta_on(GenericXLogRegisterBuffer(state, meta_buffer, 0)) = meta;
+	meta_page = GenericXLogRegisterBuffer(state, meta_buffer, 0);
+	*ek_meta_on(meta_page) = meta;
 	coarse_page = GenericXLogRegisterBuffer(state, coarse, 0);
 	fine_page = GenericXLogRegisterBuffer(state, fine, 0);
 	ek_encoded_store(encoded, &geometry, coarse_page, fine_page, &place, tid);
+	ek_page_seal(meta_page);
+	ek_page_seal(coarse_page);
+	ek_page_seal(fine_page);
 	GenericXLogFinish(state);
 
 	UnlockReleaseBuffer(fine);

@@ -249,12 +249,11 @@ read_key(IndexScanDesc scan, const candidate *c)
 	if (!BufferIsValid(state->fine_buffer))
 		state->fine_buffer = ReadBuffer(scan->indexRelation, place.fine_block);
 	if (!state->fine_locked)
+	{
 		LockBuffer(state->fine_buffer, BUFFER_LOCK_SHARE);
-	state->fine_locked = true;
-
-	if (!ek_page_is(BufferGetPage(state->fine_buffer), EK_PAGE_FINE))
-		ek_raise_corrupted(scan->indexRelation, place.fine_block,
-						   "the page is not of the kind that belongs here");
+		state->fine_locked = true;
+		ek_require_page(scan->indexRelation, state->fine_buffer, EK_PAGE_FINE);
+	}
 	fine = ek_fine_on(&state->geometry, BufferGetPage(state->fine_buffer), place.fine_slot);
 	bound = ek_bound_fine(state->query, &state->geometry, fine, ek_fine_codes(fine), c->norm);
 	state->counts.fine_codes++;

@@ -56,7 +56,10 @@ vacuum_coarse_page(vacuum_state *state, const ek_geometry *geometry,
 	}
 
 	if (changed)
+	{
+		ek_page_seal(page);
 		GenericXLogFinish(xlog);
+	}
 	else
 		GenericXLogAbort(xlog);
 	UnlockReleaseBuffer(buffer);
@@ -87,6 +90,7 @@ vacuum_nulls_page(vacuum_state *state, BlockNumber block)
 		else
 			state->stats->num_index_tuples += 1;
 	}
+	ek_page_seal(page);
 	GenericXLogFinish(xlog);
 	UnlockReleaseBuffer(buffer);
 }
@@ -98,15 +102,18 @@ publish_free(vacuum_state *state)
 	Relation	index = state->info->index;
 	Buffer		buffer;
 	GenericXLogState *xlog;
+	Page		page;
 	ek_meta    *meta;
 
 	if (state->freed == 0)
 		return;
 	buffer = ek_read_page(index, EK_META_BLOCK, BUFFER_LOCK_EXCLUSIVE, EK_PAGE_META);
 	xlog = GenericXLogStart(index);
-	meta = ek_meta_on(GenericXLogRegisterBuffer(xlog, buffer, 0));
+	page = GenericXLogRegisterBuffer(xlog, buffer, 0);
+	meta = ek_meta_on(page);
 	meta->free_entries = Min(meta->free_entries + state->freed, meta->entries);
 	meta->free_hint = Min(meta->free_hint, state->first_freed);
+	ek_page_seal(page);
 	GenericXLogFinish(xlog);
 	UnlockReleaseBuffer(buffer);
 }
