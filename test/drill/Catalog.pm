@@ -70,18 +70,20 @@ sub extension_catalog
 	return [ split /\n/, $session->run($extension_catalog) ];
 }
 
-# The number of rows in each catalog that says what exists.  Statistics are
-# not among them, since ANALYZE may run at any time.
+# The number of rows in each catalog that says what exists in this database.
+# Statistics are not among them, since ANALYZE may run at any time.
 sub census
 {
 	my ($session) = @_;
 	my @catalogs = split /\n/, $session->run(<<'SQL');
 SELECT relname FROM pg_class
-WHERE relnamespace = 'pg_catalog'::regnamespace AND relkind = 'r' AND relname NOT LIKE 'pg\_statistic%'
+WHERE relnamespace = 'pg_catalog'::regnamespace AND relkind = 'r' AND NOT relisshared AND relname NOT LIKE 'pg\_statistic%'
 ORDER BY relname
 SQL
 	my $counts = join ' UNION ALL ',
 	  map { "SELECT '$_: ' || count(*) FROM pg_catalog.$_" } @catalogs;
+	$counts .= " UNION ALL SELECT 'pg_shdepend: ' || count(*) FROM pg_shdepend, pg_database"
+	  . ' WHERE dbid = pg_database.oid AND datname = current_database()';
 
 	return [ split /\n/, $session->run($counts) ];
 }
