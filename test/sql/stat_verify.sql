@@ -23,8 +23,8 @@ SELECT i, engram_cosine(a, b) AS cosine, engram_cosine_distance(b, a) AS distanc
        CASE WHEN i <= 10 THEN array(SELECT t::text FROM engram_topk(a, c, 3) AS t) END AS topk
 FROM pair, candidates;
 
-SHOW engramk.verify_rate;
 SELECT engram_stat_reset();
+SHOW engramk.verify_rate;
 CREATE TABLE unverified AS SELECT * FROM work;
 SELECT * FROM engram_stat_verify;
 SELECT sum(calls) AS calls FROM engram_stat_kernels;
