@@ -104,7 +104,7 @@ ek_vector_get(Datum datum)
 {
 	float_array array = read_array(datum);
 
-	if (array.ndim == 0)
+	if (array.ndim == 0 || array.lengths[0] == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_EXCEPTION),
 				 errmsg("vector must have at least 1 dimension")));
@@ -125,7 +125,7 @@ ek_vector_is_valid(Datum datum)
 {
 	float_array array = read_array(datum);
 
-	if (array.ndim != 1 || array.has_nulls)
+	if (array.ndim != 1 || array.lengths[0] == 0 || array.has_nulls)
 		return false;
 	for (int i = 0; i < array.lengths[0]; i++)
 	{
