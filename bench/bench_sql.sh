@@ -8,6 +8,9 @@
 # - the nearest 10 of ROWS random vectors of DIMS dimensions by <=>, for each
 #   storage mode of the column and with engramk.simd on, at each lower level,
 #   and off; beside pgvector's <=> on a vector column of the same storage mode;
+#   once with the table's blocks in order in shared_buffers, as after a start,
+#   and once scattered, as in a server that has been running for a while (this
+#   decides whether what lies behind a row in memory is the next row);
 # - a cosine by unnest, as real[] users write it without an extension, beside
 #   engram_cosine, engram_cosine_batch and engram_topk.
 #
@@ -16,8 +19,8 @@
 # Times are psql's, so they include the round trip, which is listed too.
 #
 # In the environment:
-#   ROWS (100000), DIMS (768), ROUNDS (9), SHARED_BUFFERS (1GB)
-#   STORAGE ("PLAIN EXTENDED EXTERNAL MAIN")
+#   ROWS (100000; at least 1000), DIMS (768), ROUNDS (9), SHARED_BUFFERS (1GB)
+#   STORAGE ("PLAIN EXTENDED EXTERNAL MAIN"), LAYOUTS ("in-order scattered")
 #   PG_CONFIG (pg_config)
 #   EXTENSION_DESTDIRS: directories that other extensions were installed into
 #       with "make install DESTDIR=..."; pgvector is found there or, like any
@@ -31,14 +34,19 @@ ROWS=${ROWS:-100000}
 DIMS=${DIMS:-768}
 ROUNDS=${ROUNDS:-9}
 STORAGE=${STORAGE:-PLAIN EXTENDED EXTERNAL MAIN}
+LAYOUTS=${LAYOUTS:-in-order scattered}
 SHARED_BUFFERS=${SHARED_BUFFERS:-1GB}
 PG_CONFIG=${PG_CONFIG:-pg_config}
 EXTENSION_DESTDIRS=${EXTENSION_DESTDIRS:-}
-export ROWS DIMS ROUNDS STORAGE
+export ROWS DIMS ROUNDS STORAGE LAYOUTS
 
 # Few enough for unnest to end soon, enough to dwarf the round trip.
 CANDIDATES=1000
 HELD_QUERIES=100
+if [ "$ROWS" -lt "$CANDIDATES" ]; then
+	echo "$0: ROWS must be at least $CANDIDATES" >&2
+	exit 1
+fi
 
 # ---- outside the server: install, start, call this script again ----
 
@@ -109,11 +117,12 @@ session_script()
 	done
 }
 
-# From names and times to: group, contestant, median, best, in milliseconds.
+# From names and times to: group (two columns), contestant, median, best, in
+# milliseconds.
 # Contestants come out in their own order.
 median_and_best()
 {
-	awk -v group="$1" '
+	awk -v group="$1	$2" '
 		/^@/ { name = substr($0, 2); if (!(name in n)) order[++names] = name; next }
 		/^Time:/ { times[name, ++n[name]] = $2 }
 		END {
@@ -152,33 +161,58 @@ make_vectors()
 	SQL
 }
 
-# Copies the vectors into a column of the given type and storage mode, and
-# brings the table, what was moved out of line, and its index into memory.
+# Copies the vectors into a column of the given type and storage mode.
 make_table()
 {
 	local name=$1 type=$2 storage=$3
 
-	run_sql >/dev/null <<-SQL
+	run_sql <<-SQL
 		CREATE UNLOGGED TABLE $name (id integer, embedding $type);
 		ALTER TABLE $name ALTER COLUMN embedding SET STORAGE $storage;
 		INSERT INTO $name SELECT id, embedding::$type FROM vectors ORDER BY id;
 		VACUUM (FREEZE, ANALYZE) $name;
-		CHECKPOINT;
-		SELECT pg_prewarm(oid) FROM pg_class
-			WHERE oid = '$name'::regclass
-				OR oid = (SELECT reltoastrelid FROM pg_class WHERE oid = '$name'::regclass);
-		SELECT pg_prewarm(indexrelid) FROM pg_index
-			WHERE indrelid = (SELECT reltoastrelid FROM pg_class WHERE oid = '$name'::regclass);
 	SQL
 }
 
+# Buffers that were never used are taken one after the other, so a server that
+# just started lays a table out in the order in which it is read.
+restart_server()
+{
+	run_sql -c CHECKPOINT
+	pg_ctlcluster "$PGVERSION" regress restart
+}
+
+# Reads a table, what was moved out of line, and the index of that, block by
+# block into shared_buffers.
+load_table()
+{
+	local name=$1 order='relation, block'
+
+	[ "$2" = scattered ] && order='random()'
+	run_sql >/dev/null <<-SQL
+		WITH owner AS (SELECT oid, reltoastrelid FROM pg_class WHERE oid = '$name'::regclass),
+		relations (relation) AS (
+			SELECT oid FROM owner
+			UNION ALL SELECT reltoastrelid FROM owner WHERE reltoastrelid <> 0
+			UNION ALL SELECT indexrelid FROM pg_index, owner WHERE indrelid = reltoastrelid),
+		blocks AS MATERIALIZED (
+			SELECT relation, block FROM relations,
+				generate_series(0, pg_relation_size(relation)
+					/ current_setting('block_size')::integer - 1) AS block
+			ORDER BY $order)
+		SELECT count(pg_prewarm(relation, 'buffer', 'main', block, block)) FROM blocks;
+	SQL
+}
+
+# The first of the two may read the catalogs.
 warn_if_not_in_memory()
 {
-	local table=$1 explained
+	local table=$1 explain
 
-	explained=$(run_sql -c "EXPLAIN (ANALYZE, BUFFERS, COSTS OFF, TIMING OFF)
-		SELECT id FROM $table ORDER BY embedding <=> (SELECT embedding::text FROM query)::$2 LIMIT 10")
-	if grep -q 'shared.* read=' <<<"$explained"; then
+	explain="EXPLAIN (ANALYZE, BUFFERS, COSTS OFF, TIMING OFF, SUMMARY OFF) SELECT id FROM $table
+		ORDER BY embedding <=> (SELECT embedding FROM query)::$2 LIMIT 10"
+	run_sql -c "$explain" >/dev/null
+	if run_sql -c "$explain" | grep -q 'shared.* read='; then
 		echo "note: $table is not all in shared_buffers; set SHARED_BUFFERS" >&2
 	fi
 }
@@ -201,13 +235,10 @@ require_same_answers()
 
 nearest="SELECT id FROM items ORDER BY embedding <=> \$1 LIMIT 10"
 
-measure_storage()
+# The contestants of a scan, but for pgvector.
+add_engramk()
 {
-	local storage=$1 level preparations
-
-	make_table items 'real[]' "$storage"
-	require_same_answers
-	warn_if_not_in_memory items 'real[]'
+	local level
 
 	names=() settings=() queries=()
 	for level in on $(lower_levels) off; do
@@ -218,18 +249,41 @@ measure_storage()
 		'SELECT id FROM items ORDER BY embedding <=> (SELECT embedding FROM query) LIMIT 10'
 	add_contestant 'scan without a distance' 'SET engramk.simd = on' \
 		'SELECT id FROM items ORDER BY id DESC LIMIT 10'
+}
 
+measure_layout()
+{
+	local storage=$1 layout=$2 preparations
+
+	restart_server
+	load_table items "$layout"
+	[ "$pgvector" ] && load_table items_pgvector "$layout"
+	warn_if_not_in_memory items 'real[]'
+
+	add_engramk
 	preparations="SELECT embedding AS query FROM query \\gset
 		PREPARE nearest(real[]) AS $nearest;"
 	if [ "$pgvector" ]; then
-		make_table items_pgvector "vector($DIMS)" "$storage"
-		warn_if_not_in_memory items_pgvector "real[]::vector"
+		warn_if_not_in_memory items_pgvector 'real[]::vector'
 		preparations+="
 			PREPARE nearest_pgvector(vector) AS ${nearest/items/items_pgvector};"
 		add_contestant 'pgvector' 'SET engramk.simd = on' \
 			"EXECUTE nearest_pgvector(:'query'::real[]::vector)"
 	fi
-	session_script "$preparations" | run_sql | median_and_best "$storage" >>"$results"
+	session_script "$preparations" | run_sql |
+		median_and_best "$storage" "$layout" >>"$results"
+}
+
+measure_storage()
+{
+	local storage=$1 layout
+
+	make_table items 'real[]' "$storage"
+	[ "$pgvector" ] && make_table items_pgvector "vector($DIMS)" "$storage"
+	require_same_answers
+	for layout in $LAYOUTS; do
+		measure_layout "$storage" "$layout"
+	done
 	run_sql -c 'DROP TABLE items' ${pgvector:+-c 'DROP TABLE items_pgvector'}
 }
 
@@ -267,7 +321,7 @@ measure_candidates()
 		SELECT max((engram_cosine_batch(q.embedding, all_of_them))[1])
 		FROM held, (SELECT embedding FROM vectors WHERE id <= $HELD_QUERIES) AS q"
 	session_script 'SELECT embedding AS query FROM query \gset' |
-		run_sql | median_and_best candidates >>"$results"
+		run_sql | median_and_best candidates - >>"$results"
 }
 
 # ---- inside: the report ----
@@ -277,14 +331,15 @@ print_nearest()
 	printf '\nThe nearest 10 of %s vectors of %s dimensions, ms: median (best)\n' "$ROWS" "$DIMS"
 	awk -F'\t' '
 		$1 == "candidates" { next }
-		{ median[$1, $2] = $3 }
+		{ median[$1, $2, $3] = $4 }
 		{ line[++n] = $0 }
 		END {
-			printf "%-9s %-34s %9s %11s %10s\n", "storage", "", "median", "best", "/pgvector"
+			printf "%-9s %-10s %-32s %9s %11s %10s\n", "storage", "blocks", "", "median", "best", "/pgvector"
 			for (i = 1; i <= n; i++) {
 				split(line[i], f, "\t")
-				ratio = (f[1], "pgvector") in median ? sprintf("%.2f", f[3] / median[f[1], "pgvector"]) : "-"
-				printf "%-9s %-34s %9.1f (%9.1f) %10s\n", f[1], f[2], f[3], f[4], ratio
+				other = median[f[1], f[2], "pgvector"]
+				ratio = other ? sprintf("%.2f", f[4] / other) : "-"
+				printf "%-9s %-10s %-32s %9.1f (%9.1f) %10s\n", f[1], f[2], f[3], f[4], f[5], ratio
 			}
 		}' "$results"
 }
@@ -294,17 +349,17 @@ print_candidates()
 	printf '\nOne query and %s candidates of %s dimensions\n' "$CANDIDATES" "$DIMS"
 	awk -F'\t' -v candidates="$CANDIDATES" -v held="$HELD_QUERIES" '
 		$1 != "candidates" { next }
-		$2 == "unnest" { slow = $3 / candidates }
+		$3 == "unnest" { slow = $4 / candidates }
 		{ line[++n] = $0 }
 		END {
 			printf "%-37s %10s %12s %12s %10s\n", "", "median ms", "best", "us a pair", "unnest/"
 			for (i = 1; i <= n; i++) {
 				split(line[i], f, "\t")
-				pairs = candidates * (f[2] ~ / queries$/ ? held : 1)
-				if (f[2] == "round trip")
-					printf "%-37s %10.2f (%10.2f)\n", f[2], f[3], f[4]
+				pairs = candidates * (f[3] ~ / queries$/ ? held : 1)
+				if (f[3] == "round trip")
+					printf "%-37s %10.2f (%10.2f)\n", f[3], f[4], f[5]
 				else
-					printf "%-37s %10.2f (%10.2f) %12.3f %10.0f\n", f[2], f[3], f[4], 1000 * f[3] / pairs, slow / (f[3] / pairs)
+					printf "%-37s %10.2f (%10.2f) %12.3f %10.0f\n", f[3], f[4], f[5], 1000 * f[4] / pairs, slow / (f[4] / pairs)
 			}
 		}' "$results"
 }
@@ -323,14 +378,15 @@ print_server()
 in_server()
 {
 	results=$1
-	pgvector=$(run_sql -c "SELECT 'yes' FROM pg_available_extensions WHERE name = 'vector'")
+	pgvector=yes
 
 	make_vectors
-	if [ "$pgvector" ]; then
-		run_sql -c 'CREATE EXTENSION vector'
-	else
-		echo 'pgvector is not available (EXTENSION_DESTDIRS names where else to look)'
+	# pg_available_extensions does not list what is in extension_destdir
+	if ! run_sql -c 'CREATE EXTENSION vector' 2>"$results.log"; then
+		pgvector=
+		printf 'without pgvector: %s\n' "$(grep -m 1 ERROR "$results.log")"
 	fi
+	rm -f "$results.log"
 	print_server
 	for storage in $STORAGE; do
 		measure_storage "$storage"

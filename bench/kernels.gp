@@ -10,11 +10,11 @@ rates(place, kernel, level) = sprintf("< awk -F'\\t' '$1 == \"%s\" && $4 == \"%s
 levels = system("awk -F'\\t' '$4 == \"cosine_rows\" && !seen[$5]++ {print $5}' ".results)
 has_sgemv = int(system("grep -c openblas ".results))
 
-set terminal svg size 1200,480 font "sans,13" background "white"
-set output "results/kernels_cosine_rows.svg"
+set terminal pngcairo size 1200,480 font "sans,11"
+set output "results/kernels_cosine_rows.png"
 set multiplot layout 1,3 title "cosine\\_rows, one core: candidates read a second (medians)"
 set logscale xy
-set yrange [5:1000]
+set yrange [1:1000]
 set xrange [80:2000]
 set xtics (100, 384, 768, 1536)
 set xlabel "dimensions"
@@ -34,8 +34,8 @@ by_kernel(place) = sprintf("< awk -F'\\t' '$1 == \"%s\" && $3 == 768 && $4 != \"
 
 reset
 set datafile separator "\t"
-set terminal svg size 1000,520 font "sans,13" background "white"
-set output "results/kernels_768.svg"
+set terminal pngcairo size 1000,520 font "sans,11"
+set output "results/kernels_768.png"
 set title "768 dimensions, 8 rows in cache, one core (medians)"
 set style data histograms
 set style histogram clustered gap 1
@@ -44,5 +44,5 @@ set ylabel "ns a pair"
 set yrange [0:*]
 set grid y
 set xtics rotate by -20 noenhanced
-set key top left
+set key top right
 plot for [i=1:words(levels)] by_kernel("8 rows") using (column(i + 1)):xtic(1) title word(levels, i)

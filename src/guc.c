@@ -18,6 +18,14 @@
 #include "level.h"
 #include "stats.h"
 
+/*
+ * A parallel worker may be the first to load the library, and then takes over
+ * its leader's values.  Releases that lack the flag do not let it.
+ */
+#ifndef GUC_ALLOW_IN_PARALLEL
+#define GUC_ALLOW_IN_PARALLEL	0
+#endif
+
 /* "off" is also the value of a session whose own choice was refused. */
 typedef enum simd_setting
 {
@@ -130,7 +138,7 @@ ek_guc_init(void)
 							 EK_ARENA_FALLBACK,
 							 arena_overflow_options,
 							 PGC_USERSET,
-							 0,
+							 GUC_ALLOW_IN_PARALLEL,
 							 NULL, NULL, NULL);
 
 	DefineCustomIntVariable("engramk.arena_size",
@@ -139,7 +147,7 @@ ek_guc_init(void)
 							&ek_arena_size,
 							2048, 64, 1024 * 1024,
 							PGC_USERSET,
-							GUC_UNIT_KB,
+							GUC_UNIT_KB | GUC_ALLOW_IN_PARALLEL,
 							NULL, NULL, NULL);
 
 	set_before_load = GetConfigOption("engramk.simd", true, false) != NULL;
@@ -151,7 +159,7 @@ ek_guc_init(void)
 							 SIMD_ON,
 							 simd_options,
 							 PGC_SUSET,
-							 0,
+							 GUC_ALLOW_IN_PARALLEL,
 							 check_simd, assign_simd, NULL);
 	if (set_before_load && !simd_was_chosen)
 		SetConfigOption("engramk.simd", "off",
@@ -163,7 +171,7 @@ ek_guc_init(void)
 							 &ek_track_timing,
 							 false,
 							 PGC_SUSET,
-							 0,
+							 GUC_ALLOW_IN_PARALLEL,
 							 NULL, NULL, NULL);
 
 	DefineCustomRealVariable("engramk.verify_rate",
@@ -172,7 +180,7 @@ ek_guc_init(void)
 							 &ek_verify_rate,
 							 0.0, 0.0, 1.0,
 							 PGC_SUSET,
-							 0,
+							 GUC_ALLOW_IN_PARALLEL,
 							 NULL, NULL, NULL);
 
 #ifdef EK_FAULT_INJECTION
@@ -182,7 +190,7 @@ ek_guc_init(void)
 							 &ek_inject_fault,
 							 false,
 							 PGC_SUSET,
-							 0,
+							 GUC_ALLOW_IN_PARALLEL,
 							 NULL, NULL, NULL);
 #endif
 

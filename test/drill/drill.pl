@@ -535,12 +535,29 @@ SELECT md5(string_agg(float8send(d), '' ORDER BY d, id))
 FROM (SELECT w.id, w.embedding <=> q.embedding AS d FROM word AS w, word AS q WHERE q.id = 7) AS x
 SQL
 
-	# an older library warns of a parameter that the server has once read
+	# JIT takes what it can from the bitcode of the version that is installed;
+	# and an older library warns of a parameter that the server has once read
 	$session->run($_) foreach 'SET client_min_messages = error', "SET $forced = on", 'SET min_parallel_table_scan_size = 0',
-	  'SET parallel_setup_cost = 0', 'SET parallel_tuple_cost = 0';
+	  'SET parallel_setup_cost = 0', 'SET parallel_tuple_cost = 0',
+	  'SET jit_above_cost = 0', 'SET jit_inline_above_cost = 0', 'SET jit_optimize_above_cost = 0';
 	wait_until('there is a worker to have', sub {
 		$session->run("EXPLAIN (ANALYZE) $query") =~ /Workers Launched: [1-9]/ });
 	return $session->run($query);
+}
+
+# Whoever has removed the newer library too early can still go back in SQL.
+sub check_library_gone
+{
+	my $home = Session->new(database => 'drill');
+	my $before = extension_catalog($home);
+
+	rename $library, "$library.gone" or die "$library: $!\n";
+	update_everywhere($old);
+	check(version_in($home) eq $old, "the way to $old needs no library");
+	rename "$library.gone", $library or die "$library: $!\n";
+	update_everywhere($new);
+	check_same($before, extension_catalog($home), 'and everything is as before once it is there again');
+	return;
 }
 
 sub step_library
@@ -588,6 +605,7 @@ sub step_library
 	$veterans = with_replaced_library('true');
 	my $differences = check_same($before, extension_catalog($home), 'the catalogs are as before');
 	finish_step("3: library of $new again", $seconds, "$veterans older sessions", "$differences lines", @loads);
+	check_library_gone();
 	return;
 }
 

@@ -17,11 +17,8 @@ export PG_CONFIG RTO="${RTO:-5}" CYCLES="${CYCLES:-100}"
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../.." && pwd)
 
-# Where the version is to go and back: the only downgrade from this one.
 current=$(sed -n "s/^default_version = '\(.*\)'/\1/p" "$top/engramk.control")
-previous=$(cd "$top/sql/downgrades" && echo engramk--"$current"--*.sql)
-previous=${previous#engramk--"$current"--}
-previous=${previous%.sql}
+previous=$("$here/previous-version.sh")
 
 scratch=$(mktemp -d /tmp/engramk.XXXXXX)
 trap 'rm -rf "$scratch"' EXIT

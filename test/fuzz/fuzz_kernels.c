@@ -1,0 +1,243 @@
+/*
+ * fuzz_kernels.c
+ *		Floats of any bit pattern through the kernels of every level.
+ *
+ * Two sums agree if both are finite and have the same bits, or if neither is
+ * finite.  Scalar must agree with the contract as test/unit/reference.c has
+ * it, every level with scalar, and rows with pairs; and a sum is finite
+ * exactly if all of its elements are.
+ *
+ * The address sanitizer does not see masked loads, so everything that is read
+ * ends shortly before a page that must not be touched.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "input.h"
+#include "reference.h"
+#include "support.h"
+
+#define MAX_DIMS	1100
+#define SHORT_DIMS	70			/* most are short: they take less time */
+#define MAX_ROWS	6
+#define MAX_GAP		16			/* floats between a vector and the fence */
+
+/* Memory that ends at a fence. */
+typedef struct fenced
+{
+	char	   *end;
+} fenced;
+
+static fenced
+make_fenced(size_t bytes)
+{
+	const size_t page = (size_t) sysconf(_SC_PAGESIZE);
+	const size_t size = (bytes + page - 1) / page * page;
+	char	   *all = mmap(NULL, size + page, PROT_READ | PROT_WRITE,
+						   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (all == MAP_FAILED || mprotect(all + size, page, PROT_NONE) != 0)
+		abort();
+	return (fenced) {all + size};
+}
+
+static void *
+before_fence(const fenced *area, size_t bytes)
+{
+	return area->end - bytes;
+}
+
+/* What the bytes of one run mean. */
+typedef struct scene
+{
+	size_t		dims;
+	float	   *vector;
+	ek_rows		rows;
+	const float *row[MAX_ROWS];
+} scene;
+
+static fenced vector_area;
+static fenced rows_area;
+static fenced pointers_area;
+static fenced query_area;
+
+static void
+make_areas(void)
+{
+	if (vector_area.end != NULL)
+		return;
+	vector_area = make_fenced((MAX_DIMS + MAX_GAP) * sizeof(float));
+	rows_area = make_fenced((MAX_ROWS * MAX_DIMS + MAX_GAP) * sizeof(float));
+	pointers_area = make_fenced(MAX_ROWS * sizeof(float *));
+	query_area = make_fenced(ek_query_size(MAX_DIMS));
+}
+
+static void
+make_scene(input *from, scene *scene)
+{
+	const size_t dims = take_below(from, take_byte(from) % 8 == 0 ?
+								   MAX_DIMS + 1 : SHORT_DIMS + 1);
+	const size_t count = take_byte(from) % (MAX_ROWS + 1);
+	const size_t vector_gap = take_byte(from) % MAX_GAP;
+	const size_t rows_gap = take_byte(from) % MAX_GAP;
+	const uint8_t scattered = take_byte(from);
+	const float **pointers = before_fence(&pointers_area, count * sizeof(float *));
+	float	   *first;
+
+	scene->dims = dims;
+	scene->vector = before_fence(&vector_area, (dims + vector_gap) * sizeof(float));
+	first = before_fence(&rows_area, (count * dims + rows_gap) * sizeof(float));
+	fill_floats(from, 0, scene->vector, dims);
+	fill_floats(from, dims * sizeof(float) + 1, first, count * dims);
+
+	/* scattered rows: each bit says whether a row is another one's twin */
+	for (size_t r = 0; r < count; r++)
+	{
+		scene->row[r] = first + (scattered >> r & 1 ? 0 : r) * dims;
+		pointers[r] = scene->row[r];
+	}
+	scene->rows = (ek_rows) {.first = first, .count = count};
+	if (scattered != 0)
+		scene->rows = (ek_rows) {.pointers = pointers, .count = count};
+}
+
+static void
+fail(const char *what, const char *level, const scene *scene, double found,
+	 double expected)
+{
+	fprintf(stderr, "%s of %s: %a, expected %a; %zu dimensions, %zu rows\n",
+			what, level, found, expected, scene->dims, scene->rows.count);
+	abort();
+}
+
+static bool
+agree(double x, double y)
+{
+	if (isfinite(x) || isfinite(y))
+		return same_bits(x, y);
+	return true;
+}
+
+static void
+require_agreement(const char *what, const char *level, const scene *scene,
+				  double found, double expected)
+{
+	if (!agree(found, expected))
+		fail(what, level, scene, found, expected);
+}
+
+static void
+require_same_pair(const char *level, const scene *scene,
+				  const pair_sums *found, const pair_sums *expected)
+{
+	require_agreement("dot", level, scene, found->dot, expected->dot);
+	require_agreement("norm2 of a", level, scene, found->norm2_a, expected->norm2_a);
+	require_agreement("norm2 of b", level, scene, found->norm2_b, expected->norm2_b);
+	require_agreement("L2", level, scene, found->l2_squared, expected->l2_squared);
+	require_agreement("L1", level, scene, found->l1, expected->l1);
+	require_agreement("cosine's dot", level, scene, found->cosine.dot, expected->dot);
+	require_agreement("cosine's norm2 of a", level, scene,
+					  found->cosine.norm2_a, expected->norm2_a);
+	require_agreement("cosine's norm2 of b", level, scene,
+					  found->cosine.norm2_b, expected->norm2_b);
+}
+
+static void
+require_same_row(const char *level, const scene *scene, const row_sums *found,
+				 const pair_sums *expected)
+{
+	require_agreement("dot of a row", level, scene, found->dot, expected->dot);
+	require_agreement("norm2 of a row", level, scene, found->norm2, expected->norm2_b);
+	require_agreement("L2 of a row", level, scene, found->l2_squared, expected->l2_squared);
+	require_agreement("L1 of a row", level, scene, found->l1, expected->l1);
+	require_agreement("cosine's dot of a row", level, scene,
+					  found->cosine_dot, expected->dot);
+	require_agreement("cosine's norm2 of a row", level, scene,
+					  found->cosine_norm2, expected->norm2_b);
+}
+
+static bool
+all_finite(const float *vector, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!isfinite(vector[i]))
+			return false;
+	return true;
+}
+
+/* "The sum is not finite" and "an element is not": the same fact? */
+static void
+require_honest_sums(const scene *scene, const float *row,
+					const pair_sums *sums)
+{
+	const bool	a = all_finite(scene->vector, scene->dims);
+	const bool	b = all_finite(row, scene->dims);
+	const double similarity = ek_cosine_similarity(sums->dot, sums->norm2_a,
+												   sums->norm2_b);
+
+	if (isfinite(sums->norm2_a) != a || isfinite(sums->norm2_b) != b)
+		fail("finiteness of a norm", "scalar", scene, sums->norm2_a, sums->norm2_b);
+	if (isfinite(sums->dot) != (a && b) ||
+		isfinite(sums->l2_squared) != (a && b) ||
+		isfinite(sums->l1) != (a && b))
+		fail("finiteness of a sum", "scalar", scene, sums->dot, sums->l1);
+	if (a && b && !(similarity >= -1.0 && similarity <= 1.0))
+		fail("range of the cosine", "scalar", scene, similarity, 0.0);
+}
+
+static void
+check_pairs(const level_list *levels, const scene *scene, pair_sums *expected)
+{
+	for (size_t r = 0; r < scene->rows.count; r++)
+	{
+		expected[r] = reference_sums(scene->vector, scene->row[r], scene->dims);
+		require_honest_sums(scene, scene->row[r], &expected[r]);
+		for (size_t i = 0; i < levels->count; i++)
+		{
+			const pair_sums found = sums_of_pair(levels->kernels[i], scene->vector,
+												 scene->row[r], scene->dims);
+
+			require_same_pair(levels->kernels[i]->name, scene, &found, &expected[r]);
+		}
+	}
+}
+
+static void
+check_rows(const level_list *levels, const scene *scene,
+		   const pair_sums *expected)
+{
+	for (size_t i = 0; i < levels->count; i++)
+	{
+		const char *name = levels->kernels[i]->name;
+		double	   *values = before_fence(&query_area, ek_query_size(scene->dims));
+		ek_query	query;
+		row_sums	found[MAX_ROWS];
+
+		ek_query_prepare(levels->kernels[i], scene->vector, scene->dims, values, &query);
+		sums_of_rows(levels->kernels[i], &query, &scene->rows, found);
+		for (size_t r = 0; r < scene->rows.count; r++)
+		{
+			require_same_row(name, scene, &found[r], &expected[r]);
+			require_agreement("norm2 of the query", name, scene, query.norm2,
+							  expected[r].norm2_a);
+		}
+	}
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
+{
+	level_list	levels = runnable_levels();
+	input		from = {bytes, size};
+	scene		scene;
+	pair_sums	expected[MAX_ROWS];
+
+	make_areas();
+	make_scene(&from, &scene);
+	check_pairs(&levels, &scene, expected);
+	check_rows(&levels, &scene, expected);
+	return 0;
+}

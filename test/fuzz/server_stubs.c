@@ -1,0 +1,158 @@
+/*
+ * server_stubs.c
+ *		As much of a PostgreSQL server as src/vector.c calls.
+ *
+ * Memory comes from malloc, so that the address sanitizer watches every
+ * block.  Detoasting is the server's business and not tried here, but for
+ * short headers.
+ */
+#include "postgres.h"
+
+#include <stdlib.h>
+
+#include "fmgr.h"
+#include "utils/array.h"
+#include "utils/expandeddatum.h"
+
+#include "server_stubs.h"
+
+/* the server's own needs the rest of the server */
+#undef vsnprintf
+
+#define MAX_BLOCKS	16
+
+raised_error last_error;
+sigjmp_buf	error_handler;
+
+static void *blocks[MAX_BLOCKS];
+static int	block_count = 0;
+
+void *
+palloc(Size size)
+{
+	if (block_count == MAX_BLOCKS)
+		abort();
+	blocks[block_count] = malloc(size);
+	if (blocks[block_count] == NULL)
+		abort();
+	return blocks[block_count++];
+}
+
+void
+free_palloced(void)
+{
+	while (block_count > 0)
+		free(blocks[--block_count]);
+}
+
+#if PG_VERSION_NUM >= 160000
+void
+ExceptionalCondition(const char *conditionName, const char *fileName,
+					 int lineNumber)
+#else
+void
+ExceptionalCondition(const char *conditionName, const char *errorType,
+					 const char *fileName, int lineNumber)
+#endif
+{
+	abort();
+}
+
+bool
+errstart(int elevel, const char *domain)
+{
+	memset(&last_error, 0, sizeof(last_error));
+	return true;
+}
+
+bool
+errstart_cold(int elevel, const char *domain)
+{
+	return errstart(elevel, domain);
+}
+
+int
+errcode(int sqlerrcode)
+{
+	last_error.sqlstate = sqlerrcode;
+	return 0;
+}
+
+static void
+format(char *to, size_t size, const char *fmt, va_list arguments)
+{
+	int			length = vsnprintf(to, size, fmt, arguments);
+
+	if (length < 0 || (size_t) length >= size)
+		abort();
+}
+
+int
+errmsg(const char *fmt,...)
+{
+	va_list		arguments;
+
+	va_start(arguments, fmt);
+	format(last_error.message, sizeof(last_error.message), fmt, arguments);
+	va_end(arguments);
+	return 0;
+}
+
+int
+errdetail(const char *fmt,...)
+{
+	va_list		arguments;
+
+	va_start(arguments, fmt);
+	format(last_error.detail, sizeof(last_error.detail), fmt, arguments);
+	va_end(arguments);
+	return 0;
+}
+
+void
+errfinish(const char *filename, int lineno, const char *funcname)
+{
+	siglongjmp(error_handler, 1);
+}
+
+bool
+array_contains_nulls(ArrayType *array)
+{
+	const bits8 *bitmap = ARR_NULLBITMAP(array);
+	int			count = 1;
+
+	for (int d = 0; d < ARR_NDIM(array); d++)
+		count *= ARR_DIMS(array)[d];
+	for (int i = 0; bitmap != NULL && i < count; i++)
+		if ((bitmap[i / 8] >> i % 8 & 1) == 0)
+			return true;
+	return false;
+}
+
+static AnyArrayType *
+with_long_header(Pointer array)
+{
+	const Size	size = VARSIZE_SHORT(array) - VARHDRSZ_SHORT;
+	char	   *copy = palloc(size + VARHDRSZ);
+
+	SET_VARSIZE(copy, size + VARHDRSZ);
+	memcpy(VARDATA(copy), VARDATA_SHORT(array), size);
+	return (AnyArrayType *) copy;
+}
+
+AnyArrayType *
+DatumGetAnyArrayP(Datum datum)
+{
+	Pointer		array = DatumGetPointer(datum);
+
+	if (VARATT_IS_EXTERNAL_EXPANDED(array))
+	{
+		varatt_expanded pointer;
+
+		memcpy(&pointer, VARDATA_EXTERNAL(array), sizeof(pointer));
+		return (AnyArrayType *) pointer.eohptr;
+	}
+	if (VARATT_IS_SHORT(array))
+		return with_long_header(array);
+	return (AnyArrayType *) array;
+}

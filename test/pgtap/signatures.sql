@@ -1,0 +1,167 @@
+-- The SQL surface of engramk 1.0: what is there, how it is declared, and that
+-- nothing else is.  A change here is a change of the interface.
+BEGIN;
+SET client_min_messages = warning;
+CREATE EXTENSION IF NOT EXISTS pgtap;
+CREATE EXTENSION engramk;
+
+CREATE TEMPORARY TABLE expected_function (
+	name text PRIMARY KEY, arguments text, result text,
+	volatility "char", parallel "char", returns_set boolean);
+INSERT INTO expected_function VALUES
+	('engram_arena_stats', 'OUT capacity bigint, OUT resets bigint, OUT overflows bigint, OUT overflow_bytes bigint, OUT high_water bigint', 'record', 'v', 'r', false),
+	('engram_cosine', 'a real[], b real[]', 'double precision', 'i', 's', false),
+	('engram_cosine_batch', 'query real[], candidates real[]', 'double precision[]', 'i', 's', false),
+	('engram_cosine_distance', 'a real[], b real[]', 'double precision', 'i', 's', false),
+	('engram_inner_product', 'a real[], b real[]', 'double precision', 'i', 's', false),
+	('engram_is_valid', 'a real[]', 'boolean', 'i', 's', false),
+	('engram_l1_distance', 'a real[], b real[]', 'double precision', 'i', 's', false),
+	('engram_l2_distance', 'a real[], b real[]', 'double precision', 'i', 's', false),
+	('engram_negative_inner_product', 'a real[], b real[]', 'double precision', 'i', 's', false),
+	('engram_norm', 'a real[]', 'double precision', 'i', 's', false),
+	('engram_normalize', 'a real[]', 'real[]', 'i', 's', false),
+	('engram_simd_info', '', 'TABLE(level text, compiled boolean, supported boolean, active boolean)', 'v', 'r', true),
+	('engram_topk', 'query real[], candidates real[], k integer', 'TABLE(ordinal integer, similarity double precision)', 'i', 's', true);
+
+CREATE TEMPORARY TABLE expected_operator (name text PRIMARY KEY, function text);
+INSERT INTO expected_operator VALUES
+	('<#>', 'engram_negative_inner_product'),
+	('<+>', 'engram_l1_distance'),
+	('<->', 'engram_l2_distance'),
+	('<=>', 'engram_cosine_distance');
+
+-- The functions of the extension, wherever it is.
+CREATE TEMPORARY VIEW member_function AS
+	SELECT p.*
+	FROM pg_depend d
+		JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
+		JOIN pg_proc p ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid
+	WHERE d.deptype = 'e' AND e.extname = 'engramk';
+
+SELECT plan(
+	8 * (SELECT count(*)::integer FROM expected_function)
+	+ 4 * (SELECT count(*)::integer FROM expected_operator)
+	+ 23);
+
+-- Exactly these members
+
+SELECT bag_eq(
+	$$SELECT pg_describe_object(d.classid, d.objid, 0)
+	  FROM pg_depend d JOIN pg_extension e ON d.refobjid = e.oid
+	  WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e' AND e.extname = 'engramk'$$,
+	ARRAY[
+		'function engram_arena_stats()',
+		'function engram_cosine(real[],real[])',
+		'function engram_cosine_batch(real[],real[])',
+		'function engram_cosine_distance(real[],real[])',
+		'function engram_inner_product(real[],real[])',
+		'function engram_is_valid(real[])',
+		'function engram_l1_distance(real[],real[])',
+		'function engram_l2_distance(real[],real[])',
+		'function engram_negative_inner_product(real[],real[])',
+		'function engram_norm(real[])',
+		'function engram_normalize(real[])',
+		'function engram_simd_info()',
+		'function engram_topk(real[],real[],integer)',
+		'operator <#>(real[],real[])',
+		'operator <+>(real[],real[])',
+		'operator <->(real[],real[])',
+		'operator <=>(real[],real[])'],
+	'the extension consists of exactly these objects');
+
+-- Functions
+
+SELECT is(pg_get_function_arguments(f.oid), x.arguments, x.name || ' has these arguments')
+	FROM expected_function x LEFT JOIN member_function f ON f.proname = x.name ORDER BY x.name;
+SELECT is(pg_get_function_result(f.oid), x.result, x.name || ' returns ' || x.result)
+	FROM expected_function x LEFT JOIN member_function f ON f.proname = x.name ORDER BY x.name;
+SELECT is(f.provolatile, x.volatility, x.name || ' has the volatility ' || x.volatility::text)
+	FROM expected_function x LEFT JOIN member_function f ON f.proname = x.name ORDER BY x.name;
+SELECT is(f.proparallel, x.parallel, x.name || ' has the parallel safety ' || x.parallel::text)
+	FROM expected_function x LEFT JOIN member_function f ON f.proname = x.name ORDER BY x.name;
+SELECT is(f.proretset, x.returns_set, x.name || CASE WHEN x.returns_set THEN ' returns rows' ELSE ' returns one value' END)
+	FROM expected_function x LEFT JOIN member_function f ON f.proname = x.name ORDER BY x.name;
+SELECT ok(f.proisstrict, x.name || ' is strict')
+	FROM expected_function x LEFT JOIN member_function f ON f.proname = x.name ORDER BY x.name;
+-- So a distance in a target list is computed after LIMIT.
+SELECT ok(x.volatility = 'v' OR f.procost > 10, x.name || ' is expensive if it reads vectors')
+	FROM expected_function x LEFT JOIN member_function f ON f.proname = x.name ORDER BY x.name;
+-- Nothing depends on the owner, and nothing claims not to tell of its input.
+SELECT ok(NOT f.prosecdef AND f.proconfig IS NULL AND NOT f.proleakproof AND f.prolang = (SELECT oid FROM pg_language WHERE lanname = 'c'),
+		x.name || ' runs as its caller')
+	FROM expected_function x LEFT JOIN member_function f ON f.proname = x.name ORDER BY x.name;
+
+SELECT is_empty(
+	$$SELECT proname FROM member_function f WHERE obj_description(f.oid, 'pg_proc') IS NULL$$,
+	'every function has a comment');
+
+-- Operators
+
+SELECT has_operator('real[]', x.name, 'real[]', 'double precision', x.name || ' of real[] gives double precision')
+	FROM expected_operator x ORDER BY x.name;
+SELECT is(o.oprcode, x.function::regproc, x.name || ' calls ' || x.function)
+	FROM expected_operator x LEFT JOIN pg_operator o ON o.oid = (x.name || '(real[],real[])')::regoperator ORDER BY x.name;
+SELECT is(o.oprcom, o.oid, x.name || ' is its own commutator')
+	FROM expected_operator x LEFT JOIN pg_operator o ON o.oid = (x.name || '(real[],real[])')::regoperator ORDER BY x.name;
+SELECT isnt(obj_description(o.oid, 'pg_operator'), NULL, x.name || ' has a comment')
+	FROM expected_operator x LEFT JOIN pg_operator o ON o.oid = (x.name || '(real[],real[])')::regoperator ORDER BY x.name;
+
+-- Literals need no cast, which an overload for another type would spoil.
+SELECT lives_ok(format('SELECT %L %s ARRAY[1, 2.5]::real[]', '{1,2}', x.name), x.name || ' takes a bare literal')
+	FROM expected_operator x ORDER BY x.name;
+SELECT lives_ok($$SELECT engram_cosine('{1,2}', '{3,4}')$$, 'functions take bare literals');
+SELECT lives_ok($$SELECT engram_cosine(ARRAY[1, 2]::real[], ARRAY[0.5, 1.5]::real[])$$, 'functions take ARRAY with a cast');
+
+-- The extension
+
+SELECT is(extversion, '1.0', 'its version is 1.0') FROM pg_extension WHERE extname = 'engramk';
+SELECT ok(extrelocatable, 'it is relocatable') FROM pg_extension WHERE extname = 'engramk';
+SELECT is(extconfig, NULL, 'it has no configuration tables') FROM pg_extension WHERE extname = 'engramk';
+
+CREATE TEMPORARY TABLE item (id integer, embedding real[]);
+INSERT INTO item VALUES (1, '{1,0}'), (2, '{3,4}'), (3, '{0,0}');
+
+-- In another schema, which is not in the search path
+
+CREATE SCHEMA "Else where";
+ALTER EXTENSION engramk SET SCHEMA "Else where";
+SELECT is_empty($$SELECT proname FROM member_function WHERE pronamespace <> '"Else where"'::regnamespace$$,
+	'ALTER EXTENSION SET SCHEMA moves every function');
+SELECT is_empty(
+	$$SELECT oprname FROM pg_operator WHERE oprnamespace <> '"Else where"'::regnamespace
+	  AND oprcode IN (SELECT oid FROM member_function)$$,
+	'ALTER EXTENSION SET SCHEMA moves every operator');
+SELECT throws_ok($$SELECT '{1}'::real[] <=> '{1}'::real[]$$, '42883', NULL, 'what moved away is gone from the path');
+SELECT results_eq(
+	$$SELECT embedding OPERATOR("Else where".<=>) '{3,4}' FROM item ORDER BY id$$,
+	$$VALUES (0.4::float8), (0), (1)$$,
+	'an operator works by its qualified name');
+
+DROP EXTENSION engramk;
+CREATE EXTENSION engramk SCHEMA "Else where";
+SELECT is_empty($$SELECT proname FROM member_function WHERE pronamespace <> '"Else where"'::regnamespace$$,
+	'CREATE EXTENSION SCHEMA creates every function there');
+SELECT results_eq(
+	$$SELECT ordinal, similarity FROM "Else where".engram_topk('{3,4}', '{{1,0},{3,4}}', 1)$$,
+	$$VALUES (2, 1::float8)$$,
+	'a function works by its qualified name');
+SELECT is("Else where".engram_normalize('{3,4}'), '{0.6,0.8}', 'a function of one vector too');
+SELECT is(
+	(SELECT embedding OPERATOR("Else where".<+>) '{0,0}' FROM item ORDER BY embedding OPERATOR("Else where".<->) '{3,4}' LIMIT 1),
+	7::float8, 'an operator orders by its qualified name');
+
+-- Nothing is left but the data
+
+SELECT lives_ok('DROP EXTENSION engramk', 'the extension can be dropped');
+SELECT is_empty(
+	$$SELECT oid::regprocedure FROM pg_proc WHERE proname LIKE 'engram\_%' OR probin LIKE '%engramk%'$$,
+	'no function is left');
+SELECT is_empty(
+	$$SELECT oid::regoperator FROM pg_operator
+	  WHERE oprleft = 'real[]'::regtype AND oprright = 'real[]'::regtype AND oprnamespace <> 'pg_catalog'::regnamespace$$,
+	'no operator is left');
+SELECT results_eq('SELECT embedding FROM item ORDER BY id', $$VALUES ('{1,0}'::real[]), ('{3,4}'), ('{0,0}')$$,
+	'the vectors are left as they were');
+
+SELECT * FROM finish();
+ROLLBACK;

@@ -1,0 +1,104 @@
+# A cancel request and statement_timeout are honoured inside a long batch, not
+# only after it, and leave the session sound.
+#
+# Where the statement was when it was cancelled shows in the backtrace that the
+# server logs, so nothing here depends on how fast the machine is.
+
+use strict;
+use warnings;
+
+use Engramk;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = start_node('cancel', "backtrace_functions = 'ProcessInterrupts'");
+
+# More than 100 MB of candidates, again and again
+sub endless
+{
+	my ($call) = @_;
+
+	return qq{
+		DO \$\$
+		DECLARE
+			query real[] := array_fill(0.5::real, ARRAY[1000]);
+			candidates real[] := array_fill(0.25::real, ARRAY[27000000]);
+			result text;
+		BEGIN
+			PERFORM set_config('application_name', 'inside', false);
+			LOOP
+				$call
+			END LOOP;
+		END \$\$;
+		};
+}
+
+my %call = (
+	'engram_cosine_batch' => 'result := cardinality(engram_cosine_batch(query, candidates));',
+	'engram_topk' => 'result := (SELECT max(similarity) FROM engram_topk(query, candidates, 10));');
+
+sub is_sound
+{
+	my ($session, $name) = @_;
+
+	is($session->query(q{SELECT engram_cosine_batch('{3,4}', '{4,3,0,0}')}), '{0.96,0}',
+		"$name: the next batch is right");
+	is($session->query(q{SELECT ordinal FROM engram_topk('{3,4}', '{0,0,3,4}', 1)}), '2',
+		"$name: the next top-k is right");
+	is($session->query('SELECT capacity, overflows FROM engram_arena_stats()'), '2097152|0',
+		"$name: the arena is as it was");
+	return;
+}
+
+foreach my $function (sort keys %call)
+{
+	my $session = $node->background_psql('postgres',
+		on_error_stop => 0, extra_params => [ '--set', 'VERBOSITY=verbose' ]);
+	my $pid = $session->query('SELECT pg_backend_pid()');
+	my $found = 0;
+
+	$session->query('SET plan_cache_mode = force_generic_plan');
+
+	# A cancel may happen to arrive between two calls; one of a few will not.
+	for (my $attempt = 0; $attempt < 10 && !$found; $attempt++)
+	{
+		my $log_begin = -s $node->logfile;
+
+		$session->query("SET application_name = 'outside'");
+		$session->{stderr} = '';
+		$session->query_until(qr/begun/, "\\echo begun\n" . endless($call{$function}));
+		$node->poll_query_until('postgres',
+			"SELECT application_name = 'inside' FROM pg_stat_activity WHERE pid = $pid")
+		  or die 'the batch never began';
+		$node->safe_psql('postgres', "SELECT pg_cancel_backend($pid)");
+		$session->query('SELECT 1');
+		like($session->{stderr}, qr/ERROR:  57014: canceling statement due to user request/,
+			"$function: cancelled");
+		$session->{stderr} = '';
+		$found = log_of($node, $log_begin) =~ /engramk\.so\(ek_sql_/;
+	}
+	ok($found, "$function: cancelled inside the function");
+	is_sound($session, "$function, cancelled");
+
+	$found = 0;
+	for (my $timeout = 500; $timeout <= 32000 && !$found; $timeout *= 2)
+	{
+		my $log_begin = -s $node->logfile;
+
+		$session->query("SET statement_timeout = $timeout");
+		$session->{stderr} = '';
+		$session->query(endless($call{$function}));
+		like($session->{stderr}, qr/ERROR:  57014: canceling statement due to statement timeout/,
+			"$function: timed out");
+		$session->{stderr} = '';
+		$session->query('RESET statement_timeout');
+		$found = log_of($node, $log_begin) =~ /engramk\.so\(ek_sql_/;
+	}
+	ok($found, "$function: timed out inside the function");
+	is_sound($session, "$function, timed out");
+	$session->quit;
+}
+
+$node->stop;
+done_testing();
