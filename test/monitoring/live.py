@@ -221,8 +221,9 @@ def test(scratch, processes):
         return not absent, absent
 
     def figures():
-        absent = missing({"engramk:kernel_seconds_per_million_elements:rate10m", "engramk:error_ratio:rate10m"})
-        return not absent, absent
+        known = [set(prometheus.values("max by (instance) (%s)" % name.replace(":baseline", ":rate10m")))
+                 for name in baselines]
+        return all(instances == set(targets[:2]) for instances in known), known
 
     poll("the figures that a baseline is made of are recorded", figures)
     printed = subprocess.run([str(files.DOCS / "record-baseline"), "--window", "1m", prometheus.url],
