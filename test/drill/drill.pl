@@ -324,7 +324,7 @@ sub fresh_catalog
 	return $catalog;
 }
 
-# An exporter's view of it: reads the statistics for as long as it may, and is
+# An exporter's view of it, only far more often: reads the statistics, and is
 # refused, cleanly, while they are not installed.  Returns counts by SQLSTATE.
 sub start_reader
 {
@@ -341,6 +341,7 @@ sub start_reader
 		{
 			$session->query($_), $count{ $session->sqlstate . ' ' . $session->message }++
 			  foreach 'TABLE engram_stat_kernels', 'SELECT * FROM engram_stat_get_arena()';
+			usleep(5_000);
 		}
 		open my $out, '>', $file or die;
 		print $out "$count{$_} $_\n" foreach sort keys %count;
