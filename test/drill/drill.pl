@@ -15,7 +15,7 @@ use Catalog;
 use File::Copy qw(copy);
 use List::Util qw(max sum0);
 use Load;
-use POSIX qw(_exit);
+use POSIX ();
 use Session;
 use Time::HiRes qw(time usleep);
 
@@ -334,6 +334,8 @@ sub start_reader
 
 	if ($process == 0)
 	{
+		# other sessions end when nobody holds their pipes
+		POSIX::close($_) foreach 3 .. 255;
 		my $session = Session->new(database => 'drill');
 		my (%count, $stop);
 		local $SIG{TERM} = sub { $stop = 1 };
@@ -346,7 +348,7 @@ sub start_reader
 		open my $out, '>', $file or die;
 		print $out "$count{$_} $_\n" foreach sort keys %count;
 		close $out;
-		_exit(0);
+		POSIX::_exit(0);
 	}
 	return sub {
 		kill 'TERM', $process;
