@@ -4,7 +4,7 @@
 #		How long do queries take, in a throwaway server?
 #
 # Installs the extension into a temporary directory, starts a server of its
-# own (pg_virtualenv, of postgresql-common) and measures
+# own (test/with-cluster.sh; the build must be up to date) and measures
 # - the nearest 10 of ROWS random vectors of DIMS dimensions by <=>, for each
 #   storage mode of the column and with engramk.simd on, at each lower level,
 #   and off; beside pgvector's <=> on a vector column of the same storage mode;
@@ -38,7 +38,7 @@ LAYOUTS=${LAYOUTS:-in-order scattered}
 SHARED_BUFFERS=${SHARED_BUFFERS:-1GB}
 PG_CONFIG=${PG_CONFIG:-pg_config}
 EXTENSION_DESTDIRS=${EXTENSION_DESTDIRS:-}
-export ROWS DIMS ROUNDS STORAGE LAYOUTS
+export ROWS DIMS ROUNDS STORAGE LAYOUTS EXTENSION_DESTDIRS
 
 # Few enough for unnest to end soon, enough to dwarf the round trip.
 CANDIDATES=1000
@@ -50,28 +50,18 @@ fi
 
 # ---- outside the server: install, start, call this script again ----
 
+# A port that no other throwaway server gets, since this one is restarted; and
+# no pid file outside its directory, where all of them have the same name.
 start_server()
 {
-	local results=$1 top major
-	top=$(cd "$(dirname "$0")/.." && pwd)
-	major=$("$PG_CONFIG" --version | sed 's/[^0-9]*\([0-9]*\).*/\1/')
-
-	destdir=$(mktemp -d)
-	trap 'rm -rf "$destdir"' EXIT
-	make -s -C "$top" PG_CONFIG="$PG_CONFIG" install DESTDIR="$destdir" >/dev/null
-	for other in $EXTENSION_DESTDIRS; do
-		cp -a "$other/." "$destdir/"
-	done
-	chmod -R a+rX "$destdir"
-
-	: >"$results"
-	env LC_ALL=C.UTF-8 pg_virtualenv -t -v "$major" \
-		-o extension_destdir="$destdir" -o shared_buffers="$SHARED_BUFFERS" \
+	: >"$1"
+	PGPORT=$((20000 + $$ % 20000)) "$(dirname "$0")/../test/with-cluster.sh" \
+		-o external_pid_file= -o shared_buffers="$SHARED_BUFFERS" \
 		-o fsync=off -o autovacuum=off -o max_wal_size=16GB \
 		-o max_parallel_workers_per_gather=0 -o jit=off \
 		-o synchronize_seqscans=off -o plan_cache_mode=force_custom_plan \
 		-o work_mem=256MB \
-		"$0" --in-server "$results"
+		"$0" --in-server "$1"
 }
 
 # ---- inside: helpers ----
@@ -178,8 +168,16 @@ make_table()
 # just started lays a table out in the order in which it is read.
 restart_server()
 {
+	local data restart
+
 	run_sql -c CHECKPOINT
-	pg_ctlcluster "$PGVERSION" regress restart
+	data=$(run_sql -c 'SHOW data_directory')
+	restart=("$("$PG_CONFIG" --bindir)/pg_ctl" -D "$data" -m fast -s -w restart)
+	if [ "$(id -u)" -eq 0 ]; then
+		restart=(runuser -u "$(stat -c %U "$data")" -- "${restart[@]}")
+	fi
+	# it keeps what it inherits, and whoever waits for our output would wait
+	(cd / && "${restart[@]}" >/dev/null 2>&1 </dev/null)
 }
 
 # Reads a table, what was moved out of line, and the index of that, block by
@@ -379,6 +377,10 @@ in_server()
 {
 	results=$1
 	pgvector=yes
+	for other in $EXTENSION_DESTDIRS; do
+		cp -a "$other/." "$ENGRAMK_DESTDIR/"
+	done
+	chmod -R a+rX "$ENGRAMK_DESTDIR"
 
 	make_vectors
 	# pg_available_extensions does not list what is in extension_destdir

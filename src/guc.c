@@ -12,6 +12,9 @@
 #include <limits.h>
 
 #include "utils/guc.h"
+#if PG_VERSION_NUM >= 160000
+#include "utils/guc_tables.h"
+#endif
 
 #include "compute.h"
 #include "guc.h"
@@ -126,6 +129,22 @@ assign_simd(int newval, void *extra pg_attribute_unused())
 		ek_level_use(pinned_level((simd_setting) newval));
 }
 
+/*
+ * Is there a value for a parameter that is not defined yet?  One that was
+ * reset, in the file or by RESET, is empty from 16 on, as one set to '' is.
+ */
+static bool
+was_set(const char *name)
+{
+#if PG_VERSION_NUM >= 160000
+	struct config_generic *placeholder = find_option(name, false, true, 0);
+
+	return placeholder != NULL && placeholder->source != PGC_S_DEFAULT;
+#else
+	return GetConfigOption(name, true, false) != NULL;
+#endif
+}
+
 void
 ek_guc_init(void)
 {
@@ -150,7 +169,7 @@ ek_guc_init(void)
 							GUC_UNIT_KB | GUC_ALLOW_IN_PARALLEL,
 							NULL, NULL, NULL);
 
-	set_before_load = GetConfigOption("engramk.simd", true, false) != NULL;
+	set_before_load = was_set("engramk.simd");
 	DefineCustomEnumVariable("engramk.simd",
 							 "Selects the instructions that engramk computes with.",
 							 "\"on\" uses the best that this CPU supports, \"off\" portable code. "
