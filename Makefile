@@ -51,6 +51,11 @@ OBJS = $(SIMD_OBJS) \
 # Without contraction, or results would depend on the compiler.  PG_CPPFLAGS
 # reaches the JIT's bitcode too; PG_CFLAGS would not.
 PG_CPPFLAGS = -ffp-contract=off
+# Kernels that give wrong results on demand, to test what happens then.  Never
+# in a build that is installed.
+ifdef FAULT_INJECTION
+PG_CPPFLAGS += -DEK_FAULT_INJECTION
+endif
 # PostgreSQL's own headers set off the two warnings; make lint has them on.
 PG_CFLAGS = -Wextra -Wno-unused-parameter -Wno-sign-compare
 

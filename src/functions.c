@@ -26,9 +26,10 @@
 #include "topk.h"
 #include "vector.h"
 
-/* How much a batch reads between two looks for a cancel request. */
+/* How much is read between two looks for a cancel request. */
 #define BLOCK_BYTES		((Size) 1024 * 1024)
 #define BLOCK_MAX_ROWS	256
+#define BLOCK_ELEMENTS	(256 * 1024)
 
 PG_FUNCTION_INFO_V1(ek_sql_cosine);
 PG_FUNCTION_INFO_V1(ek_sql_cosine_distance);
@@ -226,7 +227,11 @@ ek_sql_normalize(PG_FUNCTION_ARGS)
 	if (norm > 0.0)
 	{
 		for (int i = 0; i < vector.dims; i++)
+		{
+			if (i % BLOCK_ELEMENTS == 0)
+				CHECK_FOR_INTERRUPTS();
 			values[i] = (float) (vector.values[i] / norm);
+		}
 	}
 	PG_RETURN_ARRAYTYPE_P(result);
 }

@@ -50,7 +50,9 @@ case $bindir in
 	/usr/lib/postgresql/*)
 		# shellcheck disable=SC2086 # settings hold no white space
 		env LC_ALL=C.UTF-8 PG_CONFIG="$PG_CONFIG" pg_virtualenv -t -v "$major" \
-			-o "extension_destdir=$scratch/install" $settings "$@"
+			-o "extension_destdir=$scratch/install" \
+			-o "dynamic_library_path=$scratch/install$("$PG_CONFIG" --pkglibdir):\$libdir" \
+			$settings "$@"
 		exit ;;
 esac
 

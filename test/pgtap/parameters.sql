@@ -110,7 +110,12 @@ SELECT throws_ok(format('ALTER DATABASE %I SET engramk.simd = nonsense', :'db'),
 SELECT lives_ok(format('ALTER DATABASE %I SET engramk.simd = off', :'db'), 'ALTER DATABASE accepts off');
 SELECT lives_ok(format('ALTER DATABASE %I RESET engramk.simd', :'db'), 'ALTER DATABASE RESET');
 SELECT lives_ok('ALTER ROLE engramk_plain RESET engramk.simd', 'ALTER ROLE RESET');
-SELECT is_empty($$SELECT setconfig FROM pg_db_role_setting WHERE setconfig::text LIKE '%engramk%'$$, 'nothing is stored');
+SELECT is_empty(
+	$$SELECT setconfig FROM pg_db_role_setting
+	  WHERE setconfig::text LIKE '%engramk.%'
+	    AND (setrole = 'engramk_plain'::regrole
+	      OR setrole = 0 AND setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database()))$$,
+	'nothing is stored');
 
 -- In a function's SET clause
 CREATE FUNCTION active_off() RETURNS text LANGUAGE sql SET engramk.simd = off AS 'SELECT active()';
