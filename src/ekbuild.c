@@ -401,16 +401,20 @@ ek_build(Relation heap, Relation index, IndexInfo *info)
 	return result;
 }
 
-/* The init fork of an unlogged index. */
+/*
+ * The init fork of an unlogged index.  Generic WAL leaves unlogged relations
+ * out, but their init forks must be logged.
+ */
 void
 ek_build_empty(Relation index)
 {
 	Buffer		buffer = ReadBufferExtended(index, INIT_FORKNUM, P_NEW, RBM_NORMAL, NULL);
-	GenericXLogState *state;
 
 	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
-	state = GenericXLogStart(index);
-	ek_meta_init(GenericXLogRegisterBuffer(state, buffer, GENERIC_XLOG_FULL_IMAGE));
-	GenericXLogFinish(state);
+	START_CRIT_SECTION();
+	ek_meta_init(BufferGetPage(buffer));
+	MarkBufferDirty(buffer);
+	log_newpage_buffer(buffer, true);
+	END_CRIT_SECTION();
 	UnlockReleaseBuffer(buffer);
 }
