@@ -1,5 +1,6 @@
--- The SQL surface of engramk 1.0: what is there, how it is declared, and that
--- nothing else is.  A change here is a change of the interface.
+-- The SQL surface of engramk, version by version: what is there, how it is
+-- declared, and that nothing else is.  A change here is a change of the
+-- interface; a new version adds lines with its number.
 BEGIN;
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pgtap;
@@ -21,6 +22,13 @@ INSERT INTO expected_function VALUES
 	('engram_norm', 'a real[]', 'double precision', 'i', 's', false),
 	('engram_normalize', 'a real[]', 'real[]', 'i', 's', false),
 	('engram_simd_info', '', 'TABLE(level text, compiled boolean, supported boolean, active boolean)', 'v', 'r', true),
+	('engram_stat_get_arena', 'OUT resets bigint, OUT overflows bigint, OUT overflow_bytes bigint, OUT high_water bigint, OUT overflow_rate double precision', 'record', 'v', 'r', false),
+	('engram_stat_get_backends', '', 'TABLE(pid integer, level text, version text)', 'v', 'r', true),
+	('engram_stat_get_errors', '', 'TABLE(kind text, errors bigint)', 'v', 'r', true),
+	('engram_stat_get_info', 'OUT scope text, OUT stats_reset timestamp with time zone', 'record', 'v', 'r', false),
+	('engram_stat_get_kernels', '', 'TABLE(operation text, level text, calls bigint, candidates bigint, elements bigint, seconds double precision, timed_elements bigint, slowest double precision)', 'v', 'r', true),
+	('engram_stat_get_verify', 'OUT checked bigint, OUT divergences bigint, OUT withdrawn bigint', 'record', 'v', 'r', false),
+	('engram_stat_reset', '', 'void', 'v', 'r', false),
 	('engram_topk', 'query real[], candidates real[], k integer', 'TABLE(ordinal integer, similarity double precision)', 'i', 's', true);
 
 CREATE TEMPORARY TABLE expected_operator (name text PRIMARY KEY, function text);
@@ -30,43 +38,77 @@ INSERT INTO expected_operator VALUES
 	('<->', 'engram_l2_distance'),
 	('<=>', 'engram_cosine_distance');
 
--- The functions of the extension, wherever it is.
+CREATE TEMPORARY TABLE expected_view (name text PRIMARY KEY, columns text);
+INSERT INTO expected_view VALUES
+	('engram_stat_arena', 'resets bigint, overflows bigint, overflow_bytes bigint, high_water bigint, overflow_rate double precision'),
+	('engram_stat_backends', 'pid integer, datname name, usename name, state text, level text, version text'),
+	('engram_stat_errors', 'kind text, errors bigint'),
+	('engram_stat_info', 'scope text, stats_reset timestamp with time zone'),
+	('engram_stat_kernels', 'operation text, level text, calls bigint, candidates bigint, elements bigint, seconds double precision, timed_elements bigint, slowest double precision'),
+	('engram_stat_verify', 'checked bigint, divergences bigint, withdrawn bigint');
+
+-- With the version that brought each; none has been taken away since.
+CREATE TEMPORARY TABLE expected_member (since text, object text);
+INSERT INTO expected_member VALUES
+	('1.0', 'function engram_arena_stats()'),
+	('1.0', 'function engram_cosine(real[],real[])'),
+	('1.0', 'function engram_cosine_batch(real[],real[])'),
+	('1.0', 'function engram_cosine_distance(real[],real[])'),
+	('1.0', 'function engram_inner_product(real[],real[])'),
+	('1.0', 'function engram_is_valid(real[])'),
+	('1.0', 'function engram_l1_distance(real[],real[])'),
+	('1.0', 'function engram_l2_distance(real[],real[])'),
+	('1.0', 'function engram_negative_inner_product(real[],real[])'),
+	('1.0', 'function engram_norm(real[])'),
+	('1.0', 'function engram_normalize(real[])'),
+	('1.0', 'function engram_simd_info()'),
+	('1.0', 'function engram_topk(real[],real[],integer)'),
+	('1.0', 'operator <#>(real[],real[])'),
+	('1.0', 'operator <+>(real[],real[])'),
+	('1.0', 'operator <->(real[],real[])'),
+	('1.0', 'operator <=>(real[],real[])'),
+	('1.1', 'function engram_stat_get_arena()'),
+	('1.1', 'function engram_stat_get_backends()'),
+	('1.1', 'function engram_stat_get_errors()'),
+	('1.1', 'function engram_stat_get_info()'),
+	('1.1', 'function engram_stat_get_kernels()'),
+	('1.1', 'function engram_stat_get_verify()'),
+	('1.1', 'function engram_stat_reset()'),
+	('1.1', 'view engram_stat_arena'),
+	('1.1', 'view engram_stat_backends'),
+	('1.1', 'view engram_stat_errors'),
+	('1.1', 'view engram_stat_info'),
+	('1.1', 'view engram_stat_kernels'),
+	('1.1', 'view engram_stat_verify');
+
+CREATE TEMPORARY VIEW member AS
+	SELECT pg_describe_object(d.classid, d.objid, 0) AS object
+	FROM pg_depend d JOIN pg_extension e ON d.refobjid = e.oid
+	WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e' AND e.extname = 'engramk';
+
+-- The functions and views of the extension, wherever it is.
 CREATE TEMPORARY VIEW member_function AS
 	SELECT p.*
 	FROM pg_depend d
 		JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
 		JOIN pg_proc p ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid
 	WHERE d.deptype = 'e' AND e.extname = 'engramk';
+CREATE TEMPORARY VIEW member_view AS
+	SELECT c.*
+	FROM pg_depend d
+		JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
+		JOIN pg_class c ON d.classid = 'pg_class'::regclass AND d.objid = c.oid
+	WHERE d.deptype = 'e' AND e.extname = 'engramk';
 
 SELECT plan(
 	8 * (SELECT count(*)::integer FROM expected_function)
 	+ 4 * (SELECT count(*)::integer FROM expected_operator)
-	+ 23);
+	+ 2 * (SELECT count(*)::integer FROM expected_view)
+	+ 34);
 
 -- Exactly these members
 
-SELECT bag_eq(
-	$$SELECT pg_describe_object(d.classid, d.objid, 0)
-	  FROM pg_depend d JOIN pg_extension e ON d.refobjid = e.oid
-	  WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e' AND e.extname = 'engramk'$$,
-	ARRAY[
-		'function engram_arena_stats()',
-		'function engram_cosine(real[],real[])',
-		'function engram_cosine_batch(real[],real[])',
-		'function engram_cosine_distance(real[],real[])',
-		'function engram_inner_product(real[],real[])',
-		'function engram_is_valid(real[])',
-		'function engram_l1_distance(real[],real[])',
-		'function engram_l2_distance(real[],real[])',
-		'function engram_negative_inner_product(real[],real[])',
-		'function engram_norm(real[])',
-		'function engram_normalize(real[])',
-		'function engram_simd_info()',
-		'function engram_topk(real[],real[],integer)',
-		'operator <#>(real[],real[])',
-		'operator <+>(real[],real[])',
-		'operator <->(real[],real[])',
-		'operator <=>(real[],real[])'],
+SELECT bag_eq('SELECT object FROM member', 'SELECT object FROM expected_member',
 	'the extension consists of exactly these objects');
 
 -- Functions
@@ -91,9 +133,22 @@ SELECT ok(NOT f.prosecdef AND f.proconfig IS NULL AND NOT f.proleakproof AND f.p
 		x.name || ' runs as its caller')
 	FROM expected_function x LEFT JOIN member_function f ON f.proname = x.name ORDER BY x.name;
 
+-- Those behind a view are described by the view.
 SELECT is_empty(
-	$$SELECT proname FROM member_function f WHERE obj_description(f.oid, 'pg_proc') IS NULL$$,
+	$$SELECT proname FROM member_function f
+	  WHERE obj_description(f.oid, 'pg_proc') IS NULL AND proname NOT LIKE 'engram\_stat\_get\_%'$$,
 	'every function has a comment');
+
+-- Views
+
+SELECT is(
+		(SELECT string_agg(format('%s %s', a.attname, format_type(a.atttypid, a.atttypmod)), ', ' ORDER BY a.attnum)
+		 FROM pg_attribute a WHERE a.attrelid = v.oid AND a.attnum > 0),
+		x.columns, x.name || ' has these columns')
+	FROM expected_view x LEFT JOIN member_view v ON v.relname = x.name AND v.relkind = 'v' ORDER BY x.name;
+SELECT isnt(obj_description(v.oid, 'pg_class'), NULL, x.name || ' has a comment')
+	FROM expected_view x LEFT JOIN member_view v ON v.relname = x.name ORDER BY x.name;
+SELECT is_empty($$SELECT relname FROM member_view v WHERE relkind <> 'v'$$, 'there are no relations but views');
 
 -- Operators
 
@@ -114,12 +169,34 @@ SELECT lives_ok($$SELECT engram_cosine(ARRAY[1, 2]::real[], ARRAY[0.5, 1.5]::rea
 
 -- The extension
 
-SELECT is(extversion, '1.0', 'its version is 1.0') FROM pg_extension WHERE extname = 'engramk';
+SELECT is(extversion, '1.1', 'its version is 1.1') FROM pg_extension WHERE extname = 'engramk';
+SELECT is(default_version, '1.1', 'which is the default version') FROM pg_available_extensions WHERE name = 'engramk';
 SELECT ok(extrelocatable, 'it is relocatable') FROM pg_extension WHERE extname = 'engramk';
 SELECT is(extconfig, NULL, 'it has no configuration tables') FROM pg_extension WHERE extname = 'engramk';
 
 CREATE TEMPORARY TABLE item (id integer, embedding real[]);
 INSERT INTO item VALUES (1, '{1,0}'), (2, '{3,4}'), (3, '{0,0}');
+
+-- Every version can be had, from nothing and from its neighbours.
+
+SELECT results_eq(
+	$$SELECT source, target, path FROM pg_extension_update_paths('engramk') WHERE path IS NOT NULL ORDER BY source, target$$,
+	$$VALUES ('1.0', '1.1', '1.0--1.1'), ('1.1', '1.0', '1.1--1.0')$$,
+	'one script leads from each version to the next, up and down');
+DROP EXTENSION engramk;
+CREATE EXTENSION engramk VERSION '1.0';
+SELECT is(extversion, '1.0', 'CREATE EXTENSION VERSION gives the older one') FROM pg_extension WHERE extname = 'engramk';
+SELECT bag_eq('SELECT object FROM member', $$SELECT object FROM expected_member WHERE since = '1.0'$$,
+	'which consists of exactly the objects of 1.0');
+SELECT results_eq($$SELECT id FROM item ORDER BY embedding <=> '{3,4}'$$, ARRAY[2, 1, 3], 'and works');
+ALTER EXTENSION engramk UPDATE;
+SELECT is(extversion, '1.1', 'ALTER EXTENSION UPDATE leads to the default version') FROM pg_extension WHERE extname = 'engramk';
+SELECT bag_eq('SELECT object FROM member', 'SELECT object FROM expected_member',
+	'which consists of the same objects as a new one');
+ALTER EXTENSION engramk UPDATE TO '1.0';
+SELECT bag_eq('SELECT object FROM member', $$SELECT object FROM expected_member WHERE since = '1.0'$$,
+	'and the way back leaves the objects of 1.0');
+ALTER EXTENSION engramk UPDATE TO '1.1';
 
 -- In another schema, which is not in the search path
 
@@ -131,6 +208,9 @@ SELECT is_empty(
 	$$SELECT oprname FROM pg_operator WHERE oprnamespace <> '"Else where"'::regnamespace
 	  AND oprcode IN (SELECT oid FROM member_function)$$,
 	'ALTER EXTENSION SET SCHEMA moves every operator');
+SELECT is_empty($$SELECT relname FROM member_view WHERE relnamespace <> '"Else where"'::regnamespace$$,
+	'ALTER EXTENSION SET SCHEMA moves every view');
+SELECT is(count(*), 5::bigint, 'a view that moved works by its qualified name') FROM "Else where".engram_stat_errors;
 SELECT throws_ok($$SELECT '{1}'::real[] <=> '{1}'::real[]$$, '42883', NULL, 'what moved away is gone from the path');
 SELECT results_eq(
 	$$SELECT embedding OPERATOR("Else where".<=>) '{3,4}' FROM item ORDER BY id$$,
@@ -156,6 +236,9 @@ SELECT lives_ok('DROP EXTENSION engramk', 'the extension can be dropped');
 SELECT is_empty(
 	$$SELECT oid::regprocedure FROM pg_proc WHERE proname LIKE 'engram\_%' OR probin LIKE '%engramk%'$$,
 	'no function is left');
+SELECT is_empty(
+	$$SELECT oid::regclass FROM pg_class WHERE relname LIKE 'engram\_%'$$,
+	'no view is left');
 SELECT is_empty(
 	$$SELECT oid::regoperator FROM pg_operator
 	  WHERE oprleft = 'real[]'::regtype AND oprright = 'real[]'::regtype AND oprnamespace <> 'pg_catalog'::regnamespace$$,
