@@ -167,7 +167,7 @@ ek_code_dot_packed_avx2(const int8_t *query, const int8_t *packed, size_t n,
 	__m256i		lanes_0 = _mm256_setzero_si256();
 	__m256i		lanes_8 = _mm256_setzero_si256();
 
-	for (size_t i = 0; i < n; i += 4, packed += 4 * EK_LANES)
+	for (size_t i = 0; i < n; i += 4, packed += EK_PACKED_STEP)
 	{
 		int32_t		four;
 		__m256i		q;

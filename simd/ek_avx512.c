@@ -216,7 +216,7 @@ ek_code_dot_packed_avx512(const int8_t *query, const int8_t *packed, size_t n,
 	__m512i		lanes_0 = _mm512_setzero_si512();
 	__m512i		lanes_8 = _mm512_setzero_si512();
 
-	for (size_t i = 0; i < n; i += 4, packed += 4 * EK_LANES)
+	for (size_t i = 0; i < n; i += 4, packed += EK_PACKED_STEP)
 	{
 		int32_t		four;
 		__m512i		q;
@@ -272,7 +272,7 @@ ek_code_dot_packed_avx512vnni(const int8_t *query, const int8_t *packed, size_t 
 	__m512i		acc = _mm512_setzero_si512();
 	__m512i		bias = _mm512_setzero_si512();
 
-	for (size_t i = 0; i < n; i += 4, packed += 4 * EK_LANES)
+	for (size_t i = 0; i < n; i += 4, packed += EK_PACKED_STEP)
 	{
 		int32_t		four;
 		__m512i		q;

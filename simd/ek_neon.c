@@ -171,7 +171,7 @@ ek_code_dot_packed_neon(const int8_t *query, const int8_t *packed, size_t n,
 	int32x4_t	lanes_8 = vdupq_n_s32(0);
 	int32x4_t	lanes_12 = vdupq_n_s32(0);
 
-	for (size_t i = 0; i < n; i += 4, packed += 4 * EK_LANES)
+	for (size_t i = 0; i < n; i += 4, packed += EK_PACKED_STEP)
 	{
 		int32_t		four;
 		int8x16_t	q;

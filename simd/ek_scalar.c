@@ -305,7 +305,7 @@ ek_code_dot_packed_scalar(const int8_t *query, const int8_t *packed, size_t n,
 {
 	for (size_t lane = 0; lane < EK_LANES; lane++)
 		dots[lane] = 0;
-	for (size_t i = 0; i < n; i += 4, packed += 4 * EK_LANES)
+	for (size_t i = 0; i < n; i += 4, packed += EK_PACKED_STEP)
 	{
 		for (size_t lane = 0; lane < EK_LANES; lane++)
 			dots[lane] += ek_code_dot_scalar(query + i, packed + 4 * lane, 4);

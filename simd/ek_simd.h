@@ -92,6 +92,9 @@ typedef struct ek_cosine_sums
  */
 #define EK_CODE_MAX_DIMS	65536
 
+/* Bytes from four elements of packed codes to the next four. */
+#define EK_PACKED_STEP	((size_t) 4 * EK_LANES)
+
 /*
  * The kernels of one level.  A table is constant and complete: callers fetch
  * its address once a call and go through it without further tests.

@@ -182,7 +182,7 @@ ek_encoded_store(const ek_encoded *encoded, const ek_geometry *geometry,
 				 Page coarse, Page fine, const ek_place *place, ItemPointer tid)
 {
 	ek_group   *group = ek_group_on(geometry, coarse, place->group);
-	int8	   *packed = ek_group_codes(group) + 4 * place->lane;
+	int8	   *packed = ek_group_codes(group) + (Size) 4 * place->lane;
 	ek_fine    *fine_entry = ek_fine_on(geometry, fine, place->fine_slot);
 	const uint32 lane = place->lane;
 
@@ -192,7 +192,7 @@ ek_encoded_store(const ek_encoded *encoded, const ek_geometry *geometry,
 	group->tail[lane] = encoded->tail;
 	group->tid[lane] = *tid;
 	group->state[lane] = (uint8) encoded->state;
-	for (int i = 0; i < geometry->coarse_dims; i += 4, packed += 4 * EK_LANES)
+	for (int i = 0; i < geometry->coarse_dims; i += 4, packed += EK_PACKED_STEP)
 		memcpy(packed, encoded->coarse + i, 4);
 
 	fine_entry->scale = encoded->fine_scale;
