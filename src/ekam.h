@@ -247,6 +247,7 @@ extern const ek_basis *ek_copy_basis(Relation index);
 extern ek_encoder *ek_encoder_create(const ek_basis *basis);
 /* Raises an error unless the vector is finite. */
 extern const ek_encoded *ek_encode(ek_encoder *encoder, const float *vector);
+extern const ek_encoded *ek_encode_null(ek_encoder *encoder);
 extern void ek_encoded_store(const ek_encoded *encoded, const ek_geometry *geometry,
 							 Page coarse, Page fine, const ek_place *place,
 							 ItemPointer tid);

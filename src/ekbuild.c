@@ -334,15 +334,7 @@ load_tuple(Relation index, ItemPointer tid, Datum *values, bool *isnull,
 	else if (state->basis == NULL)
 		store_early_null(state, tid);
 	else
-	{
-		ek_encoded	null = state->encoder->encoded;
-
-		null.state = EK_ENTRY_NULL;
-		null.norm = 0.0;
-		memset(null.coarse, 0, state->basis->meta.coarse_dims);
-		memset(null.fine, 0, state->dims);
-		store_entry(state, &null, tid);
-	}
+		store_entry(state, ek_encode_null(state->encoder), tid);
 	MemoryContextSwitchTo(caller);
 	MemoryContextReset(state->scratch);
 }

@@ -144,6 +144,27 @@ ek_encoder_create(const ek_basis *basis)
 	return encoder;
 }
 
+/* What has no direction: certificates and codes are zero. */
+static const ek_encoded *
+encode_nothing(ek_encoder *encoder, ek_entry_state state)
+{
+	ek_encoded *encoded = &encoder->encoded;
+
+	encoded->state = state;
+	encoded->norm = 0.0;
+	encoded->coarse_scale = encoded->coarse_residual = encoded->tail = 0.0;
+	encoded->fine_scale = encoded->fine_residual = 0.0;
+	memset(encoded->coarse, 0, encoder->basis->geometry.coarse_dims);
+	memset(encoded->fine, 0, encoder->basis->geometry.dims);
+	return encoded;
+}
+
+const ek_encoded *
+ek_encode_null(ek_encoder *encoder)
+{
+	return encode_nothing(encoder, EK_ENTRY_NULL);
+}
+
 const ek_encoded *
 ek_encode(ek_encoder *encoder, const float *vector)
 {
@@ -153,16 +174,10 @@ ek_encode(ek_encoder *encoder, const float *vector)
 	ek_encoded *encoded = &encoder->encoded;
 
 	encoded->norm = to_unit(encoder->basis, vector, encoder->widened, encoder->projected);
-	encoded->state = encoded->norm == 0.0 ? EK_ENTRY_ZERO : EK_ENTRY_VECTOR;
-	if (encoded->state == EK_ENTRY_ZERO)
-	{
-		encoded->coarse_scale = encoded->coarse_residual = encoded->tail = 0.0;
-		encoded->fine_scale = encoded->fine_residual = 0.0;
-		memset(encoded->coarse, 0, coarse_dims);
-		memset(encoded->fine, 0, dims);
-		return encoded;
-	}
+	if (encoded->norm == 0.0)
+		return encode_nothing(encoder, EK_ENTRY_ZERO);
 
+	encoded->state = EK_ENTRY_VECTOR;
 	encoded->coarse_scale = (float)
 		(largest_magnitude(encoder->projected, coarse_dims) / MAX_CODE);
 	encoded->coarse_residual =

@@ -233,52 +233,52 @@ insert_entry(Relation index, Buffer meta_buffer, const ek_encoded *encoded,
 }
 
 /*
- * Encodes before it locks.  That the number of dimensions can be settled by
- * somebody else in between is why it may do so twice.
+ * Before the number of dimensions is known: the first vector settles it, if
+ * nobody else has done so meanwhile.  A NULL is stored as long as it is not,
+ * and then the answer is true.
  */
+static bool
+insert_early(Relation index, bool isnull, uint32 dims, ItemPointer tid)
+{
+	Buffer		meta_buffer = ek_read_page(index, EK_META_BLOCK,
+										   BUFFER_LOCK_EXCLUSIVE, EK_PAGE_META);
+	bool		unsettled = ek_meta_on(BufferGetPage(meta_buffer))->dims == 0;
+
+	if (unsettled && isnull)
+		insert_early_null(index, meta_buffer, tid);
+	else if (unsettled)
+		settle_dimensions(index, meta_buffer, dims);
+	UnlockReleaseBuffer(meta_buffer);
+	return unsettled && isnull;
+}
+
+/* Encodes before it locks: the metapage is what all inserts wait for. */
 static void
 insert_value(Relation index, Datum value, bool isnull, ItemPointer tid)
 {
-	const ek_encoded null = {.state = EK_ENTRY_NULL};
-	const ek_encoded *encoded = &null;
-	ek_encoded	empty;
-	Buffer		meta_buffer;
 	uint32		dims = ek_get_basis(index)->meta.dims;
-	bool		unsettled = dims == 0;
+	const bool	early = dims == 0;
 	const float *vector = isnull ? NULL : ek_indexed_vector(index, value, &dims);
+	ek_encoder *encoder;
+	Buffer		meta_buffer;
 
-	meta_buffer = ek_read_page(index, EK_META_BLOCK, BUFFER_LOCK_EXCLUSIVE, EK_PAGE_META);
-	if (unsettled)
+	if (early)
 	{
-		uint32		settled = ek_meta_on(BufferGetPage(meta_buffer))->dims;
-
-		if (isnull && settled == 0)
-		{
-			insert_early_null(index, meta_buffer, tid);
-			UnlockReleaseBuffer(meta_buffer);
+		if (insert_early(index, isnull, dims, tid))
 			return;
-		}
-		if (settled == 0)
-			settle_dimensions(index, meta_buffer, dims);
-		else if (!isnull && settled != dims)
-			ek_indexed_vector(index, value, &settled);	/* raises the error */
+		dims = ek_get_basis(index)->meta.dims;
+		if (!isnull)
+			vector = ek_indexed_vector(index, value, &dims);
 	}
-	UnlockReleaseBuffer(meta_buffer);
 
+	encoder = ek_encoder_create(ek_get_basis(index));
 	if (isnull)
-	{
-		const ek_basis *basis = ek_get_basis(index);
-
-		empty = null;
-		empty.coarse = palloc0(basis->meta.coarse_dims + 1);
-		empty.fine = palloc0(basis->meta.dims + 1);
-		encoded = &empty;
-	}
+		ek_encode_null(encoder);
 	else
-		encoded = ek_encode(ek_encoder_create(ek_get_basis(index)), vector);
+		ek_encode(encoder, vector);
 
 	meta_buffer = ek_read_page(index, EK_META_BLOCK, BUFFER_LOCK_EXCLUSIVE, EK_PAGE_META);
-	insert_entry(index, meta_buffer, encoded, tid);
+	insert_entry(index, meta_buffer, &encoder->encoded, tid);
 	UnlockReleaseBuffer(meta_buffer);
 }
 
