@@ -15,6 +15,9 @@
  *		lanes_abs(a)
  *		lanes_sum(acc)				the tree j + 8, j + 4, j + 2, j + 1
  *
+ * A level whose registers do not hold what a cosine of a pair needs defines
+ * EK_OWN_COSINE and has one of its own.
+ *
  * A tail padded with +0.0 adds +0.0 to lanes that are never -0.0 (they start
  * from +0.0 and a sum is -0.0 only if both terms are), so it changes nothing.
  *
@@ -95,6 +98,7 @@ EK_KERNEL(l1) (const float *a, const float *b, size_t n)
 	return lanes_sum(acc);
 }
 
+#ifndef EK_OWN_COSINE
 static ek_cosine_sums
 EK_KERNEL(cosine) (const float *a, const float *b, size_t n)
 {
@@ -127,6 +131,7 @@ EK_KERNEL(cosine) (const float *a, const float *b, size_t n)
 	sums.norm2_b = lanes_sum(norm2_b);
 	return sums;
 }
+#endif							/* EK_OWN_COSINE */
 
 static void
 EK_KERNEL(dot_rows) (const ek_query *query, const ek_rows *rows, double *dot)

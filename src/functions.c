@@ -317,9 +317,12 @@ make_float8_array(int count)
 	if (count == 0)
 		return construct_empty_array(FLOAT8OID);
 	if (!AllocSizeIsValid(size))
+	{
+		ek_stats_count_error(EK_ERROR_OTHER);
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("an array cannot hold the similarities of %d candidates", count)));
+	}
 
 	result = palloc(size);
 	SET_VARSIZE(result, size);

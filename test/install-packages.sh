@@ -29,6 +29,7 @@ case $1 in
 		packages="$packages shellcheck postgresql-$major-pgtap libtap-parser-sourcehandler-pgtap-perl
 			libipc-run-perl gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
 			clang libclang-rt-14-dev clang-tidy cppcheck python3
+			sqlsmith valgrind
 			prometheus prometheus-postgres-exporter prometheus-sql-exporter python3-yaml" ;;
 	bench)
 		packages="$packages gnuplot-nox libopenblas-dev" ;;

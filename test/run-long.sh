@@ -8,3 +8,7 @@ echo "== memory: ten million calls of each kind"
 test/with-cluster.sh psql -X -q -v ON_ERROR_STOP=1 -f test/long/memory.sql
 echo "== fuzzing, at length"
 make -s -C test/fuzz long SECONDS="${FUZZ_SECONDS:-600}"
+echo "== what goes wrong in production, at length"
+test/reliability/run-long.sh
+echo "== the drill"
+test/drill/run.sh

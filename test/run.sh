@@ -26,3 +26,7 @@ suite "fuzzing, briefly" make -s -C test/fuzz check
 suite "SQL: pg_regress" regress
 suite "SQL: several sessions, reloads and crashes" test/t/run.sh
 suite "SQL: pgTAP" test/with-cluster.sh pg_prove --quiet test/pgtap/*.sql
+suite "monitoring: rules, dashboards, live Prometheus" test/monitoring/run.sh
+suite "what goes wrong in production, in short" test/reliability/run.sh
+suite "the ways back, in short" env CYCLES=3 test/drill/run.sh
+suite "every command of the runbooks" test/drill/run-documents.sh

@@ -19,11 +19,16 @@ SELECT 1 / (sum(v <=> (SELECT v FROM item WHERE i = 1)) = total)::int FROM item,
 SQL
 "$bindir/pgbench" -n -M prepared -c "$sessions" -j 2 -T "$seconds" -f "$scratch/query.sql" >"$scratch/pgbench" 2>&1 &
 pgbench=$!
-wait_until "SELECT count(*) = $sessions FROM engram_stat_get_backends() AS b WHERE pid <> pg_backend_pid()"
+wait_until "SELECT count(*) > $((sessions / 2)) FROM engram_stat_get_backends() AS b WHERE pid <> pg_backend_pid()"
+best=$(sql "SELECT level FROM engram_simd_info() WHERE active")
 reloads=0
 while kill -0 "$pgbench" 2>/dev/null; do
-	for value in off on; do
+	for level in scalar "$best"; do
+		value=on
+		[ "$level" = "$best" ] || value=off
 		psql -X -q -o /dev/null -c "LOAD 'engramk'" -c "ALTER SYSTEM SET engramk.simd = $value" -c 'SELECT pg_reload_conf()'
+		wait_until "SELECT count(*) = 0 OR count(*) FILTER (WHERE level = '$level') > 0
+			FROM engram_stat_backends WHERE pid <> pg_backend_pid()"
 		reloads=$((reloads + 1))
 	done
 done

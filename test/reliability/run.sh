@@ -5,8 +5,12 @@ set -eu
 cd "$(dirname "$0")"
 
 status=0
-for script in fault crash cancel errors arena memory reload dump hostile; do
+for script in fault crash "cancel 30000000" "errors 20000" arena memory "reload 100 10" dump hostile; do
 	echo "-- $script"
-	"./$script.sh" || status=1
+	# shellcheck disable=SC2086 # a script and its arguments
+	set -- $script
+	name=$1
+	shift
+	"./$name.sh" "$@" || status=1
 done
 exit "$status"

@@ -18,16 +18,17 @@ sql "CREATE TABLE item AS
 	GRANT ALL ON item TO smith"
 # A plain user, so that it cannot do by design what would end the server.
 timeout "$seconds" sqlsmith --target="host=$PGHOST port=$PGPORT dbname=postgres user=smith" \
-	>"$scratch/queries" 2>"$scratch/sqlsmith" || true
+	>"$scratch/queries" 2>"$scratch/progress" || true
 # What was raised in the library is known by the file that log verbosity names.
 raised()
 {
 	grep -A4 -E '(ERROR|FATAL|PANIC):  [0-9A-Z]{5}:' "$data.run/log" |
-		awk '/(ERROR|FATAL|PANIC):  / { match($0, /[0-9A-Z][0-9A-Z][0-9A-Z][0-9A-Z][0-9A-Z]:/); state = substr($0, RSTART, 5) }
+		awk '/(ERROR|FATAL|PANIC):  / { match($0, /:  [0-9A-Z]+:/); state = substr($0, RSTART + 3, 5) }
 			/LOCATION:/ { print state, $0 ~ /(vector|functions|arena|stats|stat_functions|operands|level|compute|topk)\.c:/ && $0 ~ /ek_/ ? "engramk" : "other" }' |
 		sort | uniq -c
 }
 raised | sed 's/^/# /'
+is "it had queries answered" "$(raised | awk '{ n += $1 } END { print (n > 0) }')" 1
 is "no backend crashed" "$(grep -cE 'terminated by signal|PANIC' "$data.run/log" || true)" 0
 is "no internal error of engramk" "$(raised | grep -c 'XX000 engramk' || true)" 0
 is "of engramk only documented SQLSTATEs" \
