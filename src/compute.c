@@ -53,14 +53,15 @@ act_on(const ek_kernels *kernels, bool same)
 }
 
 /*
- * Bits, not values: 0.0 is not -0.0 here.  But one NaN is as good as another:
- * it says that an element was not finite, and its bits depend on which of two
- * operands the CPU takes them from.
+ * Bits, not values: 0.0 is not -0.0 here.  But what is not finite says no more
+ * than that an element was not, which raises an error; the bits of a NaN
+ * depend on which of two operands the CPU takes them from.
  */
 static bool
 same_bits(double a, double b)
 {
-	return memcmp(&a, &b, sizeof(double)) == 0 || (isnan(a) && isnan(b));
+	return memcmp(&a, &b, sizeof(double)) == 0 ||
+		(!isfinite(a) && !isfinite(b));
 }
 
 static pg_noinline void
