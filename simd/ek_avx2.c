@@ -180,6 +180,8 @@ ek_code_dot_packed_avx2(const int8_t *query, const int8_t *packed, size_t n,
 	}
 	_mm256_storeu_si256((__m256i *) dots, lanes_0);
 	_mm256_storeu_si256((__m256i *) (dots + 8), lanes_8);
+}
+
 static inline void
 ek_cosine_quarter_avx2(const float *a, const float *b,
 					   __m256d *dot, __m256d *norm2_a, __m256d *norm2_b)
