@@ -189,13 +189,21 @@ ek_cosine_rows_by_two_avx512(const ek_query *query, const ek_rows *rows,
 static int32_t
 ek_code_dot_avx512(const int8_t *a, const int8_t *b, size_t n)
 {
+	const size_t whole = n - n % 32;
 	__m512i		acc = _mm512_setzero_si512();
 
-	for (size_t i = 0; i < n; i += 32)
+	for (size_t i = 0; i < whole; i += 32)
 	{
-		const __mmask32 some = n - i >= 32 ? ~(__mmask32) 0 : ((__mmask32) 1 << (n - i)) - 1;
-		__m512i		x = _mm512_cvtepi8_epi16(_mm256_maskz_loadu_epi8(some, a + i));
-		__m512i		y = _mm512_cvtepi8_epi16(_mm256_maskz_loadu_epi8(some, b + i));
+		__m512i		x = _mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i *) (a + i)));
+		__m512i		y = _mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i *) (b + i)));
+
+		acc = _mm512_add_epi32(acc, _mm512_madd_epi16(x, y));
+	}
+	if (whole < n)
+	{
+		const __mmask32 some = ((__mmask32) 1 << (n - whole)) - 1;
+		__m512i		x = _mm512_cvtepi8_epi16(_mm256_maskz_loadu_epi8(some, a + whole));
+		__m512i		y = _mm512_cvtepi8_epi16(_mm256_maskz_loadu_epi8(some, b + whole));
 
 		acc = _mm512_add_epi32(acc, _mm512_madd_epi16(x, y));
 	}
@@ -261,16 +269,23 @@ static int32_t
 ek_code_dot_avx512vnni(const int8_t *a, const int8_t *b, size_t n)
 {
 	const __m512i offset = _mm512_set1_epi8((char) 0x80);
+	const size_t whole = n - n % 64;
 	__m512i		acc = _mm512_setzero_si512();
 	__m512i		bias = _mm512_setzero_si512();
 
-	for (size_t i = 0; i < n; i += 64)
+	for (size_t i = 0; i < whole; i += 64)
 	{
-		const __mmask64 some = n - i >= 64 ? ~(__mmask64) 0 : ((__mmask64) 1 << (n - i)) - 1;
-		__m512i		x = _mm512_maskz_loadu_epi8(some, a + i);
-		__m512i		y = _mm512_maskz_loadu_epi8(some, b + i);
+		__m512i		y = _mm512_loadu_si512(b + i);
 
-		acc = _mm512_dpbusd_epi32(acc, ek_unsigned_avx512vnni(x), y);
+		acc = _mm512_dpbusd_epi32(acc, ek_unsigned_avx512vnni(_mm512_loadu_si512(a + i)), y);
+		bias = _mm512_dpbusd_epi32(bias, offset, y);
+	}
+	if (whole < n)
+	{
+		const __mmask64 some = ((__mmask64) 1 << (n - whole)) - 1;
+		__m512i		y = _mm512_maskz_loadu_epi8(some, b + whole);
+
+		acc = _mm512_dpbusd_epi32(acc, ek_unsigned_avx512vnni(_mm512_maskz_loadu_epi8(some, a + whole)), y);
 		bias = _mm512_dpbusd_epi32(bias, offset, y);
 	}
 	return _mm512_reduce_add_epi32(_mm512_sub_epi32(acc, bias));
