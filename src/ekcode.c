@@ -254,6 +254,14 @@ ek_encode_query(const ek_basis *basis, ek_metric metric, const float *vector)
 	return query;
 }
 
+static inline double
+cosine_distance_bound(const ek_coded_query *query, double norm, double cosine)
+{
+	const double distance = Max(0.0, 1.0 - Min(1.0, cosine + query->eta));
+
+	return norm == 0.0 || query->norm == 0.0 ? 1.0 : distance;
+}
+
 /*
  * From an upper limit of the cosine to a lower limit of what the operator
  * computes.  A zero vector or query has no direction; its cosine is 0 by rule.
@@ -267,7 +275,7 @@ distance_bound(const ek_coded_query *query, double norm, double cosine)
 	switch (query->metric)
 	{
 		case EK_METRIC_COSINE:
-			return product == 0.0 ? 1.0 : Max(0.0, 1.0 - Min(1.0, cosine + eta));
+			return cosine_distance_bound(query, norm, cosine);
 		case EK_METRIC_INNER_PRODUCT:
 			return 0.0 - product * (cosine + 4.0 * eta);
 		case EK_METRIC_L2:
@@ -300,6 +308,12 @@ ek_bound_group(const ek_coded_query *query, const ek_geometry *geometry,
 			query->coarse_length * group->residual[lane] +
 			query->tail * group->tail[lane] +
 			(query->coarse_residual + query->eta);
+	if (query->metric == EK_METRIC_COSINE)
+	{
+		for (int lane = 0; lane < EK_LANES; lane++)
+			bounds[lane] = cosine_distance_bound(query, group->norm[lane], cosine[lane]);
+		return;
+	}
 	for (int lane = 0; lane < EK_LANES; lane++)
 		bounds[lane] = distance_bound(query, group->norm[lane], cosine[lane]);
 }
