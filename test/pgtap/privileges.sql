@@ -6,7 +6,7 @@ SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION engramk;
 
-SELECT plan(48);
+SELECT plan(56);
 
 CREATE ROLE engramk_plain;
 CREATE ROLE engramk_creator;
@@ -26,7 +26,7 @@ SELECT ok(NOT has_function_privilege('engramk_watcher', 'engram_stat_reset()', '
 SELECT ok(NOT has_function_privilege('engramk_plain', 'engram_stat_get_backends()', 'EXECUTE'), 'a user may not look at sessions');
 SELECT ok(has_function_privilege('engramk_watcher', 'engram_stat_get_backends()', 'EXECUTE'), 'one who reads all statistics may');
 SELECT ok(has_table_privilege('engramk_plain', v, 'SELECT'), 'a user may read ' || v)
-	FROM unnest(ARRAY['engram_stat_arena', 'engram_stat_errors', 'engram_stat_info', 'engram_stat_kernels', 'engram_stat_verify']) v;
+	FROM unnest(ARRAY['engram_stat_arena', 'engram_stat_errors', 'engram_stat_indexes', 'engram_stat_info', 'engram_stat_kernels', 'engram_stat_verify']) v;
 SELECT ok(NOT has_table_privilege('engramk_plain', 'engram_stat_backends', 'SELECT'), 'a user may not read engram_stat_backends');
 SELECT ok(has_table_privilege('engramk_watcher', 'engram_stat_backends', 'SELECT'), 'one who reads all statistics may');
 SELECT is_empty(
@@ -40,6 +40,10 @@ SELECT is_empty(
 SELECT is_empty(
 	$$SELECT proname FROM pg_proc WHERE probin = '$libdir/engramk' AND prosecdef$$,
 	'no function runs as its owner');
+
+CREATE TABLE secret (embedding real[]);
+INSERT INTO secret VALUES ('{3,4}');
+CREATE INDEX secret_embedding ON secret USING engramk (embedding);
 
 SET LOCAL ROLE engramk_plain;
 CREATE TEMPORARY TABLE item (
@@ -68,6 +72,16 @@ SELECT ok(resets > 0, 'engram_stat_arena') FROM engram_stat_arena;
 SELECT is(count(*), 5::bigint, 'engram_stat_errors') FROM engram_stat_errors;
 SELECT ok(checked IS NOT NULL, 'engram_stat_verify') FROM engram_stat_verify;
 SELECT is(scope, 'cluster', 'engram_stat_info') FROM engram_stat_info;
+CREATE INDEX item_embedding ON item USING engramk (embedding);
+SELECT is(vectors, 3::bigint, 'engram_index_info') FROM engram_index_info('item_embedding');
+SELECT is(engram_index_check('item_embedding'), 3::bigint, 'engram_index_check');
+SELECT results_eq($$SELECT indexrelid::regclass::text, scans FROM engram_stat_indexes ORDER BY 1$$,
+	$$VALUES ('item_embedding', 0::bigint), ('secret_embedding', 0)$$,
+	'engram_stat_indexes shows the indexes of others as well, as pg_stat_all_indexes does');
+SELECT throws_ok($$SELECT engram_index_info('secret_embedding')$$, '42501', 'permission denied for table secret',
+	'engram_index_info is refused where the table may not be read');
+SELECT throws_ok($$SELECT engram_index_check('secret_embedding')$$, '42501', 'permission denied for table secret',
+	'and so is engram_index_check');
 SELECT throws_ok('SELECT * FROM engram_stat_backends', '42501', NULL, 'engram_stat_backends is refused');
 SELECT throws_ok('SELECT engram_stat_reset()', '42501', NULL, 'engram_stat_reset is refused');
 SET LOCAL ROLE engramk_watcher;
@@ -91,7 +105,7 @@ RESET ROLE;
 -- The extension is not trusted: it brings a library along.
 SELECT lives_ok($$DO 'BEGIN EXECUTE format(''GRANT CREATE ON DATABASE %I TO engramk_creator'', current_database()); END'$$,
 	'a user who may create in this database');
-DROP TABLE item, checked;
+DROP TABLE item, checked, secret;
 DROP EXTENSION engramk;
 SET LOCAL ROLE engramk_creator;
 SELECT throws_ok('CREATE EXTENSION engramk', '42501', NULL, 'may not create the extension');
@@ -114,6 +128,13 @@ SET LOCAL ROLE engramk_plain;
 CREATE VIEW hostile_later.engram_stat_info AS SELECT 'cluster' AS scope, now() AS stats_reset;
 RESET ROLE;
 SELECT throws_ok('ALTER EXTENSION engramk UPDATE TO ''1.1''', '42P07', NULL, 'an update does not replace a view');
+DROP VIEW hostile_later.engram_stat_info;
+ALTER EXTENSION engramk UPDATE TO '1.1';
+SET LOCAL ROLE engramk_plain;
+CREATE FUNCTION hostile_later.engram_index_check(index regclass) RETURNS bigint LANGUAGE sql AS 'SELECT 0::bigint';
+RESET ROLE;
+SELECT throws_ok('ALTER EXTENSION engramk UPDATE TO ''1.2''', '42723', NULL, 'nor a function');
+SELECT is_empty($$SELECT amname FROM pg_am WHERE amname = 'engramk'$$, 'and leaves nothing of the newer version');
 
 SELECT * FROM finish();
 ROLLBACK;

@@ -14,6 +14,8 @@ INSERT INTO expected_function VALUES
 	('engram_cosine', 'a real[], b real[]', 'double precision', 'i', 's', false),
 	('engram_cosine_batch', 'query real[], candidates real[]', 'double precision[]', 'i', 's', false),
 	('engram_cosine_distance', 'a real[], b real[]', 'double precision', 'i', 's', false),
+	('engram_index_check', 'index regclass', 'bigint', 'v', 'r', false),
+	('engram_index_info', 'index regclass, OUT dimensions integer, OUT vectors bigint, OUT dead bigint, OUT bytes_per_vector double precision, OUT basis integer, OUT coarse_bits integer, OUT sampled integer, OUT pages bigint', 'record', 'v', 'r', false),
 	('engram_inner_product', 'a real[], b real[]', 'double precision', 'i', 's', false),
 	('engram_is_valid', 'a real[]', 'boolean', 'i', 's', false),
 	('engram_l1_distance', 'a real[], b real[]', 'double precision', 'i', 's', false),
@@ -25,11 +27,13 @@ INSERT INTO expected_function VALUES
 	('engram_stat_get_arena', 'OUT resets bigint, OUT overflows bigint, OUT overflow_bytes bigint, OUT high_water bigint, OUT overflow_rate double precision', 'record', 'v', 'r', false),
 	('engram_stat_get_backends', '', 'TABLE(pid integer, level text, version text)', 'v', 'r', true),
 	('engram_stat_get_errors', '', 'TABLE(kind text, errors bigint)', 'v', 'r', true),
+	('engram_stat_get_index', 'index oid, OUT scans bigint, OUT passes bigint, OUT coarse_codes bigint, OUT fine_codes bigint, OUT reranked bigint', 'record', 'v', 'r', false),
 	('engram_stat_get_info', 'OUT scope text, OUT stats_reset timestamp with time zone', 'record', 'v', 'r', false),
 	('engram_stat_get_kernels', '', 'TABLE(operation text, level text, calls bigint, candidates bigint, elements bigint, seconds double precision, timed_elements bigint, slowest double precision)', 'v', 'r', true),
 	('engram_stat_get_verify', 'OUT checked bigint, OUT divergences bigint, OUT withdrawn bigint', 'record', 'v', 'r', false),
 	('engram_stat_reset', '', 'void', 'v', 'r', false),
-	('engram_topk', 'query real[], candidates real[], k integer', 'TABLE(ordinal integer, similarity double precision)', 'i', 's', true);
+	('engram_topk', 'query real[], candidates real[], k integer', 'TABLE(ordinal integer, similarity double precision)', 'i', 's', true),
+	('engramk_handler', 'internal', 'index_am_handler', 'v', 'u', false);
 
 CREATE TEMPORARY TABLE expected_operator (name text PRIMARY KEY, function text);
 INSERT INTO expected_operator VALUES
@@ -43,6 +47,7 @@ INSERT INTO expected_view VALUES
 	('engram_stat_arena', 'resets bigint, overflows bigint, overflow_bytes bigint, high_water bigint, overflow_rate double precision'),
 	('engram_stat_backends', 'pid integer, datname name, usename name, state text, level text, version text'),
 	('engram_stat_errors', 'kind text, errors bigint'),
+	('engram_stat_indexes', 'indexrelid oid, schemaname name, relname name, indexrelname name, scans bigint, passes bigint, coarse_codes bigint, fine_codes bigint, reranked bigint'),
 	('engram_stat_info', 'scope text, stats_reset timestamp with time zone'),
 	('engram_stat_kernels', 'operation text, level text, calls bigint, candidates bigint, elements bigint, seconds double precision, timed_elements bigint, slowest double precision'),
 	('engram_stat_verify', 'checked bigint, divergences bigint, withdrawn bigint');
@@ -79,7 +84,15 @@ INSERT INTO expected_member VALUES
 	('1.1', 'view engram_stat_errors'),
 	('1.1', 'view engram_stat_info'),
 	('1.1', 'view engram_stat_kernels'),
-	('1.1', 'view engram_stat_verify');
+	('1.1', 'view engram_stat_verify'),
+	('1.2', 'access method engramk'),
+	('1.2', 'function engram_index_check(regclass)'),
+	('1.2', 'function engram_index_info(regclass)'),
+	('1.2', 'function engram_stat_get_index(oid)'),
+	('1.2', 'function engramk_handler(internal)'),
+	('1.2', 'operator class engram_ops for access method engramk'),
+	('1.2', 'operator family engram_ops for access method engramk'),
+	('1.2', 'view engram_stat_indexes');
 
 CREATE TEMPORARY VIEW member AS
 	SELECT pg_describe_object(d.classid, d.objid, 0) AS object
@@ -104,7 +117,7 @@ SELECT plan(
 	8 * (SELECT count(*)::integer FROM expected_function)
 	+ 4 * (SELECT count(*)::integer FROM expected_operator)
 	+ 2 * (SELECT count(*)::integer FROM expected_view)
-	+ 34);
+	+ 45);
 
 -- Exactly these members
 
@@ -133,10 +146,11 @@ SELECT ok(NOT f.prosecdef AND f.proconfig IS NULL AND NOT f.proleakproof AND f.p
 		x.name || ' runs as its caller')
 	FROM expected_function x LEFT JOIN member_function f ON f.proname = x.name ORDER BY x.name;
 
--- Those behind a view are described by the view.
+-- Those behind a view are described by the view, the handler by its access method.
 SELECT is_empty(
 	$$SELECT proname FROM member_function f
-	  WHERE obj_description(f.oid, 'pg_proc') IS NULL AND proname NOT LIKE 'engram\_stat\_get\_%'$$,
+	  WHERE obj_description(f.oid, 'pg_proc') IS NULL AND proname NOT LIKE 'engram\_stat\_get\_%'
+	    AND proname <> 'engramk_handler'$$,
 	'every function has a comment');
 
 -- Views
@@ -167,10 +181,30 @@ SELECT lives_ok(format('SELECT %L %s ARRAY[1, 2.5]::real[]', '{1,2}', x.name), x
 SELECT lives_ok($$SELECT engram_cosine('{1,2}', '{3,4}')$$, 'functions take bare literals');
 SELECT lives_ok($$SELECT engram_cosine(ARRAY[1, 2]::real[], ARRAY[0.5, 1.5]::real[])$$, 'functions take ARRAY with a cast');
 
+-- The access method
+
+SELECT is((amhandler, amtype), ('engramk_handler'::regproc, 'i'::"char"), 'engramk is an index access method')
+	FROM pg_am WHERE amname = 'engramk';
+SELECT isnt(obj_description(oid, 'pg_am'), NULL, 'which has a comment') FROM pg_am WHERE amname = 'engramk';
+SELECT results_eq(
+	$$SELECT opcname, opcintype::regtype, opcdefault, opckeytype::regtype
+	  FROM pg_opclass c JOIN pg_am a ON c.opcmethod = a.oid WHERE amname = 'engramk'$$,
+	$$VALUES ('engram_ops'::name, 'real[]'::regtype, true, '-'::regtype)$$,
+	'it has one operator class, the default for real[]');
+SELECT results_eq(
+	$$SELECT amopstrategy, amopopr::regoperator, amoppurpose, opfname
+	  FROM pg_amop o JOIN pg_am a ON o.amopmethod = a.oid JOIN pg_opfamily f ON f.oid = o.amopsortfamily
+	  WHERE amname = 'engramk' ORDER BY amopstrategy$$,
+	$$VALUES (1::int2, '<=>(real[],real[])'::regoperator, 'o'::"char", 'float_ops'::name),
+	         (2::int2, '<#>(real[],real[])', 'o', 'float_ops'), (3::int2, '<->(real[],real[])', 'o', 'float_ops')$$,
+	'with three operators that order and none that searches');
+SELECT is_empty($$SELECT 1 FROM pg_amproc p JOIN pg_opfamily f ON p.amprocfamily = f.oid WHERE opfname = 'engram_ops'$$,
+	'and no support functions');
+
 -- The extension
 
-SELECT is(extversion, '1.1', 'its version is 1.1') FROM pg_extension WHERE extname = 'engramk';
-SELECT is(default_version, '1.1', 'which is the default version') FROM pg_available_extensions WHERE name = 'engramk';
+SELECT is(extversion, '1.2', 'its version is 1.2') FROM pg_extension WHERE extname = 'engramk';
+SELECT is(default_version, '1.2', 'which is the default version') FROM pg_available_extensions WHERE name = 'engramk';
 SELECT ok(extrelocatable, 'it is relocatable') FROM pg_extension WHERE extname = 'engramk';
 SELECT is(extconfig, NULL, 'it has no configuration tables') FROM pg_extension WHERE extname = 'engramk';
 
@@ -181,7 +215,9 @@ INSERT INTO item VALUES (1, '{1,0}'), (2, '{3,4}'), (3, '{0,0}');
 
 SELECT results_eq(
 	$$SELECT source, target, path FROM pg_extension_update_paths('engramk') WHERE path IS NOT NULL ORDER BY source, target$$,
-	$$VALUES ('1.0', '1.1', '1.0--1.1'), ('1.1', '1.0', '1.1--1.0')$$,
+	$$VALUES ('1.0', '1.1', '1.0--1.1'), ('1.0', '1.2', '1.0--1.1--1.2'),
+	         ('1.1', '1.0', '1.1--1.0'), ('1.1', '1.2', '1.1--1.2'),
+	         ('1.2', '1.0', '1.2--1.1--1.0'), ('1.2', '1.1', '1.2--1.1')$$,
 	'one script leads from each version to the next, up and down');
 DROP EXTENSION engramk;
 CREATE EXTENSION engramk VERSION '1.0';
@@ -190,13 +226,21 @@ SELECT bag_eq('SELECT object FROM member', $$SELECT object FROM expected_member 
 	'which consists of exactly the objects of 1.0');
 SELECT results_eq($$SELECT id FROM item ORDER BY embedding <=> '{3,4}'$$, ARRAY[2, 1, 3], 'and works');
 ALTER EXTENSION engramk UPDATE;
-SELECT is(extversion, '1.1', 'ALTER EXTENSION UPDATE leads to the default version') FROM pg_extension WHERE extname = 'engramk';
+SELECT is(extversion, '1.2', 'ALTER EXTENSION UPDATE leads to the default version') FROM pg_extension WHERE extname = 'engramk';
 SELECT bag_eq('SELECT object FROM member', 'SELECT object FROM expected_member',
 	'which consists of the same objects as a new one');
+ALTER EXTENSION engramk UPDATE TO '1.1';
+SELECT bag_eq('SELECT object FROM member', $$SELECT object FROM expected_member WHERE since IN ('1.0', '1.1')$$,
+	'the way back leaves the objects of 1.1');
+SELECT is_empty($$SELECT oid FROM pg_opfamily WHERE opfname = 'engram_ops'$$, 'and no operator family');
 ALTER EXTENSION engramk UPDATE TO '1.0';
 SELECT bag_eq('SELECT object FROM member', $$SELECT object FROM expected_member WHERE since = '1.0'$$,
-	'and the way back leaves the objects of 1.0');
-ALTER EXTENSION engramk UPDATE TO '1.1';
+	'and further back leaves the objects of 1.0');
+ALTER EXTENSION engramk UPDATE TO '1.2';
+ALTER EXTENSION engramk UPDATE TO '1.0';
+SELECT bag_eq('SELECT object FROM member', $$SELECT object FROM expected_member WHERE since = '1.0'$$,
+	'as does going back by two versions at once');
+ALTER EXTENSION engramk UPDATE TO '1.2';
 
 -- In another schema, which is not in the search path
 
@@ -210,6 +254,10 @@ SELECT is_empty(
 	'ALTER EXTENSION SET SCHEMA moves every operator');
 SELECT is_empty($$SELECT relname FROM member_view WHERE relnamespace <> '"Else where"'::regnamespace$$,
 	'ALTER EXTENSION SET SCHEMA moves every view');
+SELECT is_empty(
+	$$SELECT opcname FROM pg_opclass WHERE opcname = 'engram_ops' AND opcnamespace <> '"Else where"'::regnamespace
+	  UNION ALL SELECT opfname FROM pg_opfamily WHERE opfname = 'engram_ops' AND opfnamespace <> '"Else where"'::regnamespace$$,
+	'ALTER EXTENSION SET SCHEMA moves the operator class and its family');
 SELECT is(count(*), 5::bigint, 'a view that moved works by its qualified name') FROM "Else where".engram_stat_errors;
 SELECT throws_ok($$SELECT '{1}'::real[] <=> '{1}'::real[]$$, '42883', NULL, 'what moved away is gone from the path');
 SELECT results_eq(
@@ -226,6 +274,9 @@ SELECT results_eq(
 	$$VALUES (2, 1::float8)$$,
 	'a function works by its qualified name');
 SELECT is("Else where".engram_normalize('{3,4}'), '{0.6,0.8}', 'a function of one vector too');
+CREATE INDEX item_embedding ON item USING engramk (embedding);
+SELECT is("Else where".engram_index_check('item_embedding'), 3::bigint, 'an index needs no operator class in the path');
+DROP INDEX item_embedding;
 SELECT is(
 	(SELECT embedding OPERATOR("Else where".<+>) '{0,0}' FROM item ORDER BY embedding OPERATOR("Else where".<->) '{3,4}' LIMIT 1),
 	7::float8, 'an operator orders by its qualified name');
@@ -243,6 +294,11 @@ SELECT is_empty(
 	$$SELECT oid::regoperator FROM pg_operator
 	  WHERE oprleft = 'real[]'::regtype AND oprright = 'real[]'::regtype AND oprnamespace <> 'pg_catalog'::regnamespace$$,
 	'no operator is left');
+SELECT is_empty(
+	$$SELECT amname FROM pg_am WHERE amname = 'engramk'
+	  UNION ALL SELECT opcname FROM pg_opclass WHERE opcname = 'engram_ops'
+	  UNION ALL SELECT opfname FROM pg_opfamily WHERE opfname = 'engram_ops'$$,
+	'no access method is left, nor an operator class, nor a family');
 SELECT results_eq('SELECT embedding FROM item ORDER BY id', $$VALUES ('{1,0}'::real[]), ('{3,4}'), ('{0,0}')$$,
 	'the vectors are left as they were');
 
