@@ -43,7 +43,7 @@
 #include "vector.h"
 
 /* What the first pass keeps: enough for most queries, and quick to order. */
-#define FIRST_CANDIDATES	8192
+#define FIRST_CANDIDATES	2048
 #define GROWTH				8
 
 typedef struct candidate
@@ -319,12 +319,26 @@ read_key(IndexScanDesc scan, const candidate *c)
 	return Max(bound, c->bound);
 }
 
+static double
+smallest(const double *bounds)
+{
+	double		least = bounds[0];
+
+	for (int lane = 1; lane < EK_LANES; lane++)
+		least = Min(least, bounds[lane]);
+	return least;
+}
+
 /* The candidates of a group, given the bounds of its lanes. */
 static void
 collect_group(IndexScanDesc scan, ek_group *group, uint32 first, uint32 lanes,
 			  const double *bounds)
 {
 	scan_state *state = scan->opaque;
+
+	/* most groups have nothing to offer */
+	if (!state->complete && smallest(bounds) > state->horizon.key)
+		return;
 
 	for (uint32 lane = 0; lane < lanes; lane++)
 	{
