@@ -11,6 +11,7 @@ tester=$(dirname "$("$PG_CONFIG" --pgxs)")/../test/isolation
 output=$(mktemp -d /tmp/engramk.isolation.XXXXXX)
 trap 'rm -rf "$output"' EXIT
 
+# shellcheck disable=SC2046 # names hold no white space
 [ $# -gt 0 ] || set -- $(basename -s .spec -a test/specs/*.spec)
 "$tester/pg_isolation_regress" --bindir="$("$PG_CONFIG" --bindir)" --dbname=isolation_engramk \
 	--inputdir=test --outputdir="$output" --load-extension=engramk "$@" || {
