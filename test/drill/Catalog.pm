@@ -34,6 +34,21 @@ WITH RECURSIVE part (classid, objid) AS (
 		oprowner::regrole, oprnamespace::regnamespace)
 	FROM part JOIN pg_operator AS o ON (classid, objid) = ('pg_operator'::regclass, o.oid)
 	UNION ALL
+	SELECT concat_ws(' | ', 'access method', amname, amhandler::regproc, amtype)
+	FROM part JOIN pg_am AS a ON (classid, objid) = ('pg_am'::regclass, a.oid)
+	UNION ALL
+	SELECT concat_ws(' | ', 'operator class', opcname, opcintype::regtype, opcdefault, opckeytype::regtype,
+		opcowner::regrole, opcnamespace::regnamespace)
+	FROM part JOIN pg_opclass AS c ON (classid, objid) = ('pg_opclass'::regclass, c.oid)
+	UNION ALL
+	SELECT concat_ws(' | ', 'operator family', opfname, opfowner::regrole, opfnamespace::regnamespace)
+	FROM part JOIN pg_opfamily AS f ON (classid, objid) = ('pg_opfamily'::regclass, f.oid)
+	UNION ALL
+	SELECT concat_ws(' | ', 'ordering operator', f.opfname, o.amopstrategy, o.amopopr::regoperator, o.amoppurpose, s.opfname)
+	FROM part JOIN pg_amop AS o ON (classid, objid) = ('pg_amop'::regclass, o.oid)
+		JOIN pg_opfamily AS f ON f.oid = o.amopfamily
+		JOIN pg_opfamily AS s ON s.oid = o.amopsortfamily
+	UNION ALL
 	SELECT concat_ws(' | ', 'relation', c.oid::regclass, relkind, relowner::regrole, relnamespace::regnamespace,
 		relacl, reloptions, relam, pg_get_viewdef(c.oid))
 	FROM part JOIN pg_class AS c ON (classid, objid) = ('pg_class'::regclass, c.oid)

@@ -15,6 +15,7 @@ CREATE TABLE items (id integer PRIMARY KEY, embedding real[] CHECK (engram_is_va
 INSERT INTO items
     SELECT i, ARRAY(SELECT sin(i * 7919 + j)::real FROM generate_series(1, 384) AS j)
     FROM generate_series(1, 1000) AS i;
+CREATE INDEX items_embedding ON items USING engramk (embedding);
 ANALYZE items;
 GRANT SELECT, INSERT, UPDATE, DELETE ON items TO app, canary;
 

@@ -25,6 +25,9 @@ my $cycles = $ENV{CYCLES};
 my $library = $ENV{LIBRARY};
 my $patience = 60;
 
+# What the newer version brought, by name.
+my $brought = qr/engram_(?:index_|ops|stat_indexes|stat_get_index)|engramk_handler|access method (?:\| )?engramk/;
+
 my @databases = qw(drill drill_two);
 my $clients = 20;
 my $reconnecting = 2;
@@ -342,7 +345,7 @@ sub start_reader
 		while (!$stop && getppid() == $parent)
 		{
 			$session->query($_), $count{ $session->sqlstate . ' ' . $session->message }++
-			  foreach 'TABLE engram_stat_kernels', 'SELECT * FROM engram_stat_get_arena()';
+			  foreach 'TABLE engram_stat_indexes', 'SELECT * FROM engram_stat_get_index(0)';
 			usleep(5_000);
 		}
 		open my $out, '>', $file or die;
@@ -374,7 +377,7 @@ sub step_versions
 	update_everywhere($old);
 	my $seconds = time() - $decision;
 	my $at_old = extension_catalog($home);
-	my @taken = grep { !/engram_stat_/ && !/^. extension / } difference_of($before, $at_old);
+	my @taken = grep { !/$brought/ && !/^. extension / } difference_of($before, $at_old);
 	check(!@taken, "only what $new brought is gone meanwhile", @taken);
 
 	$decision = time();
@@ -464,13 +467,16 @@ sub step_two_at_once
 	return;
 }
 
+# By something of a user: its name, how it is made and how it is used.
 sub step_blocked_downgrade
 {
-	print "Way 2: a view of a user depends on version $new\n";
+	my ($what, $create, $use, $drop) = @_;
+
+	print "Way 2: $what of a user depends on version $new\n";
 	my @loads = start_load();
 	my $session = Session->new(database => 'drill');
 
-	$session->run('CREATE VIEW arena_of_mine AS SELECT overflow_rate FROM engram_stat_arena');
+	$session->run($create);
 	my $before = extension_catalog($session);
 	my $decision = time();
 	$session->query("ALTER EXTENSION engramk UPDATE TO '$old'");
@@ -478,10 +484,11 @@ sub step_blocked_downgrade
 	check($session->sqlstate eq '2BP01', 'the way down is refused', $session->sqlstate . ' ' . $session->message);
 	print '    ' . $session->message . "\n";
 	my $differences = check_same($before, extension_catalog($session), 'and everything is as before');
-	check($session->run('SELECT overflow_rate >= 0 FROM arena_of_mine') eq 't', 'the view works');
-	$session->run('DROP VIEW arena_of_mine');
+	check($session->run($use) eq 't', "$what works");
 	let_load_go_on();
-	finish_step('2: blocked by a view', $seconds, 'no session', "$differences lines", @loads);
+	$session->run($drop);
+	let_load_go_on();
+	finish_step("2: blocked by $what", $seconds, 'no session', "$differences lines", @loads);
 	return;
 }
 
@@ -709,7 +716,10 @@ my $done = eval {
 	step_off_for('DATABASE drill_two');
 	step_versions();
 	step_two_at_once();
-	step_blocked_downgrade();
+	step_blocked_downgrade('a view', 'CREATE VIEW scans_of_mine AS SELECT scans FROM engram_stat_indexes',
+		'SELECT count(*) = 0 FROM scans_of_mine', 'DROP VIEW scans_of_mine');
+	step_blocked_downgrade('an index', 'CREATE INDEX word_embedding ON word USING engramk (embedding)',
+		"SELECT engram_index_check('word_embedding') = 2000", 'DROP INDEX CONCURRENTLY word_embedding');
 	if ($ENV{DRILL_OLD_LIBRARY})
 	{
 		step_library();
