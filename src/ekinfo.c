@@ -79,8 +79,8 @@ row_of(FunctionCallInfo fcinfo, Datum *values)
  *				   bytes_per_vector double precision, basis integer,
  *				   coarse_bits integer, sampled integer, pages bigint)
  *
- * vectors counts entries in use, NULLs among them; dead counts those that wait
- * to be used again.
+ * vectors counts entries in use, NULLs among them unless they came before the
+ * first vector; dead counts those that wait to be used again.
  */
 Datum
 ek_sql_index_info(PG_FUNCTION_ARGS)

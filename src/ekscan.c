@@ -344,6 +344,10 @@ collect_group(IndexScanDesc scan, ek_group *group, uint32 first, uint32 lanes,
 	{
 		candidate	c;
 
+		if (group->state[lane] > EK_ENTRY_NULL)
+			ek_raise_corrupted(scan->indexRelation,
+							   ek_place_of(&state->geometry, first + lane).coarse_block,
+							   "an entry is of no known kind");
 		if (!within_horizon(state, bounds[lane], first + lane))
 			continue;
 		if (group->state[lane] != EK_ENTRY_VECTOR && group->state[lane] != EK_ENTRY_ZERO)
