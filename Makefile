@@ -7,7 +7,8 @@
 # For packagers and administrators, as with any PGXS extension:
 #	make && make install		with PG_CONFIG=... for another PostgreSQL
 #
-# For developers: make lint, bench, format, test-long, check-layers (CONTRIBUTING.md)
+# For whoever runs it: make drill (docs/rollback.md)
+# For developers: make lint, bench, bench-check, format, test-long, check-layers (CONTRIBUTING.md)
 
 MODULE_big = engramk
 EXTENSION = engramk
@@ -56,6 +57,11 @@ OBJS = $(SIMD_OBJS) \
 # Without contraction, or results would depend on the compiler.  PG_CPPFLAGS
 # reaches the JIT's bitcode too; PG_CFLAGS would not.
 PG_CPPFLAGS = -ffp-contract=off
+# Kernels that give wrong results on demand, to test what happens then.  Never
+# in a build that is installed.
+ifdef FAULT_INJECTION
+PG_CPPFLAGS += -DEK_FAULT_INJECTION
+endif
 # PostgreSQL's own headers set off the two warnings; make lint has them on.
 PG_CFLAGS = -Wextra -Wno-unused-parameter -Wno-sign-compare
 
@@ -77,7 +83,7 @@ endif
 $(OBJS) $(OBJS:.o=.bc): $(wildcard simd/*.h src/*.h)
 
 # A second make, because the first may have begun without PGXS.
-.PHONY: demo test test-long bench
+.PHONY: demo test test-long bench bench-check drill
 demo:
 	@test/install-packages.sh demo
 	@$(MAKE) --no-print-directory -s all
@@ -92,6 +98,14 @@ bench:
 	@test/install-packages.sh bench
 	@$(MAKE) --no-print-directory -s all
 	@$(MAKE) --no-print-directory -C bench
+
+bench-check:
+	@test/install-packages.sh bench
+	@bench/check.sh
+drill:
+	@test/install-packages.sh test
+	@$(MAKE) --no-print-directory -s all
+	@test/drill/run.sh
 
 .PHONY: lint check-layers format
 lint:

@@ -37,6 +37,7 @@
 
 #define MEMORY_BYTES	((size_t) 200 * 1000 * 1000)
 #define LINE_BYTES		64
+#define BLOCK_BYTES		8192	/* of PostgreSQL */
 
 /* A turn lasts about this long, unless one pass takes longer. */
 #define TURN_NS			500e3
@@ -67,7 +68,7 @@ typedef struct workload
 	const float *vector;		/* the query, not prepared */
 	ek_query	query;
 	ek_rows		rows;			/* one after the other */
-	ek_rows		pointed;		/* the same rows, by pointers */
+	ek_rows		scattered;		/* the same rows, by pointers, shuffled */
 	double	   *out;
 	double	   *out2;
 	float	   *out_float;
@@ -116,20 +117,19 @@ pass_cosine_rows(const contestant *self, const workload *work)
 	self->kernels->cosine_rows(&work->query, &work->rows, work->out, work->out2);
 }
 
-/* As a scan of a table has them: rows that lie wherever they lie. */
 static void
-pass_cosine_pointers(const contestant *self, const workload *work)
+pass_cosine_scattered(const contestant *self, const workload *work)
 {
-	self->kernels->cosine_rows(&work->query, &work->pointed, work->out, work->out2);
+	self->kernels->cosine_rows(&work->query, &work->scattered, work->out, work->out2);
 }
 
-/* One call a row, so a level that takes several rows at once cannot. */
+/* As an operator in a scan does it: one call a row, wherever the row lies. */
 static void
 pass_cosine_one(const contestant *self, const workload *work)
 {
 	for (size_t r = 0; r < work->rows.count; r++)
 	{
-		ek_rows		one = {work->rows.first + r * work->dims, NULL, 1};
+		ek_rows		one = {work->scattered.pointers[r], NULL, 1};
 
 		self->kernels->cosine_rows(&work->query, &one, work->out + r, work->out2 + r);
 	}
@@ -175,8 +175,8 @@ typedef struct kernel_pass
 
 static const kernel_pass kernel_passes[] = {
 	{"cosine_rows", pass_cosine_rows},
-	{"cosine_rows, by pointers", pass_cosine_pointers},
-	{"cosine_rows, one row a call", pass_cosine_one},
+	{"cosine_rows, scattered", pass_cosine_scattered},
+	{"cosine_rows, one a call", pass_cosine_one},
 	{"cosine (pair)", pass_cosine_pair},
 	{"dot_rows", pass_dot_rows},
 	{"l2_squared_rows", pass_l2_squared_rows},
@@ -553,8 +553,8 @@ write_results(FILE *results, const workload *work, double ghz)
 	fflush(results);
 }
 
-#define NAME_FORMAT		"%-8s %5zu  %-27s"
-#define HEADING_FORMAT	"\n%-8s %5s  %-27s"
+#define NAME_FORMAT		"%-8s %5zu  %-24s"
+#define HEADING_FORMAT	"\n%-8s %5s  %-24s"
 
 /* Levels come slowest first, as in the list of contestants. */
 static void
@@ -630,18 +630,54 @@ print_machine(size_t rounds)
 
 /* ---- the workload ---- */
 
-/* Uniform in [-0.5, 0.5), the same in every run (xorshift64). */
+/* The same numbers in every run (xorshift64). */
+static uint64_t
+next_random(uint64_t *state)
+{
+	*state ^= *state << 13;
+	*state ^= *state >> 7;
+	*state ^= *state << 17;
+	return *state;
+}
+
+#define RANDOM_SEED		0x9e3779b97f4a7c15u
+
+/* Uniform in [-0.5, 0.5). */
 static void
 fill(float *values, size_t count)
 {
-	uint64_t	state = 0x9e3779b97f4a7c15u;
+	uint64_t	state = RANDOM_SEED;
 
 	for (size_t i = 0; i < count; i++)
+		values[i] = (float) (next_random(&state) >> 40) / (float) (1 << 24) - 0.5f;
+}
+
+/*
+ * Pointers to the rows in the order in which a scan of a table meets them:
+ * one after the other within a block, and the blocks anywhere in memory.
+ */
+static void
+scatter(const float **pointers, const float *values, size_t count, size_t dims)
+{
+	const size_t row_bytes = dims * sizeof(float);
+	const size_t block_rows = row_bytes < BLOCK_BYTES ? BLOCK_BYTES / row_bytes : 1;
+	const size_t blocks = count / block_rows;
+	uint64_t	state = RANDOM_SEED;
+
+	for (size_t r = 0; r < count; r++)
+		pointers[r] = values + r * dims;
+	for (size_t b = blocks; b > 1; b--)
 	{
-		state ^= state << 13;
-		state ^= state >> 7;
-		state ^= state << 17;
-		values[i] = (float) (state >> 40) / (float) (1 << 24) - 0.5f;
+		const float **x = pointers + (b - 1) * block_rows;
+		const float **y = pointers + next_random(&state) % b * block_rows;
+
+		for (size_t r = 0; r < block_rows; r++)
+		{
+			const float *swapped = x[r];
+
+			x[r] = y[r];
+			y[r] = swapped;
+		}
 	}
 }
 
@@ -656,15 +692,14 @@ measure_place(FILE *results, const place *where, size_t dims,
 	workload	work;
 	double		ghz;
 
-	for (size_t r = 0; r < count; r++)
-		pointers[r] = values + r * dims;
+	scatter(pointers, values, count, dims);
 	memcpy(vector, values + dims / 2, dims * sizeof(float));
 
 	work.place = where->name;
 	work.dims = dims;
 	work.vector = vector;
 	work.rows = (ek_rows) {values, NULL, count};
-	work.pointed = (ek_rows) {NULL, pointers, count};
+	work.scattered = (ek_rows) {NULL, pointers, count};
 	work.out = allocate(count * sizeof(double));
 	work.out2 = allocate(count * sizeof(double));
 	work.out_float = allocate(count * sizeof(float));

@@ -4,10 +4,13 @@
 #		How long do queries take, in a throwaway server?
 #
 # Installs the extension into a temporary directory, starts a server of its
-# own (pg_virtualenv, of postgresql-common) and measures
+# own (test/with-cluster.sh; the build must be up to date) and measures
 # - the nearest 10 of ROWS random vectors of DIMS dimensions by <=>, for each
 #   storage mode of the column and with engramk.simd on, at each lower level,
 #   and off; beside pgvector's <=> on a vector column of the same storage mode;
+#   once with the table's blocks in order in shared_buffers, as after a start,
+#   and once scattered, as in a server that has been running for a while (this
+#   decides whether what lies behind a row in memory is the next row);
 # - a cosine by unnest, as real[] users write it without an extension, beside
 #   engram_cosine, engram_cosine_batch and engram_topk.
 #
@@ -17,7 +20,7 @@
 #
 # In the environment:
 #   ROWS (100000; at least 1000), DIMS (768), ROUNDS (9), SHARED_BUFFERS (1GB)
-#   STORAGE ("PLAIN EXTENDED EXTERNAL MAIN")
+#   STORAGE ("PLAIN EXTENDED EXTERNAL MAIN"), LAYOUTS ("in-order scattered")
 #   PG_CONFIG (pg_config)
 #   EXTENSION_DESTDIRS: directories that other extensions were installed into
 #       with "make install DESTDIR=..."; pgvector is found there or, like any
@@ -31,10 +34,11 @@ ROWS=${ROWS:-100000}
 DIMS=${DIMS:-768}
 ROUNDS=${ROUNDS:-9}
 STORAGE=${STORAGE:-PLAIN EXTENDED EXTERNAL MAIN}
+LAYOUTS=${LAYOUTS:-in-order scattered}
 SHARED_BUFFERS=${SHARED_BUFFERS:-1GB}
 PG_CONFIG=${PG_CONFIG:-pg_config}
 EXTENSION_DESTDIRS=${EXTENSION_DESTDIRS:-}
-export ROWS DIMS ROUNDS STORAGE
+export ROWS DIMS ROUNDS STORAGE LAYOUTS EXTENSION_DESTDIRS
 
 # Few enough for unnest to end soon, enough to dwarf the round trip.
 CANDIDATES=1000
@@ -46,28 +50,18 @@ fi
 
 # ---- outside the server: install, start, call this script again ----
 
+# A port that no other throwaway server gets, since this one is restarted; and
+# no pid file outside its directory, where all of them have the same name.
 start_server()
 {
-	local results=$1 top major
-	top=$(cd "$(dirname "$0")/.." && pwd)
-	major=$("$PG_CONFIG" --version | sed 's/[^0-9]*\([0-9]*\).*/\1/')
-
-	destdir=$(mktemp -d)
-	trap 'rm -rf "$destdir"' EXIT
-	make -s -C "$top" PG_CONFIG="$PG_CONFIG" install DESTDIR="$destdir" >/dev/null
-	for other in $EXTENSION_DESTDIRS; do
-		cp -a "$other/." "$destdir/"
-	done
-	chmod -R a+rX "$destdir"
-
-	: >"$results"
-	env LC_ALL=C.UTF-8 pg_virtualenv -t -v "$major" \
-		-o extension_destdir="$destdir" -o shared_buffers="$SHARED_BUFFERS" \
+	: >"$1"
+	PGPORT=$((20000 + $$ % 20000)) "$(dirname "$0")/../test/with-cluster.sh" \
+		-o external_pid_file= -o shared_buffers="$SHARED_BUFFERS" \
 		-o fsync=off -o autovacuum=off -o max_wal_size=16GB \
 		-o max_parallel_workers_per_gather=0 -o jit=off \
 		-o synchronize_seqscans=off -o plan_cache_mode=force_custom_plan \
 		-o work_mem=256MB \
-		"$0" --in-server "$results"
+		"$0" --in-server "$1"
 }
 
 # ---- inside: helpers ----
@@ -113,11 +107,12 @@ session_script()
 	done
 }
 
-# From names and times to: group, contestant, median, best, in milliseconds.
+# From names and times to: group (two columns), contestant, median, best, in
+# milliseconds.
 # Contestants come out in their own order.
 median_and_best()
 {
-	awk -v group="$1" '
+	awk -v group="$1	$2" '
 		/^@/ { name = substr($0, 2); if (!(name in n)) order[++names] = name; next }
 		/^Time:/ { times[name, ++n[name]] = $2 }
 		END {
@@ -156,33 +151,66 @@ make_vectors()
 	SQL
 }
 
-# Copies the vectors into a column of the given type and storage mode, and
-# brings the table, what was moved out of line, and its index into memory.
+# Copies the vectors into a column of the given type and storage mode.
 make_table()
 {
 	local name=$1 type=$2 storage=$3
 
-	run_sql >/dev/null <<-SQL
+	run_sql <<-SQL
 		CREATE UNLOGGED TABLE $name (id integer, embedding $type);
 		ALTER TABLE $name ALTER COLUMN embedding SET STORAGE $storage;
 		INSERT INTO $name SELECT id, embedding::$type FROM vectors ORDER BY id;
 		VACUUM (FREEZE, ANALYZE) $name;
-		CHECKPOINT;
-		SELECT pg_prewarm(oid) FROM pg_class
-			WHERE oid = '$name'::regclass
-				OR oid = (SELECT reltoastrelid FROM pg_class WHERE oid = '$name'::regclass);
-		SELECT pg_prewarm(indexrelid) FROM pg_index
-			WHERE indrelid = (SELECT reltoastrelid FROM pg_class WHERE oid = '$name'::regclass);
 	SQL
 }
 
+# Buffers that were never used are taken one after the other, so a server that
+# just started lays a table out in the order in which it is read.
+restart_server()
+{
+	local data restart
+
+	run_sql -c CHECKPOINT
+	data=$(run_sql -c 'SHOW data_directory')
+	restart=("$("$PG_CONFIG" --bindir)/pg_ctl" -D "$data" -m fast -s -w restart)
+	if [ "$(id -u)" -eq 0 ]; then
+		restart=(runuser -u "$(stat -c %U "$data")" -- "${restart[@]}")
+	fi
+	# it keeps what it inherits, and whoever waits for our output would wait
+	(cd / && "${restart[@]}" >/dev/null 2>&1 </dev/null)
+}
+
+# Reads a table, what was moved out of line, and the index of that, block by
+# block into shared_buffers.
+load_table()
+{
+	local name=$1 order='relation, block'
+
+	[ "$2" = scattered ] && order='random()'
+	run_sql >/dev/null <<-SQL
+		WITH owner AS (SELECT oid, reltoastrelid FROM pg_class WHERE oid = '$name'::regclass),
+		relations (relation) AS (
+			SELECT oid FROM owner
+			UNION ALL SELECT reltoastrelid FROM owner WHERE reltoastrelid <> 0
+			UNION ALL SELECT indexrelid FROM pg_index, owner WHERE indrelid = reltoastrelid),
+		blocks AS MATERIALIZED (
+			SELECT relation, block FROM relations,
+				generate_series(0, pg_relation_size(relation)
+					/ current_setting('block_size')::integer - 1) AS block
+			ORDER BY $order)
+		SELECT count(pg_prewarm(relation, 'buffer', 'main', block, block)) FROM blocks;
+	SQL
+}
+
+# The first of the two may read the catalogs.
 warn_if_not_in_memory()
 {
-	local table=$1 explained
+	local table=$1 explain
 
-	explained=$(run_sql -c "EXPLAIN (ANALYZE, BUFFERS, COSTS OFF, TIMING OFF)
-		SELECT id FROM $table ORDER BY embedding <=> (SELECT embedding::text FROM query)::$2 LIMIT 10")
-	if grep -q 'shared.* read=' <<<"$explained"; then
+	explain="EXPLAIN (ANALYZE, BUFFERS, COSTS OFF, TIMING OFF, SUMMARY OFF) SELECT id FROM $table
+		ORDER BY embedding <=> (SELECT embedding FROM query)::$2 LIMIT 10"
+	run_sql -c "$explain" >/dev/null
+	if run_sql -c "$explain" | grep -q 'shared.* read='; then
 		echo "note: $table is not all in shared_buffers; set SHARED_BUFFERS" >&2
 	fi
 }
@@ -205,13 +233,10 @@ require_same_answers()
 
 nearest="SELECT id FROM items ORDER BY embedding <=> \$1 LIMIT 10"
 
-measure_storage()
+# The contestants of a scan, but for pgvector.
+add_engramk()
 {
-	local storage=$1 level preparations
-
-	make_table items 'real[]' "$storage"
-	require_same_answers
-	warn_if_not_in_memory items 'real[]'
+	local level
 
 	names=() settings=() queries=()
 	for level in on $(lower_levels) off; do
@@ -222,18 +247,41 @@ measure_storage()
 		'SELECT id FROM items ORDER BY embedding <=> (SELECT embedding FROM query) LIMIT 10'
 	add_contestant 'scan without a distance' 'SET engramk.simd = on' \
 		'SELECT id FROM items ORDER BY id DESC LIMIT 10'
+}
 
+measure_layout()
+{
+	local storage=$1 layout=$2 preparations
+
+	restart_server
+	load_table items "$layout"
+	[ "$pgvector" ] && load_table items_pgvector "$layout"
+	warn_if_not_in_memory items 'real[]'
+
+	add_engramk
 	preparations="SELECT embedding AS query FROM query \\gset
 		PREPARE nearest(real[]) AS $nearest;"
 	if [ "$pgvector" ]; then
-		make_table items_pgvector "vector($DIMS)" "$storage"
-		warn_if_not_in_memory items_pgvector "real[]::vector"
+		warn_if_not_in_memory items_pgvector 'real[]::vector'
 		preparations+="
 			PREPARE nearest_pgvector(vector) AS ${nearest/items/items_pgvector};"
 		add_contestant 'pgvector' 'SET engramk.simd = on' \
 			"EXECUTE nearest_pgvector(:'query'::real[]::vector)"
 	fi
-	session_script "$preparations" | run_sql | median_and_best "$storage" >>"$results"
+	session_script "$preparations" | run_sql |
+		median_and_best "$storage" "$layout" >>"$results"
+}
+
+measure_storage()
+{
+	local storage=$1 layout
+
+	make_table items 'real[]' "$storage"
+	[ "$pgvector" ] && make_table items_pgvector "vector($DIMS)" "$storage"
+	require_same_answers
+	for layout in $LAYOUTS; do
+		measure_layout "$storage" "$layout"
+	done
 	run_sql -c 'DROP TABLE items' ${pgvector:+-c 'DROP TABLE items_pgvector'}
 }
 
@@ -271,7 +319,7 @@ measure_candidates()
 		SELECT max((engram_cosine_batch(q.embedding, all_of_them))[1])
 		FROM held, (SELECT embedding FROM vectors WHERE id <= $HELD_QUERIES) AS q"
 	session_script 'SELECT embedding AS query FROM query \gset' |
-		run_sql | median_and_best candidates >>"$results"
+		run_sql | median_and_best candidates - >>"$results"
 }
 
 # ---- inside: the report ----
@@ -281,14 +329,15 @@ print_nearest()
 	printf '\nThe nearest 10 of %s vectors of %s dimensions, ms: median (best)\n' "$ROWS" "$DIMS"
 	awk -F'\t' '
 		$1 == "candidates" { next }
-		{ median[$1, $2] = $3 }
+		{ median[$1, $2, $3] = $4 }
 		{ line[++n] = $0 }
 		END {
-			printf "%-9s %-34s %9s %11s %10s\n", "storage", "", "median", "best", "/pgvector"
+			printf "%-9s %-10s %-32s %9s %11s %10s\n", "storage", "blocks", "", "median", "best", "/pgvector"
 			for (i = 1; i <= n; i++) {
 				split(line[i], f, "\t")
-				ratio = (f[1], "pgvector") in median ? sprintf("%.2f", f[3] / median[f[1], "pgvector"]) : "-"
-				printf "%-9s %-34s %9.1f (%9.1f) %10s\n", f[1], f[2], f[3], f[4], ratio
+				other = median[f[1], f[2], "pgvector"]
+				ratio = other ? sprintf("%.2f", f[4] / other) : "-"
+				printf "%-9s %-10s %-32s %9.1f (%9.1f) %10s\n", f[1], f[2], f[3], f[4], f[5], ratio
 			}
 		}' "$results"
 }
@@ -298,17 +347,17 @@ print_candidates()
 	printf '\nOne query and %s candidates of %s dimensions\n' "$CANDIDATES" "$DIMS"
 	awk -F'\t' -v candidates="$CANDIDATES" -v held="$HELD_QUERIES" '
 		$1 != "candidates" { next }
-		$2 == "unnest" { slow = $3 / candidates }
+		$3 == "unnest" { slow = $4 / candidates }
 		{ line[++n] = $0 }
 		END {
 			printf "%-37s %10s %12s %12s %10s\n", "", "median ms", "best", "us a pair", "unnest/"
 			for (i = 1; i <= n; i++) {
 				split(line[i], f, "\t")
-				pairs = candidates * (f[2] ~ / queries$/ ? held : 1)
-				if (f[2] == "round trip")
-					printf "%-37s %10.2f (%10.2f)\n", f[2], f[3], f[4]
+				pairs = candidates * (f[3] ~ / queries$/ ? held : 1)
+				if (f[3] == "round trip")
+					printf "%-37s %10.2f (%10.2f)\n", f[3], f[4], f[5]
 				else
-					printf "%-37s %10.2f (%10.2f) %12.3f %10.0f\n", f[2], f[3], f[4], 1000 * f[3] / pairs, slow / (f[3] / pairs)
+					printf "%-37s %10.2f (%10.2f) %12.3f %10.0f\n", f[3], f[4], f[5], 1000 * f[4] / pairs, slow / (f[4] / pairs)
 			}
 		}' "$results"
 }
@@ -328,6 +377,10 @@ in_server()
 {
 	results=$1
 	pgvector=yes
+	for other in $EXTENSION_DESTDIRS; do
+		cp -a "$other/." "$ENGRAMK_DESTDIR/"
+	done
+	chmod -R a+rX "$ENGRAMK_DESTDIR"
 
 	make_vectors
 	# pg_available_extensions does not list what is in extension_destdir

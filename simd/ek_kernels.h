@@ -19,6 +19,9 @@
  *		lanes_store(p, a)			sixteen doubles
  *		lanes_store_codes(p, a)		sixteen integers, -127 to 127, as bytes
  *
+ * A level whose registers do not hold what a cosine of a pair needs defines
+ * EK_OWN_COSINE and has one of its own.
+ *
  * A tail padded with +0.0 adds +0.0 to lanes that are never -0.0 (they start
  * from +0.0 and a sum is -0.0 only if both terms are), so it changes nothing.
  *
@@ -99,6 +102,7 @@ EK_KERNEL(l1) (const float *a, const float *b, size_t n)
 	return lanes_sum(acc);
 }
 
+#ifndef EK_OWN_COSINE
 static ek_cosine_sums
 EK_KERNEL(cosine) (const float *a, const float *b, size_t n)
 {
@@ -131,6 +135,7 @@ EK_KERNEL(cosine) (const float *a, const float *b, size_t n)
 	sums.norm2_b = lanes_sum(norm2_b);
 	return sums;
 }
+#endif							/* EK_OWN_COSINE */
 
 static void
 EK_KERNEL(dot_rows) (const ek_query *query, const ek_rows *rows, double *dot)

@@ -88,9 +88,13 @@ sum_pair(const float *a, const float *b, size_t n, term_function term)
 	return reduce(lane);
 }
 
-/* The same, where one of the two is a prepared query. */
+/*
+ * The same, where one of the two is a prepared query, and where the next rows
+ * are.  Without asking for those a scan of a table takes half as long again.
+ */
 static inline __attribute__((always_inline)) double
-sum_query(const double *query, const float *x, size_t n, term_function term)
+sum_query(const double *query, const float *x, size_t n, uintptr_t ahead,
+		  term_function term)
 {
 	const size_t whole = n - n % EK_LANES;
 	double		lane[EK_LANES];
@@ -108,6 +112,7 @@ sum_query(const double *query, const float *x, size_t n, term_function term)
 
 		for (size_t i = j; i < whole; i += EK_LANES)
 		{
+			ek_prefetch(ahead, i);
 			s0 += term(x[i], query[i]);
 			s1 += term(x[i + 1], query[i + 1]);
 			s2 += term(x[i + 2], query[i + 2]);
@@ -170,7 +175,7 @@ ek_dot_rows_scalar(const ek_query *query, const ek_rows *rows, double *dot)
 {
 	for (size_t r = 0; r < rows->count; r++)
 		dot[r] = sum_query(query->values, ek_row(rows, query->dims, r),
-						   query->dims, product);
+						   query->dims, ek_row_ahead(rows, query->dims, r), product);
 }
 
 static void
@@ -186,7 +191,8 @@ ek_l2_squared_rows_scalar(const ek_query *query, const ek_rows *rows,
 {
 	for (size_t r = 0; r < rows->count; r++)
 		l2_squared[r] = sum_query(query->values, ek_row(rows, query->dims, r),
-								  query->dims, square_of_difference);
+								  query->dims, ek_row_ahead(rows, query->dims, r),
+								  square_of_difference);
 }
 
 static void
@@ -194,14 +200,15 @@ ek_l1_rows_scalar(const ek_query *query, const ek_rows *rows, double *l1)
 {
 	for (size_t r = 0; r < rows->count; r++)
 		l1[r] = sum_query(query->values, ek_row(rows, query->dims, r),
-						  query->dims, magnitude_of_difference);
+						  query->dims, ek_row_ahead(rows, query->dims, r),
+						  magnitude_of_difference);
 }
 
 /*
  * Both sums of a cosine in one walk: half the loads and conversions of two.
  */
 static inline void
-cosine_row(const double *query, const float *x, size_t n,
+cosine_row(const double *query, const float *x, size_t n, uintptr_t ahead,
 		   double *dot, double *norm2)
 {
 	const size_t whole = n - n % EK_LANES;
@@ -229,6 +236,7 @@ cosine_row(const double *query, const float *x, size_t n,
 
 		for (size_t i = j; i < whole; i += EK_LANES)
 		{
+			ek_prefetch(ahead, i);
 			d0 += product(x[i], query[i]);
 			d1 += product(x[i + 1], query[i + 1]);
 			d2 += product(x[i + 2], query[i + 2]);
@@ -278,7 +286,7 @@ ek_cosine_rows_scalar(const ek_query *query, const ek_rows *rows,
 {
 	for (size_t r = 0; r < rows->count; r++)
 		cosine_row(query->values, ek_row(rows, query->dims, r), query->dims,
-				   dot + r, norm2 + r);
+				   ek_row_ahead(rows, query->dims, r), dot + r, norm2 + r);
 }
 
 static int32_t

@@ -92,6 +92,9 @@ typedef struct ek_cosine_sums
  */
 #define EK_CODE_MAX_DIMS	65536
 
+/* Bytes from four elements of packed codes to the next four. */
+#define EK_PACKED_STEP	((size_t) 4 * EK_LANES)
+
 /*
  * A block product takes this many queries at once.  The packed codes that it
  * takes are narrower, -63 to 63: with 64 added they are unsigned, and two

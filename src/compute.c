@@ -7,6 +7,8 @@
  */
 #include "postgres.h"
 
+#include <math.h>
+
 #include "compute.h"
 #include "level.h"
 #include "stats.h"
@@ -50,11 +52,16 @@ act_on(const ek_kernels *kernels, bool same)
 	ek_level_withdraw(kernels->level);
 }
 
-/* Bits, not values: 0.0 is not -0.0 here. */
+/*
+ * Bits, not values: 0.0 is not -0.0 here.  But what is not finite says no more
+ * than that an element was not, which raises an error; the bits of a NaN
+ * depend on which of two operands the CPU takes them from.
+ */
 static bool
 same_bits(double a, double b)
 {
-	return memcmp(&a, &b, sizeof(double)) == 0;
+	return memcmp(&a, &b, sizeof(double)) == 0 ||
+		(!isfinite(a) && !isfinite(b));
 }
 
 static pg_noinline void

@@ -24,6 +24,7 @@
 #include "access/generic_xlog.h"
 #include "nodes/execnodes.h"
 #include "nodes/pathnodes.h"
+#include "port/pg_crc32c.h"
 #include "storage/bufmgr.h"
 #include "utils/rel.h"
 
@@ -67,6 +68,7 @@ typedef struct ek_page_opaque
 	uint16		kind;
 	uint16		magic;
 	uint32		count;			/* pointers on a page of NULLs */
+	pg_crc32c	checksum;		/* of everything before pd_lower but the header */
 } ek_page_opaque;
 
 #define EK_PAGE_MAGIC		0x454b
@@ -154,16 +156,21 @@ extern uint32 ek_basis_floats_per_page(void);
 
 extern void ek_page_init(Page page, ek_page_kind kind, const ek_geometry *geometry);
 extern ek_page_opaque *ek_page_opaque_of(Page page);
+
+/* The last thing to do to a page that was changed. */
+extern void ek_page_seal(Page page);
 extern bool ek_page_is(Page page, ek_page_kind kind);
 extern void ek_meta_init(Page page);
 extern ek_meta *ek_meta_on(Page page);
 
 /*
- * A buffer, locked, whose page is of this kind; else the error that the index
- * is corrupted.  What a metapage says is checked, too.
+ * A buffer, locked, whose page is of this kind and sealed; else the error that
+ * the index is corrupted.  What a metapage says is checked, too.
  */
 extern Buffer ek_read_page(Relation index, BlockNumber block, int lock,
 						   ek_page_kind kind);
+/* The same for a buffer that the caller has locked. */
+extern void ek_require_page(Relation index, Buffer buffer, ek_page_kind kind);
 extern Buffer ek_extend(Relation index);
 extern ek_meta ek_read_meta(Relation index);
 pg_noreturn extern void ek_raise_corrupted(Relation index, BlockNumber block,
@@ -178,6 +185,11 @@ typedef struct ek_basis
 {
 	ek_meta		meta;
 	ek_geometry geometry;
+
+	/* one bit for each of the first blocks: has this backend seen it sound? */
+	BlockNumber verified_blocks;
+	uint8	   *verified;
+
 	float		rows[FLEXIBLE_ARRAY_MEMBER];	/* coarse_dims x dims */
 } ek_basis;
 
@@ -235,6 +247,7 @@ extern const ek_basis *ek_copy_basis(Relation index);
 extern ek_encoder *ek_encoder_create(const ek_basis *basis);
 /* Raises an error unless the vector is finite. */
 extern const ek_encoded *ek_encode(ek_encoder *encoder, const float *vector);
+extern const ek_encoded *ek_encode_null(ek_encoder *encoder);
 extern void ek_encoded_store(const ek_encoded *encoded, const ek_geometry *geometry,
 							 Page coarse, Page fine, const ek_place *place,
 							 ItemPointer tid);

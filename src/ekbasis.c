@@ -27,6 +27,7 @@
 #define STEPS_PER_ROUND		2
 #define TRIAL_QUERIES		16
 #define MIN_SAMPLE			256
+#define TRIAL_SHARE			5		/* one in so many of the sample is for trials */
 
 /*
  * What a scan pays, in nanoseconds, as measured with make bench: for reading a
@@ -182,6 +183,7 @@ static directions
 find_directions(const ek_sample *sample)
 {
 	const float *columns = transpose(sample);
+	uint64		seed = 1;
 	directions	d = {
 		.count = Min(EK_MAX_COARSE_DIMS, sample->dims / 4 * 4),
 		.row_size = ek_query_size(sample->dims) / sizeof(double),
@@ -193,13 +195,14 @@ find_directions(const ek_sample *sample)
 	memset(d.values, 0, d.count * d.row_size * sizeof(double));
 	memset(d.coordinates, 0, d.count * d.coordinate_size * sizeof(double));
 
+	/* any start will do that does not favour some of the sample */
 	for (int i = 0; i < d.count; i++)
 	{
-		const float *start = sample->rows +
-			(Size) (i * (int64) sample->count / d.count) * sample->dims;
-
 		for (int k = 0; k < sample->dims; k++)
-			direction(&d, i)[k] = start[k];
+		{
+			seed = seed * UINT64CONST(6364136223846793005) + UINT64CONST(1442695040888963407);
+			direction(&d, i)[k] = (double) (int64) seed;
+		}
 	}
 	orthonormalize(&d, sample->dims);
 	for (int round = 0; round < ROUNDS; round++)
@@ -218,8 +221,10 @@ find_directions(const ek_sample *sample)
 }
 
 /*
- * How many of the sample would survive the first n coordinates, for a few of
- * its vectors as queries that look for their nearest neighbour?
+ * How many of these would survive the first n coordinates, for a few of them
+ * as queries that look for their nearest neighbour?  These must not be the
+ * vectors that the directions were found from, which fit them better than any
+ * others do.
  */
 static double
 survivors(const directions *d, const ek_sample *sample, int n)
@@ -330,14 +335,20 @@ make_correct(float *rows, int count, int dims)
 int
 ek_find_basis(const ek_sample *sample, float *rows)
 {
+	ek_sample	model = *sample;
+	ek_sample	trial = *sample;
 	directions	d;
 	int			count;
 
 	if (sample->count < MIN_SAMPLE || sample->dims < 32)
 		return 0;
 
-	d = find_directions(sample);
-	count = choose_coordinates(&d, sample);
+	model.count = sample->count - sample->count / TRIAL_SHARE;
+	trial.count = sample->count - model.count;
+	trial.rows = sample->rows + (Size) model.count * sample->dims;
+	d = find_directions(&model);
+	project(&d, &trial);
+	count = choose_coordinates(&d, &trial);
 	for (int i = 0; i < count; i++)
 	{
 		for (int k = 0; k < sample->dims; k++)

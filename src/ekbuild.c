@@ -39,6 +39,7 @@ typedef struct build_state
 	ek_sample	sample;
 	BlockSamplerData blocks;
 	int64		seen;			/* vectors, while sampling */
+	uint64		random;
 
 	/* loading */
 	uint32		dims;
@@ -92,6 +93,15 @@ keep_in_sample(build_state *state, int place, const float *vector)
 		row[i] = (float) (vector[i] / norm);
 }
 
+/* The same sample from the same table: an index is built the same way twice. */
+static uint64
+next_random(build_state *state)
+{
+	state->random = state->random * UINT64CONST(6364136223846793005) +
+		UINT64CONST(1442695040888963407);
+	return state->random >> 16;
+}
+
 static void
 sample_tuple(Relation index, ItemPointer tid pg_attribute_unused(), Datum *values,
 			 bool *isnull, bool alive pg_attribute_unused(), void *arg)
@@ -119,14 +129,15 @@ sample_tuple(Relation index, ItemPointer tid pg_attribute_unused(), Datum *value
 	norm2 = ek_kernels_in_use()->norm2(vector, dims);
 	if (isfinite(norm2) && norm2 > 0.0)
 	{
-		int			place = sample->count;
+		int64		place = state->seen++;
 
-		if (place < sample->capacity)
-			sample->count++;
+		/* Vitter's algorithm R: each has the same chance to be in the sample */
+		if (place >= sample->capacity)
+			place = (int64) (next_random(state) % (uint64) state->seen);
 		else
-			place = (int) (state->seen * 7919 % sample->capacity);
-		keep_in_sample(state, place, vector);
-		state->seen++;
+			sample->count++;
+		if (place < sample->capacity)
+			keep_in_sample(state, (int) place, vector);
 	}
 	MemoryContextSwitchTo(caller);
 	MemoryContextReset(state->scratch);
@@ -134,8 +145,7 @@ sample_tuple(Relation index, ItemPointer tid pg_attribute_unused(), Datum *value
 
 /*
  * Vectors of random blocks, as many blocks as vectors wanted, because those of
- * one block tend to be alike.  When there are more, later ones take the places
- * of earlier ones.
+ * one block tend to be alike.
  */
 static void
 take_sample(build_state *state, Relation heap, IndexInfo *info)
@@ -159,14 +169,6 @@ take_sample(build_state *state, Relation heap, IndexInfo *info)
  * The pages
  */
 
-static void
-release(Buffer *buffer)
-{
-	if (BufferIsValid(*buffer))
-		ReleaseBuffer(*buffer);
-	*buffer = InvalidBuffer;
-}
-
 static Page
 begin_write(Buffer buffer)
 {
@@ -179,6 +181,19 @@ end_write(Buffer buffer)
 {
 	MarkBufferDirty(buffer);
 	LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
+}
+
+/* Seals a page only now: it would be done once for each of its entries. */
+static void
+release(Buffer *buffer)
+{
+	if (BufferIsValid(*buffer))
+	{
+		ek_page_seal(begin_write(*buffer));
+		end_write(*buffer);
+		ReleaseBuffer(*buffer);
+	}
+	*buffer = InvalidBuffer;
 }
 
 /* A new page, pinned; whatever was pinned there before is released. */
@@ -319,15 +334,7 @@ load_tuple(Relation index, ItemPointer tid, Datum *values, bool *isnull,
 	else if (state->basis == NULL)
 		store_early_null(state, tid);
 	else
-	{
-		ek_encoded	null = state->encoder->encoded;
-
-		null.state = EK_ENTRY_NULL;
-		null.norm = 0.0;
-		memset(null.coarse, 0, state->basis->meta.coarse_dims);
-		memset(null.fine, 0, state->dims);
-		store_entry(state, &null, tid);
-	}
+		store_entry(state, ek_encode_null(state->encoder), tid);
 	MemoryContextSwitchTo(caller);
 	MemoryContextReset(state->scratch);
 }
@@ -343,6 +350,7 @@ write_meta(build_state *state)
 	meta->null_pages = state->null_pages;
 	meta->entries = state->entries;
 	meta->free_hint = state->entries;
+	ek_page_seal(BufferGetPage(buffer));
 	end_write(buffer);
 	ReleaseBuffer(buffer);
 }
@@ -385,16 +393,20 @@ ek_build(Relation heap, Relation index, IndexInfo *info)
 	return result;
 }
 
-/* The init fork of an unlogged index. */
+/*
+ * The init fork of an unlogged index.  Generic WAL leaves unlogged relations
+ * out, but their init forks must be logged.
+ */
 void
 ek_build_empty(Relation index)
 {
 	Buffer		buffer = ReadBufferExtended(index, INIT_FORKNUM, P_NEW, RBM_NORMAL, NULL);
-	GenericXLogState *state;
 
 	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
-	state = GenericXLogStart(index);
-	ek_meta_init(GenericXLogRegisterBuffer(state, buffer, GENERIC_XLOG_FULL_IMAGE));
-	GenericXLogFinish(state);
+	START_CRIT_SECTION();
+	ek_meta_init(BufferGetPage(buffer));
+	MarkBufferDirty(buffer);
+	log_newpage_buffer(buffer, true);
+	END_CRIT_SECTION();
 	UnlockReleaseBuffer(buffer);
 }

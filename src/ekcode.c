@@ -136,6 +136,27 @@ ek_encoder_create(const ek_basis *basis)
 	return encoder;
 }
 
+/* What has no direction: certificates and codes are zero. */
+static const ek_encoded *
+encode_nothing(ek_encoder *encoder, ek_entry_state state)
+{
+	ek_encoded *encoded = &encoder->encoded;
+
+	encoded->state = state;
+	encoded->norm = 0.0;
+	encoded->coarse_scale = encoded->coarse_residual = encoded->tail = 0.0;
+	encoded->fine_scale = encoded->fine_residual = 0.0;
+	memset(encoded->coarse, 0, encoder->basis->geometry.coarse_dims);
+	memset(encoded->fine, 0, encoder->basis->geometry.dims);
+	return encoded;
+}
+
+const ek_encoded *
+ek_encode_null(ek_encoder *encoder)
+{
+	return encode_nothing(encoder, EK_ENTRY_NULL);
+}
+
 const ek_encoded *
 ek_encode(ek_encoder *encoder, const float *vector)
 {
@@ -145,16 +166,10 @@ ek_encode(ek_encoder *encoder, const float *vector)
 	ek_encoded *encoded = &encoder->encoded;
 
 	encoded->norm = to_unit(encoder->basis, vector, encoder->widened, encoder->projected);
-	encoded->state = encoded->norm == 0.0 ? EK_ENTRY_ZERO : EK_ENTRY_VECTOR;
-	if (encoded->state == EK_ENTRY_ZERO)
-	{
-		encoded->coarse_scale = encoded->coarse_residual = encoded->tail = 0.0;
-		encoded->fine_scale = encoded->fine_residual = 0.0;
-		memset(encoded->coarse, 0, coarse_dims);
-		memset(encoded->fine, 0, dims);
-		return encoded;
-	}
+	if (encoded->norm == 0.0)
+		return encode_nothing(encoder, EK_ENTRY_ZERO);
 
+	encoded->state = EK_ENTRY_VECTOR;
 	encoded->coarse_scale = (float)
 		(largest_magnitude(encoder->projected, coarse_dims) / EK_MAX_CODE);
 	encoded->coarse_residual =
@@ -174,7 +189,7 @@ ek_encoded_store(const ek_encoded *encoded, const ek_geometry *geometry,
 				 Page coarse, Page fine, const ek_place *place, ItemPointer tid)
 {
 	ek_group   *group = ek_group_on(geometry, coarse, place->group);
-	int8	   *packed = ek_group_codes(group) + 4 * place->lane;
+	int8	   *packed = ek_group_codes(group) + (Size) 4 * place->lane;
 	ek_fine    *fine_entry = ek_fine_on(geometry, fine, place->fine_slot);
 	const uint32 lane = place->lane;
 
@@ -184,7 +199,7 @@ ek_encoded_store(const ek_encoded *encoded, const ek_geometry *geometry,
 	group->tail[lane] = encoded->tail;
 	group->tid[lane] = *tid;
 	group->state[lane] = (uint8) encoded->state;
-	for (int i = 0; i < geometry->coarse_dims; i += 4, packed += 4 * EK_LANES)
+	for (int i = 0; i < geometry->coarse_dims; i += 4, packed += EK_PACKED_STEP)
 		memcpy(packed, encoded->coarse + i, 4);
 
 	fine_entry->scale = encoded->fine_scale;
@@ -231,6 +246,14 @@ ek_encode_query(const ek_basis *basis, ek_metric metric, const float *vector)
 	return query;
 }
 
+static inline double
+cosine_distance_bound(const ek_coded_query *query, double norm, double cosine)
+{
+	const double distance = Max(0.0, 1.0 - Min(1.0, cosine + query->eta));
+
+	return norm == 0.0 || query->norm == 0.0 ? 1.0 : distance;
+}
+
 /*
  * From an upper limit of the cosine to a lower limit of what the operator
  * computes.  A zero vector or query has no direction; its cosine is 0 by rule.
@@ -244,7 +267,7 @@ distance_bound(const ek_coded_query *query, double norm, double cosine)
 	switch (query->metric)
 	{
 		case EK_METRIC_COSINE:
-			return product == 0.0 ? 1.0 : Max(0.0, 1.0 - Min(1.0, cosine + eta));
+			return cosine_distance_bound(query, norm, cosine);
 		case EK_METRIC_INNER_PRODUCT:
 			return 0.0 - product * (cosine + 4.0 * eta);
 		case EK_METRIC_L2:
@@ -277,6 +300,12 @@ ek_bound_group(const ek_coded_query *query, const ek_geometry *geometry,
 			query->coarse_length * group->residual[lane] +
 			query->tail * group->tail[lane] +
 			(query->coarse_residual + query->eta);
+	if (query->metric == EK_METRIC_COSINE)
+	{
+		for (int lane = 0; lane < EK_LANES; lane++)
+			bounds[lane] = cosine_distance_bound(query, group->norm[lane], cosine[lane]);
+		return;
+	}
 	for (int lane = 0; lane < EK_LANES; lane++)
 		bounds[lane] = distance_bound(query, group->norm[lane], cosine[lane]);
 }
@@ -304,6 +333,7 @@ ek_get_basis(Relation index)
 	ek_basis   *basis = index->rd_amcache;
 	ek_meta		meta;
 	Size		floats;
+	BlockNumber blocks;
 	uint32		per_page = ek_basis_floats_per_page();
 
 	if (basis != NULL && basis->meta.dims != 0)
@@ -313,9 +343,14 @@ ek_get_basis(Relation index)
 	floats = (Size) meta.coarse_dims * meta.dims;
 	if ((floats + per_page - 1) / per_page != meta.basis_pages)
 		ek_raise_corrupted(index, EK_META_BLOCK, "the basis has another size");
+	blocks = RelationGetNumberOfBlocks(index);
 	basis = MemoryContextAllocHuge(index->rd_indexcxt,
-								   offsetof(ek_basis, rows) + floats * sizeof(float));
+								   offsetof(ek_basis, rows) + floats * sizeof(float) +
+								   blocks / 8 + 1);
 	basis->meta = meta;
+	basis->verified_blocks = blocks;
+	basis->verified = (uint8 *) (basis->rows + floats);
+	memset(basis->verified, 0, basis->verified_blocks / 8 + 1);
 	if (meta.dims != 0)
 		basis->geometry = ek_geometry_of(&meta);
 	for (uint32 page = 0; page < meta.basis_pages; page++)
@@ -344,5 +379,7 @@ ek_copy_basis(Relation index)
 	ek_basis   *copy = MemoryContextAllocHuge(CurrentMemoryContext, size);
 
 	memcpy(copy, basis, size);
+	copy->verified_blocks = 0;
+	copy->verified = NULL;
 	return copy;
 }

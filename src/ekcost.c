@@ -41,6 +41,10 @@ ek_cost_estimate(PlannerInfo *root, IndexPath *path, double loop_count,
 		*selectivity = 0.0;
 		*correlation = 0.0;
 		*pages = 0.0;
+#if PG_VERSION_NUM >= 180000
+		/* counts before costs do; more than any other path can have */
+		path->path.disabled_nodes = 2;
+#endif
 		return;
 	}
 

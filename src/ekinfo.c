@@ -79,8 +79,8 @@ row_of(FunctionCallInfo fcinfo, Datum *values)
  *				   bytes_per_vector double precision, basis integer,
  *				   coarse_bits integer, sampled integer, pages bigint)
  *
- * vectors counts entries in use, NULLs among them; dead counts those that wait
- * to be used again.
+ * vectors counts entries in use, NULLs among them unless they came before the
+ * first vector; dead counts those that wait to be used again.
  */
 Datum
 ek_sql_index_info(PG_FUNCTION_ARGS)
@@ -249,7 +249,7 @@ copy_entry(check_state *state, uint32 number, entry_copy *entry)
 	Buffer		buffer = ek_read_page(state->index, place.coarse_block,
 									  BUFFER_LOCK_SHARE, EK_PAGE_COARSE);
 	ek_group   *group = ek_group_on(geometry, BufferGetPage(buffer), place.group);
-	int8	   *packed = ek_group_codes(group) + 4 * place.lane;
+	int8	   *packed = ek_group_codes(group) + (Size) 4 * place.lane;
 	ek_fine    *fine;
 
 	entry->number = number;
@@ -260,7 +260,7 @@ copy_entry(check_state *state, uint32 number, entry_copy *entry)
 	entry->coarse_scale = group->scale[place.lane];
 	entry->coarse_residual = group->residual[place.lane];
 	entry->tail = group->tail[place.lane];
-	for (int i = 0; i < geometry->coarse_dims; i += 4, packed += 4 * EK_LANES)
+	for (int i = 0; i < geometry->coarse_dims; i += 4, packed += EK_PACKED_STEP)
 		memcpy(entry->coarse + i, packed, 4);
 	UnlockReleaseBuffer(buffer);
 

@@ -158,10 +158,13 @@ insert_early_null(Relation index, Buffer meta_buffer, ItemPointer tid)
 	}
 
 	state = GenericXLogStart(index);
-	ek_meta_on(GenericXLogRegisterBuffer(state, meta_buffer, 0))->null_pages = meta.null_pages;
+	page = GenericXLogRegisterBuffer(state, meta_buffer, 0);
+	ek_meta_on(page)->null_pages = meta.null_pages;
+	ek_page_seal(page);
 	page = GenericXLogRegisterBuffer(state, buffer, 0);
 	opaque = ek_page_opaque_of(page);
 	ek_page_tids(page)[opaque->count++] = *tid;
+	ek_page_seal(page);
 	GenericXLogFinish(state);
 	UnlockReleaseBuffer(buffer);
 }
@@ -171,10 +174,12 @@ static void
 settle_dimensions(Relation index, Buffer meta_buffer, uint32 dims)
 {
 	GenericXLogState *state = GenericXLogStart(index);
-	ek_meta    *meta = ek_meta_on(GenericXLogRegisterBuffer(state, meta_buffer, 0));
+	Page		page = GenericXLogRegisterBuffer(state, meta_buffer, 0);
+	ek_meta    *meta = ek_meta_on(page);
 
 	meta->dims = dims;
 	meta->first_block = meta->null_pages + 1;
+	ek_page_seal(page);
 	GenericXLogFinish(state);
 }
 
@@ -189,6 +194,7 @@ insert_entry(Relation index, Buffer meta_buffer, const ek_encoded *encoded,
 	GenericXLogState *state;
 	Buffer		coarse;
 	Buffer		fine;
+	Page		meta_page;
 	Page		coarse_page;
 	Page		fine_page;
 
@@ -212,10 +218,14 @@ insert_entry(Relation index, Buffer meta_buffer, const ek_encoded *encoded,
 	fine = ek_read_page(index, place.fine_block, BUFFER_LOCK_EXCLUSIVE, EK_PAGE_FINE);
 
 	state = GenericXLogStart(index);
-	*ek_meta_on(GenericXLogRegisterBuffer(state, meta_buffer, 0)) = meta;
+	meta_page = GenericXLogRegisterBuffer(state, meta_buffer, 0);
+	*ek_meta_on(meta_page) = meta;
 	coarse_page = GenericXLogRegisterBuffer(state, coarse, 0);
 	fine_page = GenericXLogRegisterBuffer(state, fine, 0);
 	ek_encoded_store(encoded, &geometry, coarse_page, fine_page, &place, tid);
+	ek_page_seal(meta_page);
+	ek_page_seal(coarse_page);
+	ek_page_seal(fine_page);
 	GenericXLogFinish(state);
 
 	UnlockReleaseBuffer(fine);
@@ -223,52 +233,52 @@ insert_entry(Relation index, Buffer meta_buffer, const ek_encoded *encoded,
 }
 
 /*
- * Encodes before it locks.  That the number of dimensions can be settled by
- * somebody else in between is why it may do so twice.
+ * Before the number of dimensions is known: the first vector settles it, if
+ * nobody else has done so meanwhile.  A NULL is stored as long as it is not,
+ * and then the answer is true.
  */
+static bool
+insert_early(Relation index, bool isnull, uint32 dims, ItemPointer tid)
+{
+	Buffer		meta_buffer = ek_read_page(index, EK_META_BLOCK,
+										   BUFFER_LOCK_EXCLUSIVE, EK_PAGE_META);
+	bool		unsettled = ek_meta_on(BufferGetPage(meta_buffer))->dims == 0;
+
+	if (unsettled && isnull)
+		insert_early_null(index, meta_buffer, tid);
+	else if (unsettled)
+		settle_dimensions(index, meta_buffer, dims);
+	UnlockReleaseBuffer(meta_buffer);
+	return unsettled && isnull;
+}
+
+/* Encodes before it locks: the metapage is what all inserts wait for. */
 static void
 insert_value(Relation index, Datum value, bool isnull, ItemPointer tid)
 {
-	const ek_encoded null = {.state = EK_ENTRY_NULL};
-	const ek_encoded *encoded = &null;
-	ek_encoded	empty;
-	Buffer		meta_buffer;
 	uint32		dims = ek_get_basis(index)->meta.dims;
-	bool		unsettled = dims == 0;
+	const bool	early = dims == 0;
 	const float *vector = isnull ? NULL : ek_indexed_vector(index, value, &dims);
+	ek_encoder *encoder;
+	Buffer		meta_buffer;
 
-	meta_buffer = ek_read_page(index, EK_META_BLOCK, BUFFER_LOCK_EXCLUSIVE, EK_PAGE_META);
-	if (unsettled)
+	if (early)
 	{
-		uint32		settled = ek_meta_on(BufferGetPage(meta_buffer))->dims;
-
-		if (isnull && settled == 0)
-		{
-			insert_early_null(index, meta_buffer, tid);
-			UnlockReleaseBuffer(meta_buffer);
+		if (insert_early(index, isnull, dims, tid))
 			return;
-		}
-		if (settled == 0)
-			settle_dimensions(index, meta_buffer, dims);
-		else if (!isnull && settled != dims)
-			ek_indexed_vector(index, value, &settled);	/* raises the error */
+		dims = ek_get_basis(index)->meta.dims;
+		if (!isnull)
+			vector = ek_indexed_vector(index, value, &dims);
 	}
-	UnlockReleaseBuffer(meta_buffer);
 
+	encoder = ek_encoder_create(ek_get_basis(index));
 	if (isnull)
-	{
-		const ek_basis *basis = ek_get_basis(index);
-
-		empty = null;
-		empty.coarse = palloc0(basis->meta.coarse_dims + 1);
-		empty.fine = palloc0(basis->meta.dims + 1);
-		encoded = &empty;
-	}
+		ek_encode_null(encoder);
 	else
-		encoded = ek_encode(ek_encoder_create(ek_get_basis(index)), vector);
+		ek_encode(encoder, vector);
 
 	meta_buffer = ek_read_page(index, EK_META_BLOCK, BUFFER_LOCK_EXCLUSIVE, EK_PAGE_META);
-	insert_entry(index, meta_buffer, encoded, tid);
+	insert_entry(index, meta_buffer, &encoder->encoded, tid);
 	UnlockReleaseBuffer(meta_buffer);
 }
 

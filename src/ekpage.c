@@ -142,6 +142,7 @@ ek_page_init(Page page, ek_page_kind kind, const ek_geometry *geometry)
 	else if (kind == EK_PAGE_FINE)
 		used = geometry->fine_per_page * geometry->fine_size;
 	((PageHeader) page)->pd_lower = (LocationIndex) (MAXALIGN(SizeOfPageHeaderData) + used);
+	ek_page_seal(page);
 }
 
 ek_meta *
@@ -159,6 +160,7 @@ ek_meta_init(Page page)
 	meta = ek_meta_on(page);
 	meta->magic = EK_INDEX_MAGIC;
 	meta->format = EK_INDEX_FORMAT;
+	ek_page_seal(page);
 }
 
 void
@@ -208,14 +210,64 @@ check_meta(Relation index, const ek_meta *meta, BlockNumber blocks)
 		ek_raise_corrupted(index, EK_META_BLOCK, "the metapage counts more entries than there are");
 }
 
+static pg_crc32c
+checksum_of(Page page)
+{
+	pg_crc32c	crc;
+	const char *begin = contents(page);
+	const char *end = (char *) page + ((PageHeader) page)->pd_lower;
+
+	INIT_CRC32C(crc);
+	COMP_CRC32C(crc, begin, end - begin);
+	FIN_CRC32C(crc);
+	return crc;
+}
+
+void
+ek_page_seal(Page page)
+{
+	ek_page_opaque_of(page)->checksum = checksum_of(page);
+}
+
+static bool
+is_sound(Page page, ek_page_kind kind)
+{
+	const LocationIndex lower = ((PageHeader) page)->pd_lower;
+
+	return ek_page_is(page, kind) &&
+		lower >= MAXALIGN(SizeOfPageHeaderData) &&
+		lower <= ((PageHeader) page)->pd_special &&
+		ek_page_opaque_of(page)->checksum == checksum_of(page);
+}
+
+/*
+ * A checksum of each page is looked at once a backend: what was sound when it
+ * was read is changed only by code that seals it again, and a microsecond for
+ * each page would be most of the time of a scan.
+ */
+void
+ek_require_page(Relation index, Buffer buffer, ek_page_kind kind)
+{
+	ek_basis   *cache = index->rd_amcache;
+	BlockNumber block = BufferGetBlockNumber(buffer);
+	const bool	remembers = cache != NULL && block < cache->verified_blocks;
+
+	if (remembers && (cache->verified[block / 8] & (1 << block % 8)) &&
+		ek_page_is(BufferGetPage(buffer), kind))
+		return;
+	if (!is_sound(BufferGetPage(buffer), kind))
+		ek_raise_corrupted(index, block, "the page is damaged, or not of the kind that belongs here");
+	if (remembers)
+		cache->verified[block / 8] |= (uint8) (1 << block % 8);
+}
+
 Buffer
 ek_read_page(Relation index, BlockNumber block, int lock, ek_page_kind kind)
 {
 	Buffer		buffer = ReadBuffer(index, block);
 
 	LockBuffer(buffer, lock);
-	if (!ek_page_is(BufferGetPage(buffer), kind))
-		ek_raise_corrupted(index, block, "the page is not of the kind that belongs here");
+	ek_require_page(index, buffer, kind);
 	if (kind == EK_PAGE_META)
 		check_meta(index, ek_meta_on(BufferGetPage(buffer)),
 				   RelationGetNumberOfBlocks(index));

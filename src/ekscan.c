@@ -43,7 +43,7 @@
 #include "vector.h"
 
 /* What the first pass keeps: enough for most queries, and quick to order. */
-#define FIRST_CANDIDATES	8192
+#define FIRST_CANDIDATES	2048
 #define GROWTH				8
 
 typedef struct candidate
@@ -99,7 +99,11 @@ typedef struct scan_state
 	bool		any_returned;
 	uint32		next;			/* entry or pointer, when listing */
 	ek_index_counts counts;		/* not yet in the statistics */
+	bool		by_key;			/* this pass reads every fine code */
 	Buffer		fine_buffer;	/* pinned, or invalid: the last fine page */
+	bool		fine_locked;
+	Buffer		fine_ahead;		/* pinned, or invalid: the pages that a pass */
+	Buffer		coarse_ahead;	/* comes to next */
 } scan_state;
 
 static inline bool
@@ -128,13 +132,62 @@ was_returned(const scan_state *state, double key, uint32 entry)
 }
 
 static void
+release(Buffer *buffer)
+{
+	if (BufferIsValid(*buffer))
+		ReleaseBuffer(*buffer);
+	*buffer = InvalidBuffer;
+}
+
+/* A pass by keys keeps the fine page locked as long as it stays on a page. */
+static void
+unlock(scan_state *state)
+{
+	if (state->fine_locked)
+		LockBuffer(state->fine_buffer, BUFFER_LOCK_UNLOCK);
+	state->fine_locked = false;
+}
+
+static void
 unpin(IndexScanDesc scan)
 {
 	scan_state *state = scan->opaque;
 
-	if (BufferIsValid(state->fine_buffer))
-		ReleaseBuffer(state->fine_buffer);
-	state->fine_buffer = InvalidBuffer;
+	unlock(state);
+	release(&state->fine_buffer);
+	release(&state->fine_ahead);
+	release(&state->coarse_ahead);
+}
+
+/*
+ * A pass goes from page to page, and pages lie anywhere in shared buffers.  So
+ * the next one is looked up early, and asked for piece by piece while this one
+ * is worked on: without, a pass waits for memory half of its time.
+ */
+static Buffer
+step_to(Relation index, Buffer *ahead, BlockNumber block, BlockNumber next)
+{
+	Buffer		buffer = *ahead;
+
+	if (!BufferIsValid(buffer) || BufferGetBlockNumber(buffer) != block)
+	{
+		release(ahead);
+		buffer = ReadBuffer(index, block);
+	}
+	*ahead = BlockNumberIsValid(next) ? ReadBuffer(index, next) : InvalidBuffer;
+	return buffer;
+}
+
+static inline void
+ask_for(Buffer ahead, const char *here, Page page, Size bytes)
+{
+	const char *there;
+
+	if (!BufferIsValid(ahead))
+		return;
+	there = (const char *) BufferGetPage(ahead) + (here - (const char *) page);
+	for (Size i = 0; i < bytes; i += PG_CACHE_LINE_SIZE / 2)
+		__builtin_prefetch(there + i);
 }
 
 /*
@@ -220,6 +273,17 @@ keep(scan_state *state, const candidate *c)
 		state->candidates[state->count++] = *c;
 }
 
+/* The fine page that a pass comes to after this entry's, if this is one. */
+static BlockNumber
+next_fine_block(const scan_state *state, uint32 entry, const ek_place *place)
+{
+	uint32		next = entry + (state->geometry.fine_per_page - place->fine_slot);
+
+	if (!state->by_key || next >= state->meta.entries)
+		return InvalidBlockNumber;
+	return ek_place_of(&state->geometry, next).fine_block;
+}
+
 /*
  * The larger of the coarse and the fine bound.  The last fine page stays
  * pinned, since the next is often the same.
@@ -234,32 +298,56 @@ read_key(IndexScanDesc scan, const candidate *c)
 
 	if (BufferIsValid(state->fine_buffer) &&
 		BufferGetBlockNumber(state->fine_buffer) != place.fine_block)
-		unpin(scan);
+	{
+		unlock(state);
+		release(&state->fine_buffer);
+	}
 	if (!BufferIsValid(state->fine_buffer))
-		state->fine_buffer = ReadBuffer(scan->indexRelation, place.fine_block);
-
-	LockBuffer(state->fine_buffer, BUFFER_LOCK_SHARE);
-	if (!ek_page_is(BufferGetPage(state->fine_buffer), EK_PAGE_FINE))
-		ek_raise_corrupted(scan->indexRelation, place.fine_block,
-						   "the page is not of the kind that belongs here");
+		state->fine_buffer = step_to(scan->indexRelation, &state->fine_ahead,
+									 place.fine_block, next_fine_block(state, c->entry, &place));
+	if (!state->fine_locked)
+	{
+		LockBuffer(state->fine_buffer, BUFFER_LOCK_SHARE);
+		state->fine_locked = true;
+		ek_require_page(scan->indexRelation, state->fine_buffer, EK_PAGE_FINE);
+	}
 	fine = ek_fine_on(&state->geometry, BufferGetPage(state->fine_buffer), place.fine_slot);
+	ask_for(state->fine_ahead, (char *) fine, BufferGetPage(state->fine_buffer),
+			state->geometry.fine_size);
 	bound = ek_bound_fine(state->query, &state->geometry, fine, ek_fine_codes(fine), c->norm);
-	LockBuffer(state->fine_buffer, BUFFER_LOCK_UNLOCK);
 	state->counts.fine_codes++;
 	return Max(bound, c->bound);
+}
+
+static double
+smallest(const double *bounds)
+{
+	double		least = bounds[0];
+
+	for (int lane = 1; lane < EK_LANES; lane++)
+		least = Min(least, bounds[lane]);
+	return least;
 }
 
 /* The candidates of a group, given the bounds of its lanes. */
 static void
 collect_group(IndexScanDesc scan, ek_group *group, uint32 first, uint32 lanes,
-			  const double *bounds, bool by_key)
+			  const double *bounds)
 {
 	scan_state *state = scan->opaque;
+
+	/* most groups have nothing to offer */
+	if (!state->complete && smallest(bounds) > state->horizon.key)
+		return;
 
 	for (uint32 lane = 0; lane < lanes; lane++)
 	{
 		candidate	c;
 
+		if (group->state[lane] > EK_ENTRY_NULL)
+			ek_raise_corrupted(scan->indexRelation,
+							   ek_place_of(&state->geometry, first + lane).coarse_block,
+							   "an entry is of no known kind");
 		if (!within_horizon(state, bounds[lane], first + lane))
 			continue;
 		if (group->state[lane] != EK_ENTRY_VECTOR && group->state[lane] != EK_ENTRY_ZERO)
@@ -271,7 +359,7 @@ collect_group(IndexScanDesc scan, ek_group *group, uint32 first, uint32 lanes,
 		c.tid = group->tid[lane];
 		/* of a zero vector everything is known */
 		c.has_key = group->state[lane] == EK_ENTRY_ZERO;
-		if (by_key && !c.has_key)
+		if (state->by_key && !c.has_key)
 		{
 			c.bound = read_key(scan, &c);
 			c.has_key = true;
@@ -283,23 +371,29 @@ collect_group(IndexScanDesc scan, ek_group *group, uint32 first, uint32 lanes,
 }
 
 static void
-collect_page(IndexScanDesc scan, uint32 page, bool by_key)
+collect_page(IndexScanDesc scan, uint32 page, uint32 pages)
 {
 	scan_state *state = scan->opaque;
 	const ek_geometry *geometry = &state->geometry;
 	uint32		first = page * geometry->coarse_per_page;
 	uint32		count = Min(geometry->coarse_per_page, state->meta.entries - first);
-	Buffer		buffer = ek_read_page(scan->indexRelation, ek_coarse_block(geometry, page),
-									  BUFFER_LOCK_SHARE, EK_PAGE_COARSE);
+	BlockNumber next = page + 1 < pages ? ek_coarse_block(geometry, page + 1) : InvalidBlockNumber;
+	Buffer		buffer = step_to(scan->indexRelation, &state->coarse_ahead,
+								 ek_coarse_block(geometry, page), next);
 
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	ek_require_page(scan->indexRelation, buffer, EK_PAGE_COARSE);
 	for (uint32 i = 0; i < count; i += EK_LANES)
 	{
 		ek_group   *group = ek_group_on(geometry, BufferGetPage(buffer), i / EK_LANES);
 		double		bounds[EK_LANES];
 
+		ask_for(state->coarse_ahead, (char *) group, BufferGetPage(buffer),
+				geometry->group_size);
 		ek_bound_group(state->query, geometry, group, bounds);
-		collect_group(scan, group, first + i, Min(EK_LANES, count - i), bounds, by_key);
+		collect_group(scan, group, first + i, Min(EK_LANES, count - i), bounds);
 	}
+	unlock(state);
 	UnlockReleaseBuffer(buffer);
 	state->counts.coarse_codes += count;
 }
@@ -313,10 +407,10 @@ collect(IndexScanDesc scan)
 {
 	scan_state *state = scan->opaque;
 	MemoryContext caller = MemoryContextSwitchTo(state->context);
-	bool		by_key = state->geometry.coarse_dims == 0 || state->room == state->capacity;
 	uint32		pages = (state->meta.entries + state->geometry.coarse_per_page - 1) /
 		state->geometry.coarse_per_page;
 
+	state->by_key = state->geometry.coarse_dims == 0 || state->room == state->capacity;
 	if (state->room < state->capacity)
 	{
 		state->room = state->room == 0 ? FIRST_CANDIDATES : state->room * GROWTH;
@@ -336,8 +430,9 @@ collect(IndexScanDesc scan)
 	for (uint32 page = 0; page < pages; page++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		collect_page(scan, page, by_key);
+		collect_page(scan, page, pages);
 	}
+	state->by_key = false;
 	state->counts.passes++;
 
 	binaryheap_reset(state->heap);
@@ -387,6 +482,7 @@ next_candidate(IndexScanDesc scan)
 		}
 
 		c->bound = read_key(scan, c);
+		unlock(state);
 		c->has_key = true;
 		if (was_returned(state, c->bound, c->entry))
 			binaryheap_remove_first(state->heap);

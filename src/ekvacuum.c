@@ -19,9 +19,16 @@ typedef struct vacuum_state
 	IndexBulkDeleteResult *stats;
 	IndexBulkDeleteCallback callback;
 	void	   *callback_state;
-	uint32		freed;
-	uint32		first_freed;
+	uint32		free;			/* entries, those of earlier vacuums included */
+	uint32		first_free;
 } vacuum_state;
+
+static void
+count_free(vacuum_state *state, uint32 entry)
+{
+	if (state->free++ == 0)
+		state->first_free = entry;
+}
 
 /* Frees the dead entries of one coarse page, from the entry `first` on. */
 static void
@@ -40,7 +47,10 @@ vacuum_coarse_page(vacuum_state *state, const ek_geometry *geometry,
 		uint32		lane = i % EK_LANES;
 
 		if (group->state[lane] == EK_ENTRY_FREE)
+		{
+			count_free(state, first + i);
 			continue;
+		}
 		if (group->state[lane] > EK_ENTRY_NULL)
 			ek_raise_corrupted(index, block, "an entry is of no known kind");
 		if (!state->callback(&group->tid[lane], state->callback_state))
@@ -50,13 +60,15 @@ vacuum_coarse_page(vacuum_state *state, const ek_geometry *geometry,
 		}
 		group->state[lane] = EK_ENTRY_FREE;
 		state->stats->tuples_removed += 1;
-		if (state->freed++ == 0)
-			state->first_freed = first + i;
+		count_free(state, first + i);
 		changed = true;
 	}
 
 	if (changed)
+	{
+		ek_page_seal(page);
 		GenericXLogFinish(xlog);
+	}
 	else
 		GenericXLogAbort(xlog);
 	UnlockReleaseBuffer(buffer);
@@ -87,26 +99,34 @@ vacuum_nulls_page(vacuum_state *state, BlockNumber block)
 		else
 			state->stats->num_index_tuples += 1;
 	}
+	ek_page_seal(page);
 	GenericXLogFinish(xlog);
 	UnlockReleaseBuffer(buffer);
 }
 
-/* Tells inserts where to look. */
+/*
+ * Tells inserts where to look.  The number is that of all free entries, since
+ * an earlier vacuum may have been interrupted before it came here; one that is
+ * too large, because inserts have used some meanwhile, does no harm.
+ */
 static void
 publish_free(vacuum_state *state)
 {
 	Relation	index = state->info->index;
 	Buffer		buffer;
 	GenericXLogState *xlog;
+	Page		page;
 	ek_meta    *meta;
 
-	if (state->freed == 0)
+	if (state->free == 0)
 		return;
 	buffer = ek_read_page(index, EK_META_BLOCK, BUFFER_LOCK_EXCLUSIVE, EK_PAGE_META);
 	xlog = GenericXLogStart(index);
-	meta = ek_meta_on(GenericXLogRegisterBuffer(xlog, buffer, 0));
-	meta->free_entries = Min(meta->free_entries + state->freed, meta->entries);
-	meta->free_hint = Min(meta->free_hint, state->first_freed);
+	page = GenericXLogRegisterBuffer(xlog, buffer, 0);
+	meta = ek_meta_on(page);
+	meta->free_entries = Min(state->free, meta->entries);
+	meta->free_hint = Min(meta->free_hint, state->first_free);
+	ek_page_seal(page);
 	GenericXLogFinish(xlog);
 	UnlockReleaseBuffer(buffer);
 }

@@ -44,8 +44,9 @@ at_transaction_end(XactEvent event, void *arg pg_attribute_unused())
 void
 _PG_init(void)
 {
-	ek_stats_init();
 	ek_level_init();
 	ek_guc_init();
+	/* after the parameters, so that the level it shows is the right one */
+	ek_stats_init();
 	RegisterXactCallback(at_transaction_end, NULL);
 }

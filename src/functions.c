@@ -26,9 +26,10 @@
 #include "topk.h"
 #include "vector.h"
 
-/* How much a batch reads between two looks for a cancel request. */
+/* How much is read between two looks for a cancel request. */
 #define BLOCK_BYTES		((Size) 1024 * 1024)
 #define BLOCK_MAX_ROWS	256
+#define BLOCK_ELEMENTS	(256 * 1024)
 
 PG_FUNCTION_INFO_V1(ek_sql_cosine);
 PG_FUNCTION_INFO_V1(ek_sql_cosine_distance);
@@ -227,7 +228,11 @@ ek_sql_normalize(PG_FUNCTION_ARGS)
 	if (norm > 0.0)
 	{
 		for (int i = 0; i < vector.dims; i++)
+		{
+			if (i % BLOCK_ELEMENTS == 0)
+				CHECK_FOR_INTERRUPTS();
 			values[i] = (float) (vector.values[i] / norm);
+		}
 	}
 	PG_RETURN_ARRAYTYPE_P(result);
 }
@@ -314,9 +319,12 @@ make_float8_array(int count)
 	if (count == 0)
 		return construct_empty_array(FLOAT8OID);
 	if (!AllocSizeIsValid(size))
+	{
+		ek_stats_count_error(EK_ERROR_OTHER);
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("an array cannot hold the similarities of %d candidates", count)));
+	}
 
 	result = palloc(size);
 	SET_VARSIZE(result, size);

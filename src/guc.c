@@ -12,11 +12,22 @@
 #include <limits.h>
 
 #include "utils/guc.h"
+#if PG_VERSION_NUM >= 160000
+#include "utils/guc_tables.h"
+#endif
 
 #include "compute.h"
 #include "guc.h"
 #include "level.h"
 #include "stats.h"
+
+/*
+ * A parallel worker may be the first to load the library, and then takes over
+ * its leader's values.  Releases that lack the flag do not let it.
+ */
+#ifndef GUC_ALLOW_IN_PARALLEL
+#define GUC_ALLOW_IN_PARALLEL	0
+#endif
 
 /* "off" is also the value of a session whose own choice was refused. */
 typedef enum simd_setting
@@ -118,6 +129,22 @@ assign_simd(int newval, void *extra pg_attribute_unused())
 		ek_level_use(pinned_level((simd_setting) newval));
 }
 
+/*
+ * Is there a value for a parameter that is not defined yet?  One that was
+ * reset, in the file or by RESET, is empty from 16 on, as one set to '' is.
+ */
+static bool
+was_set(const char *name)
+{
+#if PG_VERSION_NUM >= 160000
+	struct config_generic *placeholder = find_option(name, false, true, 0);
+
+	return placeholder != NULL && placeholder->source != PGC_S_DEFAULT;
+#else
+	return GetConfigOption(name, true, false) != NULL;
+#endif
+}
+
 void
 ek_guc_init(void)
 {
@@ -130,7 +157,7 @@ ek_guc_init(void)
 							 EK_ARENA_FALLBACK,
 							 arena_overflow_options,
 							 PGC_USERSET,
-							 0,
+							 GUC_ALLOW_IN_PARALLEL,
 							 NULL, NULL, NULL);
 
 	DefineCustomIntVariable("engramk.arena_size",
@@ -139,10 +166,10 @@ ek_guc_init(void)
 							&ek_arena_size,
 							2048, 64, 1024 * 1024,
 							PGC_USERSET,
-							GUC_UNIT_KB,
+							GUC_UNIT_KB | GUC_ALLOW_IN_PARALLEL,
 							NULL, NULL, NULL);
 
-	set_before_load = GetConfigOption("engramk.simd", true, false) != NULL;
+	set_before_load = was_set("engramk.simd");
 	DefineCustomEnumVariable("engramk.simd",
 							 "Selects the instructions that engramk computes with.",
 							 "\"on\" uses the best that this CPU supports, \"off\" portable code. "
@@ -151,7 +178,7 @@ ek_guc_init(void)
 							 SIMD_ON,
 							 simd_options,
 							 PGC_SUSET,
-							 0,
+							 GUC_ALLOW_IN_PARALLEL,
 							 check_simd, assign_simd, NULL);
 	if (set_before_load && !simd_was_chosen)
 		SetConfigOption("engramk.simd", "off",
@@ -163,7 +190,7 @@ ek_guc_init(void)
 							 &ek_track_timing,
 							 false,
 							 PGC_SUSET,
-							 0,
+							 GUC_ALLOW_IN_PARALLEL,
 							 NULL, NULL, NULL);
 
 	DefineCustomRealVariable("engramk.verify_rate",
@@ -172,7 +199,7 @@ ek_guc_init(void)
 							 &ek_verify_rate,
 							 0.0, 0.0, 1.0,
 							 PGC_SUSET,
-							 0,
+							 GUC_ALLOW_IN_PARALLEL,
 							 NULL, NULL, NULL);
 
 #ifdef EK_FAULT_INJECTION
@@ -182,7 +209,7 @@ ek_guc_init(void)
 							 &ek_inject_fault,
 							 false,
 							 PGC_SUSET,
-							 0,
+							 GUC_ALLOW_IN_PARALLEL,
 							 NULL, NULL, NULL);
 #endif
 

@@ -262,7 +262,7 @@ ek_sql_stat_info(PG_FUNCTION_ARGS)
  * engram_stat_reset() returns void
  */
 Datum
-ek_sql_stat_reset(PG_FUNCTION_ARGS)
+ek_sql_stat_reset(PG_FUNCTION_ARGS pg_attribute_unused())
 {
 	ek_publish_counts();
 	ek_stats_reset();

@@ -8,6 +8,8 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
+
 #include "topk.h"
 
 static inline bool
@@ -66,6 +68,7 @@ ek_topk_sort(ek_topk *topk)
 	{
 		ek_match	worst = topk->matches[0];
 
+		CHECK_FOR_INTERRUPTS();
 		sift_down(topk->matches, last, topk->matches[last]);
 		topk->matches[last] = worst;
 	}

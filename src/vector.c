@@ -108,7 +108,7 @@ ek_vector_get(Datum datum)
 {
 	float_array array = read_array(datum);
 
-	if (array.ndim == 0)
+	if (array.ndim == 0 || array.lengths[0] == 0)
 	{
 		ek_stats_count_error(EK_ERROR_DIMENSIONS);
 		ereport(ERROR,
@@ -135,7 +135,7 @@ ek_vector_is_valid(Datum datum)
 {
 	float_array array = read_array(datum);
 
-	if (array.ndim != 1 || array.has_nulls)
+	if (array.ndim != 1 || array.lengths[0] == 0 || array.has_nulls)
 		return false;
 	for (int i = 0; i < array.lengths[0]; i++)
 	{

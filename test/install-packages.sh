@@ -28,7 +28,9 @@ case $1 in
 	test)
 		packages="$packages shellcheck postgresql-$major-pgtap libtap-parser-sourcehandler-pgtap-perl
 			libipc-run-perl gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
-			clang libclang-rt-14-dev clang-tidy cppcheck python3" ;;
+			clang libclang-rt-14-dev clang-tidy cppcheck python3
+			sqlsmith valgrind
+			prometheus prometheus-postgres-exporter prometheus-sql-exporter python3-yaml" ;;
 	bench)
 		packages="$packages gnuplot-nox libopenblas-dev" ;;
 	*)
@@ -53,7 +55,20 @@ fi
 $as_root mkdir -p /etc/postgresql-common/createcluster.d
 echo 'create_main_cluster = false' |
 	$as_root tee /etc/postgresql-common/createcluster.d/engramk.conf >/dev/null
-trap '$as_root rm -f /etc/postgresql-common/createcluster.d/engramk.conf' EXIT
+unwanted=/etc/postgresql-common/createcluster.d/engramk.conf
+# Nor are services, neither now nor after a restart.
+services=$(echo "$missing" | tr ' ' '\n' | grep '^prometheus' || true)
+if [ -n "$services" ] && [ ! -e /usr/sbin/policy-rc.d ]; then
+	printf '#!/bin/sh\nexit 101\n' | $as_root tee /usr/sbin/policy-rc.d >/dev/null
+	$as_root chmod 755 /usr/sbin/policy-rc.d
+	unwanted="$unwanted /usr/sbin/policy-rc.d"
+fi
+# shellcheck disable=SC2064 # these files, whatever happens
+trap "$as_root rm -f $unwanted" EXIT
 $as_root apt-get update -q
 # shellcheck disable=SC2086 # the list is meant to be split
 $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing
+if [ -n "$services" ] && command -v systemctl >/dev/null; then
+	# shellcheck disable=SC2086 # likewise
+	$as_root systemctl --quiet disable $services
+fi

@@ -23,4 +23,4 @@ flags="-O2 -fno-strict-aliasing -fwrapv -ffp-contract=off -D_GNU_SOURCE
 cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr \
 	--enable=warning,performance,portability \
 	--suppress=missingIncludeSystem -Isimd simd/*.c src/*.c
-shellcheck test/*.sh .ci/run
+shellcheck test/*.sh test/*/*.sh docs/demo/demo.sh bench/*.sh .ci/run

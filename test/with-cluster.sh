@@ -23,6 +23,8 @@ done
 
 scratch=$(mktemp -d /tmp/engramk.XXXXXX)
 chmod 755 "$scratch"
+mkdir "$scratch/run"
+chmod 777 "$scratch/run"
 data=
 cleanup()
 {
@@ -49,8 +51,12 @@ export ENGRAMK_DESTDIR="$scratch/install"
 case $bindir in
 	/usr/lib/postgresql/*)
 		# shellcheck disable=SC2086 # settings hold no white space
-		env LC_ALL=C.UTF-8 PG_CONFIG="$PG_CONFIG" pg_virtualenv -t -v "$major" \
-			-o "extension_destdir=$scratch/install" $settings "$@"
+		# A port of its own, since two that look for a free one at once collide.
+		env LC_ALL=C.UTF-8 PG_CONFIG="$PG_CONFIG" PGPORT=$((20000 + $$ % 20000)) pg_virtualenv -t -v "$major" \
+			-o "extension_destdir=$scratch/install" \
+			-o "external_pid_file=$scratch/run/pid" \
+			-o "dynamic_library_path=$scratch/install$("$PG_CONFIG" --pkglibdir):\$libdir" \
+			$settings "$@"
 		exit ;;
 esac
 

@@ -3,8 +3,8 @@
 -- complain if the script is sourced in psql, rather than via ALTER EXTENSION
 \echo Use "ALTER EXTENSION engramk UPDATE TO '1.1'" to load this file. \quit
 
--- An index that uses the access method stops this by name: "cannot drop access
--- method engramk because other objects depend on it", with the list.
+-- An index that uses the access method stops this by name: "cannot drop operator
+-- class engram_ops ... because other objects depend on it", with the list.
 
 DROP VIEW engram_stat_indexes;
 DROP FUNCTION engram_stat_get_index(oid);

@@ -31,7 +31,9 @@ SELECT results_eq(
 	$$VALUES
 		('engramk.arena_overflow', 'enum', NULL, 'fallback', 'user', NULL, NULL, '{fallback,error}'::text[]),
 		('engramk.arena_size', 'integer', 'kB', '2048', 'user', '64', '1048576', NULL),
-		('engramk.simd', 'enum', NULL, 'on', 'superuser', NULL, NULL, '{on,off,avx2,avx512,neon}')$$,
+		('engramk.simd', 'enum', NULL, 'on', 'superuser', NULL, NULL, '{on,off,avx2,avx512,neon}'),
+		('engramk.track_timing', 'bool', NULL, 'off', 'superuser', NULL, NULL, NULL),
+		('engramk.verify_rate', 'real', NULL, '0', 'superuser', '0', '1', NULL)$$,
 	'there are exactly these parameters');
 SELECT is_empty($$SELECT name FROM pg_settings WHERE name LIKE 'engramk.%' AND short_desc IS NULL$$,
 	'each is described');
@@ -49,6 +51,14 @@ SELECT throws_ok('SET LOCAL engramk.arena_overflow = ' || v, '22023', NULL, 'are
 	FROM unnest(ARRAY['on', 'ignore']) v;
 SELECT throws_ok('SET LOCAL engramk.simd = ' || v, '22023', NULL, 'simd refuses ' || v)
 	FROM unnest(ARRAY['scalar', 'best', '2']) v;
+SELECT lives_ok('SET LOCAL engramk.track_timing = ' || v, 'track_timing takes ' || v)
+	FROM unnest(ARRAY['on', 'off', 'true', '0']) v;
+SELECT throws_ok('SET LOCAL engramk.track_timing = ' || v, '22023', NULL, 'track_timing refuses ' || v)
+	FROM unnest(ARRAY['2', 'slow']) v;
+SELECT lives_ok('SET LOCAL engramk.verify_rate = ''' || v || '''', 'verify_rate takes ' || v)
+	FROM unnest(ARRAY['1', '0.001', '1e-9', '0']) v;
+SELECT throws_ok('SET LOCAL engramk.verify_rate = ''' || v || '''', '22023', NULL, 'verify_rate refuses ' || v)
+	FROM unnest(ARRAY['-0.001', '1.001', 'NaN', 'Infinity', '10%', 'on']) v;
 
 -- One name is reserved for each, and no other can be made up.
 SELECT throws_ok('SET LOCAL engramk.foo = 1', NULL, NULL, 'an unknown parameter of ours is refused');
@@ -110,7 +120,12 @@ SELECT throws_ok(format('ALTER DATABASE %I SET engramk.simd = nonsense', :'db'),
 SELECT lives_ok(format('ALTER DATABASE %I SET engramk.simd = off', :'db'), 'ALTER DATABASE accepts off');
 SELECT lives_ok(format('ALTER DATABASE %I RESET engramk.simd', :'db'), 'ALTER DATABASE RESET');
 SELECT lives_ok('ALTER ROLE engramk_plain RESET engramk.simd', 'ALTER ROLE RESET');
-SELECT is_empty($$SELECT setconfig FROM pg_db_role_setting WHERE setconfig::text LIKE '%engramk%'$$, 'nothing is stored');
+SELECT is_empty(
+	$$SELECT setconfig FROM pg_db_role_setting
+	  WHERE setconfig::text LIKE '%engramk.%'
+	    AND (setrole = 'engramk_plain'::regrole
+	      OR setrole = 0 AND setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database()))$$,
+	'nothing is stored');
 
 -- In a function's SET clause
 CREATE FUNCTION active_off() RETURNS text LANGUAGE sql SET engramk.simd = off AS 'SELECT active()';
@@ -147,6 +162,10 @@ SELECT throws_ok('ALTER ROLE engramk_plain SET engramk.simd = on', '42501', NULL
 SELECT throws_ok('CREATE FUNCTION pg_temp.f() RETURNS text LANGUAGE sql SET engramk.simd = on AS ''SELECT active()''',
 	'42501', NULL, 'nor by a SET clause');
 SELECT is(active(), 'scalar', 'none of this changed the level');
+SELECT throws_ok('SET LOCAL ' || v, '42501', NULL, 'a user may not set ' || v)
+	FROM unnest(ARRAY['engramk.track_timing = on', 'engramk.track_timing = off', 'engramk.verify_rate = 1', 'engramk.verify_rate = 0']) v;
+SELECT throws_ok('RESET ' || v, '42501', NULL, 'a user may not reset ' || v)
+	FROM unnest(ARRAY['engramk.track_timing', 'engramk.verify_rate']) v;
 RESET ROLE;
 
 SELECT current_setting('server_version_num')::integer >= 150000 AS has_grant \gset
@@ -159,9 +178,15 @@ SELECT lives_ok('SET LOCAL engramk.simd = on', 'a user who was granted simd may 
 SELECT is(active(), :'best', 'and it works');
 SELECT throws_ok('SET LOCAL engramk.simd = ' || :'lacking', '0A000', NULL, 'but not to a level this CPU lacks');
 SELECT lives_ok('ALTER ROLE engramk_granted SET engramk.simd = off', 'and may store it for itself');
+SELECT throws_ok('SET LOCAL engramk.verify_rate = 1', '42501', NULL, 'but simd only');
+RESET ROLE;
+GRANT SET ON PARAMETER engramk.track_timing, engramk.verify_rate TO engramk_granted;
+SET LOCAL ROLE engramk_granted;
+SELECT lives_ok('SET LOCAL engramk.track_timing = on', 'a user who was granted track_timing may set it');
+SELECT lives_ok('SET LOCAL engramk.verify_rate = 0.5', 'and so with verify_rate');
 RESET ROLE;
 \else
-SELECT skip('GRANT SET ON PARAMETER is from PostgreSQL 15', 6);
+SELECT skip('GRANT SET ON PARAMETER is from PostgreSQL 15', 9);
 \endif
 
 -- What arena_size does: the arena takes the new size when it is next opened.

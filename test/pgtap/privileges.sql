@@ -1,25 +1,49 @@
--- Everything in the extension is for every user, and nothing in it makes a
--- user more than they are.
+-- What computes is for every user, and so are sums over all backends.  What
+-- tells of other users' sessions, or takes something away from them, is not.
+-- Nothing in the extension makes a user more than they are.
 BEGIN;
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION engramk;
 
-SELECT plan(25);
+SELECT plan(56);
 
 CREATE ROLE engramk_plain;
 CREATE ROLE engramk_creator;
+CREATE ROLE engramk_watcher IN ROLE pg_read_all_stats;
+CREATE ROLE engramk_resetter;
 
 SELECT is_empty(
 	$$SELECT p.oid::regprocedure
 	  FROM pg_depend d JOIN pg_extension e ON d.refobjid = e.oid JOIN pg_proc p ON d.objid = p.oid
 	  WHERE d.classid = 'pg_proc'::regclass AND d.refclassid = 'pg_extension'::regclass
 	    AND d.deptype = 'e' AND e.extname = 'engramk'
+	    AND p.proname NOT IN ('engram_stat_reset', 'engram_stat_get_backends')
 	    AND NOT has_function_privilege('engramk_plain', p.oid, 'EXECUTE')$$,
-	'every function can be executed by every user');
+	'every function but two can be executed by every user');
+SELECT ok(NOT has_function_privilege('engramk_plain', 'engram_stat_reset()', 'EXECUTE'), 'a user may not reset the statistics');
+SELECT ok(NOT has_function_privilege('engramk_watcher', 'engram_stat_reset()', 'EXECUTE'), 'nor may one who reads all statistics');
+SELECT ok(NOT has_function_privilege('engramk_plain', 'engram_stat_get_backends()', 'EXECUTE'), 'a user may not look at sessions');
+SELECT ok(has_function_privilege('engramk_watcher', 'engram_stat_get_backends()', 'EXECUTE'), 'one who reads all statistics may');
+SELECT ok(has_table_privilege('engramk_plain', v, 'SELECT'), 'a user may read ' || v)
+	FROM unnest(ARRAY['engram_stat_arena', 'engram_stat_errors', 'engram_stat_indexes', 'engram_stat_info', 'engram_stat_kernels', 'engram_stat_verify']) v;
+SELECT ok(NOT has_table_privilege('engramk_plain', 'engram_stat_backends', 'SELECT'), 'a user may not read engram_stat_backends');
+SELECT ok(has_table_privilege('engramk_watcher', 'engram_stat_backends', 'SELECT'), 'one who reads all statistics may');
+SELECT is_empty(
+	$$SELECT c.relname
+	  FROM pg_depend d JOIN pg_extension e ON d.refobjid = e.oid JOIN pg_class c ON d.objid = c.oid
+	  WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_extension'::regclass
+	    AND d.deptype = 'e' AND e.extname = 'engramk'
+	    AND (has_table_privilege('engramk_plain', c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE, TRIGGER')
+	      OR has_table_privilege('engramk_watcher', c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE, TRIGGER'))$$,
+	'nobody may do more than read a view');
 SELECT is_empty(
 	$$SELECT proname FROM pg_proc WHERE probin = '$libdir/engramk' AND prosecdef$$,
 	'no function runs as its owner');
+
+CREATE TABLE secret (embedding real[]);
+INSERT INTO secret VALUES ('{3,4}');
+CREATE INDEX secret_embedding ON secret USING engramk (embedding);
 
 SET LOCAL ROLE engramk_plain;
 CREATE TEMPORARY TABLE item (
@@ -43,6 +67,32 @@ SELECT is(engram_cosine_batch('{3,4}', '{3,4,0,0}'), '{1,0}'::float8[], 'engram_
 SELECT results_eq($$SELECT * FROM engram_topk('{3,4}', '{0,0,3,4}', 1)$$, $$VALUES (2, 1::float8)$$, 'engram_topk');
 SELECT is(count(*), 4::bigint, 'engram_simd_info') FROM engram_simd_info();
 SELECT ok(resets > 0, 'engram_arena_stats') FROM engram_arena_stats();
+SELECT ok(sum(calls) > 0, 'engram_stat_kernels') FROM engram_stat_kernels;
+SELECT ok(resets > 0, 'engram_stat_arena') FROM engram_stat_arena;
+SELECT is(count(*), 5::bigint, 'engram_stat_errors') FROM engram_stat_errors;
+SELECT ok(checked IS NOT NULL, 'engram_stat_verify') FROM engram_stat_verify;
+SELECT is(scope, 'cluster', 'engram_stat_info') FROM engram_stat_info;
+CREATE INDEX item_embedding ON item USING engramk (embedding);
+SELECT is(vectors, 3::bigint, 'engram_index_info') FROM engram_index_info('item_embedding');
+SELECT is(engram_index_check('item_embedding'), 3::bigint, 'engram_index_check');
+SELECT results_eq($$SELECT indexrelid::regclass::text, scans FROM engram_stat_indexes ORDER BY 1$$,
+	$$VALUES ('item_embedding', 0::bigint), ('secret_embedding', 0)$$,
+	'engram_stat_indexes shows the indexes of others as well, as pg_stat_all_indexes does');
+SELECT throws_ok($$SELECT engram_index_info('secret_embedding')$$, '42501', 'permission denied for table secret',
+	'engram_index_info is refused where the table may not be read');
+SELECT throws_ok($$SELECT engram_index_check('secret_embedding')$$, '42501', 'permission denied for table secret',
+	'and so is engram_index_check');
+SELECT throws_ok('SELECT * FROM engram_stat_backends', '42501', NULL, 'engram_stat_backends is refused');
+SELECT throws_ok('SELECT engram_stat_reset()', '42501', NULL, 'engram_stat_reset is refused');
+SET LOCAL ROLE engramk_watcher;
+SELECT is(count(*), 1::bigint, 'engram_stat_backends, by one who reads all statistics')
+	FROM engram_stat_backends WHERE pid = pg_backend_pid() AND usename = session_user;
+SELECT throws_ok('SELECT engram_stat_reset()', '42501', NULL, 'engram_stat_reset is refused to that one too');
+RESET ROLE;
+GRANT EXECUTE ON FUNCTION engram_stat_reset() TO engramk_resetter;
+SET LOCAL ROLE engramk_resetter;
+SELECT lives_ok('SELECT engram_stat_reset()', 'but not to a user who was granted it');
+SET LOCAL ROLE engramk_plain;
 
 SELECT results_eq($$SELECT id FROM item ORDER BY embedding <=> '{3,4}'$$, ARRAY[1, 2, 3], '<=>');
 SELECT results_eq($$SELECT id FROM item ORDER BY embedding <#> '{3,4}'$$, ARRAY[1, 2, 3], '<#>');
@@ -55,7 +105,7 @@ RESET ROLE;
 -- The extension is not trusted: it brings a library along.
 SELECT lives_ok($$DO 'BEGIN EXECUTE format(''GRANT CREATE ON DATABASE %I TO engramk_creator'', current_database()); END'$$,
 	'a user who may create in this database');
-DROP TABLE item, checked;
+DROP TABLE item, checked, secret;
 DROP EXTENSION engramk;
 SET LOCAL ROLE engramk_creator;
 SELECT throws_ok('CREATE EXTENSION engramk', '42501', NULL, 'may not create the extension');
@@ -69,6 +119,22 @@ CREATE FUNCTION hostile.engram_norm(a real[]) RETURNS double precision LANGUAGE 
 RESET ROLE;
 SELECT throws_ok('CREATE EXTENSION engramk SCHEMA hostile', '42723', NULL, 'the extension does not replace a function');
 SELECT is_empty($$SELECT extname FROM pg_extension WHERE extname = 'engramk'$$, 'and is not half there');
+
+-- Nor by an update.
+CREATE SCHEMA hostile_later;
+GRANT CREATE, USAGE ON SCHEMA hostile_later TO engramk_plain;
+CREATE EXTENSION engramk SCHEMA hostile_later VERSION '1.0';
+SET LOCAL ROLE engramk_plain;
+CREATE VIEW hostile_later.engram_stat_info AS SELECT 'cluster' AS scope, now() AS stats_reset;
+RESET ROLE;
+SELECT throws_ok('ALTER EXTENSION engramk UPDATE TO ''1.1''', '42P07', NULL, 'an update does not replace a view');
+DROP VIEW hostile_later.engram_stat_info;
+ALTER EXTENSION engramk UPDATE TO '1.1';
+SET LOCAL ROLE engramk_plain;
+CREATE FUNCTION hostile_later.engram_index_check(index regclass) RETURNS bigint LANGUAGE sql AS 'SELECT 0::bigint';
+RESET ROLE;
+SELECT throws_ok('ALTER EXTENSION engramk UPDATE TO ''1.2''', '42723', NULL, 'nor a function');
+SELECT is_empty($$SELECT amname FROM pg_am WHERE amname = 'engramk'$$, 'and leaves nothing of the newer version');
 
 SELECT * FROM finish();
 ROLLBACK;

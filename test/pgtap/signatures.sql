@@ -1,5 +1,6 @@
--- The SQL surface of engramk 1.0: what is there, how it is declared, and that
--- nothing else is.  A change here is a change of the interface.
+-- The SQL surface of engramk, version by version: what is there, how it is
+-- declared, and that nothing else is.  A change here is a change of the
+-- interface; a new version adds lines with its number.
 BEGIN;
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pgtap;
@@ -13,6 +14,8 @@ INSERT INTO expected_function VALUES
 	('engram_cosine', 'a real[], b real[]', 'double precision', 'i', 's', false),
 	('engram_cosine_batch', 'query real[], candidates real[]', 'double precision[]', 'i', 's', false),
 	('engram_cosine_distance', 'a real[], b real[]', 'double precision', 'i', 's', false),
+	('engram_index_check', 'index regclass', 'bigint', 'v', 'r', false),
+	('engram_index_info', 'index regclass, OUT dimensions integer, OUT vectors bigint, OUT dead bigint, OUT bytes_per_vector double precision, OUT basis integer, OUT coarse_bits integer, OUT sampled integer, OUT pages bigint', 'record', 'v', 'r', false),
 	('engram_inner_product', 'a real[], b real[]', 'double precision', 'i', 's', false),
 	('engram_is_valid', 'a real[]', 'boolean', 'i', 's', false),
 	('engram_l1_distance', 'a real[], b real[]', 'double precision', 'i', 's', false),
@@ -21,7 +24,16 @@ INSERT INTO expected_function VALUES
 	('engram_norm', 'a real[]', 'double precision', 'i', 's', false),
 	('engram_normalize', 'a real[]', 'real[]', 'i', 's', false),
 	('engram_simd_info', '', 'TABLE(level text, compiled boolean, supported boolean, active boolean)', 'v', 'r', true),
-	('engram_topk', 'query real[], candidates real[], k integer', 'TABLE(ordinal integer, similarity double precision)', 'i', 's', true);
+	('engram_stat_get_arena', 'OUT resets bigint, OUT overflows bigint, OUT overflow_bytes bigint, OUT high_water bigint, OUT overflow_rate double precision', 'record', 'v', 'r', false),
+	('engram_stat_get_backends', '', 'TABLE(pid integer, level text, version text)', 'v', 'r', true),
+	('engram_stat_get_errors', '', 'TABLE(kind text, errors bigint)', 'v', 'r', true),
+	('engram_stat_get_index', 'index oid, OUT scans bigint, OUT passes bigint, OUT coarse_codes bigint, OUT fine_codes bigint, OUT reranked bigint', 'record', 'v', 'r', false),
+	('engram_stat_get_info', 'OUT scope text, OUT stats_reset timestamp with time zone', 'record', 'v', 'r', false),
+	('engram_stat_get_kernels', '', 'TABLE(operation text, level text, calls bigint, candidates bigint, elements bigint, seconds double precision, timed_elements bigint, slowest double precision)', 'v', 'r', true),
+	('engram_stat_get_verify', 'OUT checked bigint, OUT divergences bigint, OUT withdrawn bigint', 'record', 'v', 'r', false),
+	('engram_stat_reset', '', 'void', 'v', 'r', false),
+	('engram_topk', 'query real[], candidates real[], k integer', 'TABLE(ordinal integer, similarity double precision)', 'i', 's', true),
+	('engramk_handler', 'internal', 'index_am_handler', 'v', 'u', false);
 
 CREATE TEMPORARY TABLE expected_operator (name text PRIMARY KEY, function text);
 INSERT INTO expected_operator VALUES
@@ -30,43 +42,86 @@ INSERT INTO expected_operator VALUES
 	('<->', 'engram_l2_distance'),
 	('<=>', 'engram_cosine_distance');
 
--- The functions of the extension, wherever it is.
+CREATE TEMPORARY TABLE expected_view (name text PRIMARY KEY, columns text);
+INSERT INTO expected_view VALUES
+	('engram_stat_arena', 'resets bigint, overflows bigint, overflow_bytes bigint, high_water bigint, overflow_rate double precision'),
+	('engram_stat_backends', 'pid integer, datname name, usename name, state text, level text, version text'),
+	('engram_stat_errors', 'kind text, errors bigint'),
+	('engram_stat_indexes', 'indexrelid oid, schemaname name, relname name, indexrelname name, scans bigint, passes bigint, coarse_codes bigint, fine_codes bigint, reranked bigint'),
+	('engram_stat_info', 'scope text, stats_reset timestamp with time zone'),
+	('engram_stat_kernels', 'operation text, level text, calls bigint, candidates bigint, elements bigint, seconds double precision, timed_elements bigint, slowest double precision'),
+	('engram_stat_verify', 'checked bigint, divergences bigint, withdrawn bigint');
+
+-- With the version that brought each; none has been taken away since.
+CREATE TEMPORARY TABLE expected_member (since text, object text);
+INSERT INTO expected_member VALUES
+	('1.0', 'function engram_arena_stats()'),
+	('1.0', 'function engram_cosine(real[],real[])'),
+	('1.0', 'function engram_cosine_batch(real[],real[])'),
+	('1.0', 'function engram_cosine_distance(real[],real[])'),
+	('1.0', 'function engram_inner_product(real[],real[])'),
+	('1.0', 'function engram_is_valid(real[])'),
+	('1.0', 'function engram_l1_distance(real[],real[])'),
+	('1.0', 'function engram_l2_distance(real[],real[])'),
+	('1.0', 'function engram_negative_inner_product(real[],real[])'),
+	('1.0', 'function engram_norm(real[])'),
+	('1.0', 'function engram_normalize(real[])'),
+	('1.0', 'function engram_simd_info()'),
+	('1.0', 'function engram_topk(real[],real[],integer)'),
+	('1.0', 'operator <#>(real[],real[])'),
+	('1.0', 'operator <+>(real[],real[])'),
+	('1.0', 'operator <->(real[],real[])'),
+	('1.0', 'operator <=>(real[],real[])'),
+	('1.1', 'function engram_stat_get_arena()'),
+	('1.1', 'function engram_stat_get_backends()'),
+	('1.1', 'function engram_stat_get_errors()'),
+	('1.1', 'function engram_stat_get_info()'),
+	('1.1', 'function engram_stat_get_kernels()'),
+	('1.1', 'function engram_stat_get_verify()'),
+	('1.1', 'function engram_stat_reset()'),
+	('1.1', 'view engram_stat_arena'),
+	('1.1', 'view engram_stat_backends'),
+	('1.1', 'view engram_stat_errors'),
+	('1.1', 'view engram_stat_info'),
+	('1.1', 'view engram_stat_kernels'),
+	('1.1', 'view engram_stat_verify'),
+	('1.2', 'access method engramk'),
+	('1.2', 'function engram_index_check(regclass)'),
+	('1.2', 'function engram_index_info(regclass)'),
+	('1.2', 'function engram_stat_get_index(oid)'),
+	('1.2', 'function engramk_handler(internal)'),
+	('1.2', 'operator class engram_ops for access method engramk'),
+	('1.2', 'operator family engram_ops for access method engramk'),
+	('1.2', 'view engram_stat_indexes');
+
+CREATE TEMPORARY VIEW member AS
+	SELECT pg_describe_object(d.classid, d.objid, 0) AS object
+	FROM pg_depend d JOIN pg_extension e ON d.refobjid = e.oid
+	WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e' AND e.extname = 'engramk';
+
+-- The functions and views of the extension, wherever it is.
 CREATE TEMPORARY VIEW member_function AS
 	SELECT p.*
 	FROM pg_depend d
 		JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
 		JOIN pg_proc p ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid
 	WHERE d.deptype = 'e' AND e.extname = 'engramk';
+CREATE TEMPORARY VIEW member_view AS
+	SELECT c.*
+	FROM pg_depend d
+		JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
+		JOIN pg_class c ON d.classid = 'pg_class'::regclass AND d.objid = c.oid
+	WHERE d.deptype = 'e' AND e.extname = 'engramk';
 
 SELECT plan(
 	8 * (SELECT count(*)::integer FROM expected_function)
 	+ 4 * (SELECT count(*)::integer FROM expected_operator)
-	+ 23);
+	+ 2 * (SELECT count(*)::integer FROM expected_view)
+	+ 45);
 
 -- Exactly these members
 
-SELECT bag_eq(
-	$$SELECT pg_describe_object(d.classid, d.objid, 0)
-	  FROM pg_depend d JOIN pg_extension e ON d.refobjid = e.oid
-	  WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e' AND e.extname = 'engramk'$$,
-	ARRAY[
-		'function engram_arena_stats()',
-		'function engram_cosine(real[],real[])',
-		'function engram_cosine_batch(real[],real[])',
-		'function engram_cosine_distance(real[],real[])',
-		'function engram_inner_product(real[],real[])',
-		'function engram_is_valid(real[])',
-		'function engram_l1_distance(real[],real[])',
-		'function engram_l2_distance(real[],real[])',
-		'function engram_negative_inner_product(real[],real[])',
-		'function engram_norm(real[])',
-		'function engram_normalize(real[])',
-		'function engram_simd_info()',
-		'function engram_topk(real[],real[],integer)',
-		'operator <#>(real[],real[])',
-		'operator <+>(real[],real[])',
-		'operator <->(real[],real[])',
-		'operator <=>(real[],real[])'],
+SELECT bag_eq('SELECT object FROM member', 'SELECT object FROM expected_member',
 	'the extension consists of exactly these objects');
 
 -- Functions
@@ -91,9 +146,23 @@ SELECT ok(NOT f.prosecdef AND f.proconfig IS NULL AND NOT f.proleakproof AND f.p
 		x.name || ' runs as its caller')
 	FROM expected_function x LEFT JOIN member_function f ON f.proname = x.name ORDER BY x.name;
 
+-- Those behind a view are described by the view, the handler by its access method.
 SELECT is_empty(
-	$$SELECT proname FROM member_function f WHERE obj_description(f.oid, 'pg_proc') IS NULL$$,
+	$$SELECT proname FROM member_function f
+	  WHERE obj_description(f.oid, 'pg_proc') IS NULL AND proname NOT LIKE 'engram\_stat\_get\_%'
+	    AND proname <> 'engramk_handler'$$,
 	'every function has a comment');
+
+-- Views
+
+SELECT is(
+		(SELECT string_agg(format('%s %s', a.attname, format_type(a.atttypid, a.atttypmod)), ', ' ORDER BY a.attnum)
+		 FROM pg_attribute a WHERE a.attrelid = v.oid AND a.attnum > 0),
+		x.columns, x.name || ' has these columns')
+	FROM expected_view x LEFT JOIN member_view v ON v.relname = x.name AND v.relkind = 'v' ORDER BY x.name;
+SELECT isnt(obj_description(v.oid, 'pg_class'), NULL, x.name || ' has a comment')
+	FROM expected_view x LEFT JOIN member_view v ON v.relname = x.name ORDER BY x.name;
+SELECT is_empty($$SELECT relname FROM member_view v WHERE relkind <> 'v'$$, 'there are no relations but views');
 
 -- Operators
 
@@ -112,14 +181,66 @@ SELECT lives_ok(format('SELECT %L %s ARRAY[1, 2.5]::real[]', '{1,2}', x.name), x
 SELECT lives_ok($$SELECT engram_cosine('{1,2}', '{3,4}')$$, 'functions take bare literals');
 SELECT lives_ok($$SELECT engram_cosine(ARRAY[1, 2]::real[], ARRAY[0.5, 1.5]::real[])$$, 'functions take ARRAY with a cast');
 
+-- The access method
+
+SELECT is((amhandler, amtype), ('engramk_handler'::regproc, 'i'::"char"), 'engramk is an index access method')
+	FROM pg_am WHERE amname = 'engramk';
+SELECT isnt(obj_description(oid, 'pg_am'), NULL, 'which has a comment') FROM pg_am WHERE amname = 'engramk';
+SELECT results_eq(
+	$$SELECT opcname, opcintype::regtype, opcdefault, opckeytype::regtype
+	  FROM pg_opclass c JOIN pg_am a ON c.opcmethod = a.oid WHERE amname = 'engramk'$$,
+	$$VALUES ('engram_ops'::name, 'real[]'::regtype, true, '-'::regtype)$$,
+	'it has one operator class, the default for real[]');
+SELECT results_eq(
+	$$SELECT amopstrategy, amopopr::regoperator, amoppurpose, opfname
+	  FROM pg_amop o JOIN pg_am a ON o.amopmethod = a.oid JOIN pg_opfamily f ON f.oid = o.amopsortfamily
+	  WHERE amname = 'engramk' ORDER BY amopstrategy$$,
+	$$VALUES (1::int2, '<=>(real[],real[])'::regoperator, 'o'::"char", 'float_ops'::name),
+	         (2::int2, '<#>(real[],real[])', 'o', 'float_ops'), (3::int2, '<->(real[],real[])', 'o', 'float_ops')$$,
+	'with three operators that order and none that searches');
+SELECT is_empty($$SELECT 1 FROM pg_amproc p JOIN pg_opfamily f ON p.amprocfamily = f.oid WHERE opfname = 'engram_ops'$$,
+	'and no support functions');
+
 -- The extension
 
-SELECT is(extversion, '1.0', 'its version is 1.0') FROM pg_extension WHERE extname = 'engramk';
+SELECT is(extversion, '1.2', 'its version is 1.2') FROM pg_extension WHERE extname = 'engramk';
+SELECT is(default_version, '1.2', 'which is the default version') FROM pg_available_extensions WHERE name = 'engramk';
 SELECT ok(extrelocatable, 'it is relocatable') FROM pg_extension WHERE extname = 'engramk';
 SELECT is(extconfig, NULL, 'it has no configuration tables') FROM pg_extension WHERE extname = 'engramk';
 
 CREATE TEMPORARY TABLE item (id integer, embedding real[]);
 INSERT INTO item VALUES (1, '{1,0}'), (2, '{3,4}'), (3, '{0,0}');
+
+-- Every version can be had, from nothing and from its neighbours.
+
+SELECT results_eq(
+	$$SELECT source, target, path FROM pg_extension_update_paths('engramk') WHERE path IS NOT NULL ORDER BY source, target$$,
+	$$VALUES ('1.0', '1.1', '1.0--1.1'), ('1.0', '1.2', '1.0--1.1--1.2'),
+	         ('1.1', '1.0', '1.1--1.0'), ('1.1', '1.2', '1.1--1.2'),
+	         ('1.2', '1.0', '1.2--1.1--1.0'), ('1.2', '1.1', '1.2--1.1')$$,
+	'one script leads from each version to the next, up and down');
+DROP EXTENSION engramk;
+CREATE EXTENSION engramk VERSION '1.0';
+SELECT is(extversion, '1.0', 'CREATE EXTENSION VERSION gives the older one') FROM pg_extension WHERE extname = 'engramk';
+SELECT bag_eq('SELECT object FROM member', $$SELECT object FROM expected_member WHERE since = '1.0'$$,
+	'which consists of exactly the objects of 1.0');
+SELECT results_eq($$SELECT id FROM item ORDER BY embedding <=> '{3,4}'$$, ARRAY[2, 1, 3], 'and works');
+ALTER EXTENSION engramk UPDATE;
+SELECT is(extversion, '1.2', 'ALTER EXTENSION UPDATE leads to the default version') FROM pg_extension WHERE extname = 'engramk';
+SELECT bag_eq('SELECT object FROM member', 'SELECT object FROM expected_member',
+	'which consists of the same objects as a new one');
+ALTER EXTENSION engramk UPDATE TO '1.1';
+SELECT bag_eq('SELECT object FROM member', $$SELECT object FROM expected_member WHERE since IN ('1.0', '1.1')$$,
+	'the way back leaves the objects of 1.1');
+SELECT is_empty($$SELECT oid FROM pg_opfamily WHERE opfname = 'engram_ops'$$, 'and no operator family');
+ALTER EXTENSION engramk UPDATE TO '1.0';
+SELECT bag_eq('SELECT object FROM member', $$SELECT object FROM expected_member WHERE since = '1.0'$$,
+	'and further back leaves the objects of 1.0');
+ALTER EXTENSION engramk UPDATE TO '1.2';
+ALTER EXTENSION engramk UPDATE TO '1.0';
+SELECT bag_eq('SELECT object FROM member', $$SELECT object FROM expected_member WHERE since = '1.0'$$,
+	'as does going back by two versions at once');
+ALTER EXTENSION engramk UPDATE TO '1.2';
 
 -- In another schema, which is not in the search path
 
@@ -131,6 +252,13 @@ SELECT is_empty(
 	$$SELECT oprname FROM pg_operator WHERE oprnamespace <> '"Else where"'::regnamespace
 	  AND oprcode IN (SELECT oid FROM member_function)$$,
 	'ALTER EXTENSION SET SCHEMA moves every operator');
+SELECT is_empty($$SELECT relname FROM member_view WHERE relnamespace <> '"Else where"'::regnamespace$$,
+	'ALTER EXTENSION SET SCHEMA moves every view');
+SELECT is_empty(
+	$$SELECT opcname FROM pg_opclass WHERE opcname = 'engram_ops' AND opcnamespace <> '"Else where"'::regnamespace
+	  UNION ALL SELECT opfname FROM pg_opfamily WHERE opfname = 'engram_ops' AND opfnamespace <> '"Else where"'::regnamespace$$,
+	'ALTER EXTENSION SET SCHEMA moves the operator class and its family');
+SELECT is(count(*), 5::bigint, 'a view that moved works by its qualified name') FROM "Else where".engram_stat_errors;
 SELECT throws_ok($$SELECT '{1}'::real[] <=> '{1}'::real[]$$, '42883', NULL, 'what moved away is gone from the path');
 SELECT results_eq(
 	$$SELECT embedding OPERATOR("Else where".<=>) '{3,4}' FROM item ORDER BY id$$,
@@ -146,6 +274,9 @@ SELECT results_eq(
 	$$VALUES (2, 1::float8)$$,
 	'a function works by its qualified name');
 SELECT is("Else where".engram_normalize('{3,4}'), '{0.6,0.8}', 'a function of one vector too');
+CREATE INDEX item_embedding ON item USING engramk (embedding);
+SELECT is("Else where".engram_index_check('item_embedding'), 3::bigint, 'an index needs no operator class in the path');
+DROP INDEX item_embedding;
 SELECT is(
 	(SELECT embedding OPERATOR("Else where".<+>) '{0,0}' FROM item ORDER BY embedding OPERATOR("Else where".<->) '{3,4}' LIMIT 1),
 	7::float8, 'an operator orders by its qualified name');
@@ -157,9 +288,17 @@ SELECT is_empty(
 	$$SELECT oid::regprocedure FROM pg_proc WHERE proname LIKE 'engram\_%' OR probin LIKE '%engramk%'$$,
 	'no function is left');
 SELECT is_empty(
+	$$SELECT oid::regclass FROM pg_class WHERE relname LIKE 'engram\_%'$$,
+	'no view is left');
+SELECT is_empty(
 	$$SELECT oid::regoperator FROM pg_operator
 	  WHERE oprleft = 'real[]'::regtype AND oprright = 'real[]'::regtype AND oprnamespace <> 'pg_catalog'::regnamespace$$,
 	'no operator is left');
+SELECT is_empty(
+	$$SELECT amname FROM pg_am WHERE amname = 'engramk'
+	  UNION ALL SELECT opcname FROM pg_opclass WHERE opcname = 'engram_ops'
+	  UNION ALL SELECT opfname FROM pg_opfamily WHERE opfname = 'engram_ops'$$,
+	'no access method is left, nor an operator class, nor a family');
 SELECT results_eq('SELECT embedding FROM item ORDER BY id', $$VALUES ('{1,0}'::real[]), ('{3,4}'), ('{0,0}')$$,
 	'the vectors are left as they were');
 

@@ -53,7 +53,7 @@ is(error_of("LOAD 'engramk'"), '00000', 'LOAD');
 is(error_of('ALTER SYSTEM SET engramk.simd = off'), '00000', 'ALTER SYSTEM after LOAD');
 is(error_of('ALTER SYSTEM RESET engramk.simd'), '00000', 'ALTER SYSTEM RESET after LOAD');
 is(error_of('ALTER SYSTEM SET engramk.simd = nonsense'), '22023', 'ALTER SYSTEM with an unknown value');
-is(error_of('ALTER SYSTEM SET engramk.foo = on'), '42704', 'ALTER SYSTEM with an unknown name');
+like(error_of('ALTER SYSTEM SET engramk.foo = on'), qr/^(?:42704|42602)$/, 'ALTER SYSTEM with an unknown name');
 
 sub switch
 {

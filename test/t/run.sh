@@ -56,6 +56,7 @@ if [ $# -eq 0 ]; then
 	set -- "$here"/*.pl
 fi
 for file in "$@"; do
+	cp -R "$(dirname "$file")/." "$scratch/t"
 	set -- "$@" "t/$(basename "$file")"
 	shift
 done

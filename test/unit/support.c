@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ek_level.h"
 #include "support.h"
 #include "tap.h"
 
@@ -29,6 +30,50 @@ const ek_kernels *
 scalar_level(void)
 {
 	return ek_level_kernels(EK_LEVEL_SCALAR);
+}
+
+level_list
+runnable_code_levels(void)
+{
+	level_list	list = runnable_levels();
+
+#ifdef EK_HAVE_X86
+	if (ek_cpu_has_vnni())
+		list.kernels[list.count++] = &ek_kernels_avx512;
+#endif
+	return list;
+}
+
+const char *
+code_level_name(const ek_kernels *kernels)
+{
+#ifdef EK_HAVE_X86
+	if (kernels == &ek_kernels_avx512vnni)
+		return "avx512 with VNNI";
+	if (kernels == &ek_kernels_avx512)
+		return "avx512 without VNNI";
+#endif
+	return kernels->name;
+}
+
+int64_t
+sum_of_codes(const int8_t *a, const int8_t *b, size_t n)
+{
+	int64_t		sum = 0;
+
+	for (size_t i = 0; i < n; i++)
+		sum += a[i] * b[i];
+	return sum;
+}
+
+int64_t
+sum_of_packed_codes(const int8_t *query, const int8_t *packed, size_t n, size_t lane)
+{
+	int64_t		sum = 0;
+
+	for (size_t i = 0; i < n; i++)
+		sum += query[i] * packed[(i / 4 * EK_LANES + lane) * 4 + i % 4];
+	return sum;
 }
 
 pair_sums

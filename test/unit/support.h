@@ -12,12 +12,24 @@
 /* The kernels that this CPU runs, best first, so scalar is the last. */
 typedef struct level_list
 {
-	const ek_kernels *kernels[EK_LEVEL_COUNT];
+	const ek_kernels *kernels[EK_LEVEL_COUNT + 1];
 	size_t		count;
 } level_list;
 
 extern level_list runnable_levels(void);
 extern const ek_kernels *scalar_level(void);
+
+/*
+ * The same for kernels of codes: with VNNI, AVX-512 is in the list twice, and
+ * the second is what CPUs without it run.
+ */
+extern level_list runnable_code_levels(void);
+extern const char *code_level_name(const ek_kernels *kernels);
+
+/* What the kernels of codes should give. */
+extern int64_t sum_of_codes(const int8_t *a, const int8_t *b, size_t n);
+extern int64_t sum_of_packed_codes(const int8_t *query, const int8_t *packed,
+								   size_t n, size_t lane);
 
 /* Every sum that a pair of vectors has.  Nothing but doubles: see same(). */
 typedef struct pair_sums

@@ -7,6 +7,7 @@
  * are private to that file, which is therefore included.
  */
 #define ek_cpu_supports ek_cpu_supports_of_test
+#define ek_cpu_has_vnni ek_cpu_has_vnni_of_test
 
 #include "ek_cpu.c"
 
@@ -18,7 +19,7 @@
 static cpu_features
 cpu_without(unsigned xcr0, unsigned leaf1_ecx, unsigned leaf7_ebx)
 {
-	return (cpu_features) {~xcr0, ~leaf1_ecx, ~leaf7_ebx};
+	return (cpu_features) {~xcr0, ~leaf1_ecx, ~leaf7_ebx, ~0u};
 }
 
 static void
@@ -47,7 +48,9 @@ test_predicates(void)
 	expect("AVX512BW", cpu_without(0, 0, 1u << 30), true, false);
 	expect("AVX512VL", cpu_without(0, 0, 1u << 31), true, false);
 	expect("AVX512CD, which no kernel uses", cpu_without(0, 0, 1u << 28), true, true);
-	expect("any feature", (cpu_features) {0, 0, 0}, false, false);
+	expect("any feature", (cpu_features) {0, 0, 0, 0}, false, false);
+	tap_ok(!ek_cpu_has_vnni() || ek_cpu_supports(EK_LEVEL_AVX512),
+		   "VNNI is not used without AVX-512");
 }
 
 #else

@@ -2,7 +2,7 @@
  * test_guard.c
  *		Does any kernel touch memory that it was not given?
  *
- * Vectors, prepared queries, lists of pointers and results are put right
+ * Vectors, codes, prepared queries, lists of pointers and results are put right
  * before a page that must not be touched, and right after one.  A kernel that
  * reads or writes one byte too far ends this program with SIGSEGV, which the
  * harness counts as a failure.
@@ -18,6 +18,7 @@
 #define MAX_DIMS	100
 #define LONG_DIMS	1537
 #define MAX_ROWS	5
+#define MAX_CODES	300
 
 /* Some pages that may be touched between two that may not. */
 typedef struct fenced
@@ -146,6 +147,60 @@ rows_within(const ek_kernels *kernels, const areas *in, side side,
 }
 
 static void
+fill_codes(generator *random, int8_t *codes, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		codes[i] = (int8_t) ((int) random_below(random, 255) - 127);
+}
+
+static bool
+codes_within(const ek_kernels *kernels, const areas *in, side side, size_t n)
+{
+	generator	random = {n + 1};
+	int8_t	   *a = place(&in->a, side, n);
+	int8_t	   *b = place(&in->b, side, n);
+
+	fill_codes(&random, a, n);
+	fill_codes(&random, b, n);
+	return kernels->code_dot(a, b, n) == sum_of_codes(a, b, n);
+}
+
+static bool
+packed_within(const ek_kernels *kernels, const areas *in, side side, size_t n)
+{
+	generator	random = {n + 1};
+	int8_t	   *query = place(&in->a, side, n);
+	int8_t	   *packed = place(&in->b, side, n * EK_LANES);
+	int32_t    *dots = place(&in->results[0], side, EK_LANES * sizeof(int32_t));
+	bool		agrees = true;
+
+	fill_codes(&random, query, n);
+	fill_codes(&random, packed, n * EK_LANES);
+	kernels->code_dot_packed(query, packed, n, dots);
+	for (size_t lane = 0; lane < EK_LANES; lane++)
+		agrees &= dots[lane] == sum_of_packed_codes(query, packed, n, lane);
+	return agrees;
+}
+
+static void
+test_codes(const ek_kernels *kernels, const areas *in, side side,
+		   const char *where)
+{
+	bool		pairs = true;
+	bool		packed = true;
+
+	for (size_t n = 0; n <= MAX_CODES; n++)
+		pairs &= codes_within(kernels, in, side, n);
+	tap_ok(pairs, "%s: codes right %s are read and nothing else",
+		   code_level_name(kernels), where);
+
+	for (size_t n = 0; n <= MAX_CODES; n += 4)
+		packed &= packed_within(kernels, in, side, n);
+	tap_ok(packed, "%s: packed codes and their sums right %s are touched and nothing else",
+		   code_level_name(kernels), where);
+}
+
+static void
 test_level(const ek_kernels *kernels, const areas *in, side side,
 		   const char *where)
 {
@@ -172,12 +227,18 @@ int
 main(void)
 {
 	level_list	levels = runnable_levels();
+	level_list	code_levels = runnable_code_levels();
 	areas		in = make_areas();
 
 	for (size_t i = 0; i < levels.count; i++)
 	{
 		test_level(levels.kernels[i], &in, BEFORE_A_FENCE, "before a fence");
 		test_level(levels.kernels[i], &in, AFTER_A_FENCE, "after a fence");
+	}
+	for (size_t i = 0; i < code_levels.count; i++)
+	{
+		test_codes(code_levels.kernels[i], &in, BEFORE_A_FENCE, "before a fence");
+		test_codes(code_levels.kernels[i], &in, AFTER_A_FENCE, "after a fence");
 	}
 	return tap_finish();
 }

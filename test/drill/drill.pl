@@ -1,0 +1,744 @@
+# The drill: every way back is walked under load, timed and checked.  Called by
+# run.sh, beside a throwaway server.
+#
+# RTO: seconds that a way back may take from the decision until no statement
+# starts at the old level.  CYCLES: how often to go down and up a version.
+#
+# Exits with 0 if every check holds and no way took longer.
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::Bin;
+
+use Catalog;
+use File::Copy qw(copy);
+use List::Util qw(max sum0);
+use Load;
+use POSIX ();
+use Session;
+use Time::HiRes qw(time usleep);
+
+my ($old, $new) = @ENV{qw(DRILL_OLD_VERSION DRILL_NEW_VERSION)};
+my $rto = $ENV{RTO};
+my $cycles = $ENV{CYCLES};
+my $library = $ENV{LIBRARY};
+my $patience = 60;
+
+# What the newer version brought, by name.
+my $brought = qr/engram_(?:index_|ops|stat_indexes|stat_get_index)|engramk_handler|access method (?:\| )?engramk/;
+
+my @databases = qw(drill drill_two);
+my $clients = 20;
+my $reconnecting = 2;
+my @kinds = qw(distances batches nearest);
+
+my $failures = 0;
+my @table;
+my $monitor;
+my $best;
+my $census;
+$| = 1;
+
+# Checks and waiting
+
+sub check
+{
+	my ($ok, $what, @details) = @_;
+
+	print $ok ? "  ok: $what\n" : "  FAILED: $what\n";
+	return if $ok;
+	$failures++;
+	print "    $_\n" foreach splice(@details, 0, 20);
+	return;
+}
+
+sub check_same
+{
+	my ($before, $after, $what) = @_;
+	my @difference = difference_of($before, $after);
+
+	check(!@difference, $what, @difference);
+	return scalar @difference;
+}
+
+sub wait_until
+{
+	my ($what, $condition) = @_;
+	my $limit = time() + $patience;
+
+	while (!$condition->())
+	{
+		die "not within $patience seconds: $what\n" if time() > $limit;
+		usleep(2_000);
+	}
+	return;
+}
+
+sub server_time { return $monitor->run('SELECT clock_timestamp()'); }
+
+# The load
+
+# Twenty sessions that stay, and two that connect anew for every query.
+sub start_load
+{
+	my (%option) = @_;
+	my %common = (database => 'drill', scripts => \@kinds, %option);
+	my @loads = (
+		Load->new(%common, clients => $clients, user => 'drill_app', application => 'drill_stay'),
+		Load->new(database => 'drill_two', scripts => $common{scripts}, clients => $reconnecting,
+			user => 'drill_canary', application => 'drill_reconnect', reconnect => 1));
+
+	wait_until('every client runs', sub {
+		$monitor->run(<<"SQL") eq 't' });
+SELECT count(*) FILTER (WHERE application_name = 'drill_stay') = $clients
+	AND count(*) FILTER (WHERE application_name = 'drill_reconnect') > 0
+FROM pg_stat_activity
+WHERE query LIKE '%IS DISTINCT FROM%' AND application_name LIKE 'drill\\_%'
+SQL
+	let_load_go_on();
+	return @loads;
+}
+
+# Until every client that stays has begun another statement.
+sub let_load_go_on
+{
+	my $moment = server_time();
+
+	wait_until('every client goes on', sub {
+		$monitor->run(<<"SQL") eq $clients });
+SELECT count(*) FROM pg_stat_activity
+WHERE application_name = 'drill_stay' AND query_start > '$moment'
+SQL
+	return;
+}
+
+# Ends a step: a line of the table from its load, its seconds and what else.
+sub finish_step
+{
+	my ($name, $seconds, $apart, $catalog, @loads) = @_;
+	my ($queries, $failed) = (0, 0);
+
+	foreach my $load (@loads)
+	{
+		my ($run, $lost) = $load->stop;
+		$queries += $run;
+		$failed += $lost;
+	}
+	my $differed = sum0(map {
+		my $session = Session->new(database => $_);
+		$session->run('WITH gone AS (DELETE FROM difference RETURNING *) SELECT count(*) FROM gone');
+	} @databases);
+
+	check($queries > 0, 'the load ran');
+	check($failed == 0, 'no query failed');
+	check($differed == 0, 'no answer differed');
+	check($seconds <= $rto, sprintf('within %g s', $rto), sprintf('%.3f s', $seconds));
+	add_row($name, $seconds, $queries, $failed, $differed, $catalog, $apart);
+	return;
+}
+
+sub add_row
+{
+	my ($name, $seconds, @rest) = @_;
+
+	push @rest, '-' while @rest < 5;
+	push @table, [ $name, sprintf('%.3f', $seconds), @rest ];
+	return;
+}
+
+# Levels
+
+# Sessions of the load that compute with another level than the given.
+sub elsewhere
+{
+	my ($level, $condition) = @_;
+
+	return $monitor->run(<<"SQL");
+SELECT count(*) FROM engram_stat_backends AS b JOIN pg_stat_activity AS a USING (pid)
+WHERE b.level <> '$level' AND a.application_name LIKE 'drill\\_%' AND $condition
+SQL
+}
+
+sub level_of
+{
+	my ($session) = @_;
+
+	return $monitor->run('SELECT level FROM engram_stat_backends WHERE pid = ' . $session->pid);
+}
+
+# From a session that has never loaded the library, as the runbook says.
+sub switch_cluster
+{
+	my ($command) = @_;
+	my $session = Session->new(database => 'postgres');
+
+	$session->run($_) foreach "LOAD 'engramk'", $command, 'SELECT pg_reload_conf()';
+	return;
+}
+
+# Stored settings that outrank ALTER SYSTEM, as commands that take them away.
+my $outranking = <<'SQL';
+SELECT format('ALTER %s RESET engramk.simd',
+	CASE WHEN setrole = 0 AND setdatabase = 0 THEN 'ROLE ALL'
+		WHEN setrole = 0 THEN format('DATABASE %I', datname)
+		WHEN setdatabase = 0 THEN format('ROLE %I', rolname)
+		ELSE format('ROLE %I IN DATABASE %I', rolname, datname) END)
+FROM pg_db_role_setting
+	LEFT JOIN pg_roles AS r ON r.oid = setrole
+	LEFT JOIN pg_database AS d ON d.oid = setdatabase
+WHERE EXISTS (SELECT FROM unnest(setconfig) AS s WHERE s LIKE 'engramk.simd=%' AND s <> 'engramk.simd=off')
+ORDER BY 1
+SQL
+
+sub step_off_for_cluster
+{
+	print "Way 1: simd = off for the cluster\n";
+	my @loads = start_load();
+
+	$monitor->run('ALTER ROLE drill_pinned SET engramk.simd = on');
+	$monitor->run('ALTER DATABASE drill_two SET engramk.simd = on');
+	my $idle = Session->new(database => 'drill', user => 'drill_app');
+	my $pinned = Session->new(database => 'drill', user => 'drill_pinned');
+	$_->run("SELECT '{1,2}'::real[] <=> '{2,1}'") foreach $idle, $pinned;
+	wait_until("the load is at $best", sub { elsewhere($best, 'true') == 0 });
+
+	my $decision = time();
+	switch_cluster('ALTER SYSTEM SET engramk.simd = off');
+	my @commands = split /\n/, $monitor->run($outranking);
+	my $moment = server_time();
+	$monitor->run($_) foreach @commands;
+	wait_until('no statement starts at the old level', sub {
+		elsewhere('scalar', "(application_name = 'drill_stay' OR backend_start > '$moment')") == 0 });
+	my $seconds = time() - $decision;
+
+	check_same([ 'ALTER DATABASE drill_two RESET engramk.simd', 'ALTER ROLE drill_pinned RESET engramk.simd' ],
+		\@commands, 'settings that outrank it were found');
+	check($monitor->run($outranking) eq '', 'and are gone');
+
+	check(level_of($idle) eq $best, 'an idle session shows the level of its last statement');
+	$idle->run('SELECT 1');
+	check(level_of($idle) eq 'scalar', 'and changes at its next one');
+
+	$pinned->run('SELECT 1');
+	check(level_of($pinned) eq $best, 'a session that began with a setting of its role keeps it');
+	$monitor->run('SELECT pg_terminate_backend(' . $pinned->pid . ')');
+	$pinned = Session->new(database => 'drill', user => 'drill_pinned');
+	check($pinned->run("SELECT engram_norm('{3,4}'), setting FROM pg_settings WHERE name = 'engramk.simd'")
+		  eq '5|off', 'until it connects again');
+
+	let_load_go_on();
+	check(elsewhere('scalar', 'true') == 0, 'the load stays there');
+	finish_step('1: off, cluster', $seconds, '1 idle, 1 pinned by its role', '-', @loads);
+	return;
+}
+
+sub step_on_for_cluster
+{
+	print "Way 1, forward again\n";
+	my @loads = start_load();
+	my $decision = time();
+
+	switch_cluster('ALTER SYSTEM RESET engramk.simd');
+	wait_until('no statement starts at scalar',
+		sub { elsewhere($best, "application_name = 'drill_stay'") == 0 });
+	my $seconds = time() - $decision;
+
+	let_load_go_on();
+	finish_step('1: on again, cluster', $seconds, '-', '-', @loads);
+	return;
+}
+
+# Of a role or of a database: sessions that begin from now on.
+sub step_off_for
+{
+	my ($target) = @_;
+
+	print "Way 1: simd = off for $target\n";
+	my @loads = start_load();
+	my $decision = time();
+
+	Session->new(database => 'postgres')->run("LOAD 'engramk'; ALTER $target SET engramk.simd = off");
+	my $moment = server_time();
+	wait_until('new sessions compute with scalar', sub {
+		$monitor->run(<<"SQL") eq 't' });
+SELECT count(*) > 0 FROM engram_stat_backends AS b JOIN pg_stat_activity AS a USING (pid)
+WHERE a.application_name = 'drill_reconnect' AND a.backend_start > '$moment' AND b.level = 'scalar'
+SQL
+	my $seconds = time() - $decision;
+
+	let_load_go_on();
+	check(elsewhere('scalar', "application_name = 'drill_reconnect' AND backend_start > '$moment'") == 0,
+		'new sessions stay there');
+	check(elsewhere($best, "application_name = 'drill_stay'") == 0, 'others stay where they were');
+	my $session = Session->new(database => 'drill_two', user => 'drill_canary');
+	$session->run("SELECT engram_norm('{3,4}')");
+	check(level_of($session) eq 'scalar', 'a new session is at scalar');
+	$monitor->run("ALTER $target RESET engramk.simd");
+	$session = Session->new(database => 'drill_two', user => 'drill_canary');
+	$session->run("SELECT engram_norm('{3,4}')");
+	check(level_of($session) eq $best, 'and a later one is not');
+	finish_step('1: off, one ' . lc((split / /, $target)[0]), $seconds, 'sessions from before', '-', @loads);
+	return;
+}
+
+# Versions
+
+sub update_everywhere
+{
+	my ($version) = @_;
+
+	foreach my $database (split /\n/, $monitor->run('SELECT datname FROM pg_database WHERE datallowconn'))
+	{
+		Session->new(database => $database)->run(<<"SQL");
+SET lock_timeout = '2s';
+SELECT format('ALTER EXTENSION engramk UPDATE TO %L', '$version') FROM pg_extension WHERE extname = 'engramk' \\gexec
+SQL
+	}
+	return;
+}
+
+sub update
+{
+	my ($session, $version) = @_;
+
+	$session->run("SET lock_timeout = '2s'");
+	return $session->run("ALTER EXTENSION engramk UPDATE TO '$version'");
+}
+
+sub version_in
+{
+	my ($session) = @_;
+
+	return $session->run("SELECT extversion FROM pg_extension WHERE extname = 'engramk'");
+}
+
+# What a fresh installation of a version looks like.
+sub fresh_catalog
+{
+	my ($version) = @_;
+
+	$monitor->run('CREATE DATABASE drill_fresh');
+	my $session = Session->new(database => 'drill_fresh');
+	$session->run("CREATE EXTENSION engramk VERSION '$version'");
+	my $catalog = extension_catalog($session);
+	$session->close;
+	$monitor->run('DROP DATABASE drill_fresh');
+	return $catalog;
+}
+
+# An exporter's view of it, only far more often: reads the statistics, and is
+# refused, cleanly, while they are not installed.  Returns counts by SQLSTATE.
+sub start_reader
+{
+	my $file = "$ENV{DRILL_SCRATCH}/reader";
+	my $parent = $$;
+	my $process = fork() // die "fork: $!\n";
+
+	if ($process == 0)
+	{
+		# other sessions end when nobody holds their pipes
+		POSIX::close($_) foreach 3 .. 255;
+		my $session = Session->new(database => 'drill');
+		my (%count, $stop);
+		local $SIG{TERM} = sub { $stop = 1 };
+		while (!$stop && getppid() == $parent)
+		{
+			$session->query($_), $count{ $session->sqlstate . ' ' . $session->message }++
+			  foreach 'TABLE engram_stat_indexes', 'SELECT * FROM engram_stat_get_index(0)';
+			usleep(5_000);
+		}
+		open my $out, '>', $file or die;
+		print $out "$count{$_} $_\n" foreach sort keys %count;
+		close $out;
+		POSIX::_exit(0);
+	}
+	return sub {
+		kill 'TERM', $process;
+		waitpid($process, 0);
+		my %count = map { /^(\d+) (\S+) ?(.*)/ ? ("$2 $3" => $1) : () } split /\n/, Load::slurp($file);
+		return \%count;
+	};
+}
+
+sub step_versions
+{
+	print "Way 2: ALTER EXTENSION to $old and back, $cycles times\n";
+	my $home = Session->new(database => 'drill');
+	my $fresh = Session->new(database => 'drill_fresh_cycle');
+	my %pristine = ($new => extension_catalog($fresh), $old => fresh_catalog($old));
+	my $before = extension_catalog($home);
+	my $differences = 0;
+	my @single;
+	my $stop_reader = start_reader();
+	my @loads = start_load();
+
+	my $decision = time();
+	update_everywhere($old);
+	my $seconds = time() - $decision;
+	my $at_old = extension_catalog($home);
+	my @taken = grep { !/$brought/ && !/^. extension / } difference_of($before, $at_old);
+	check(!@taken, "only what $new brought is gone meanwhile", @taken);
+
+	$decision = time();
+	update_everywhere($new);
+	my $forward = time() - $decision;
+
+	foreach my $cycle (1 .. $cycles)
+	{
+		foreach my $version ($old, $new)
+		{
+			$decision = time();
+			update($home, $version);
+			push @single, time() - $decision;
+			update($fresh, $version);
+			$differences += difference_of($version eq $new ? $before : $at_old, extension_catalog($home));
+			$differences += difference_of($pristine{$version}, extension_catalog($fresh));
+		}
+	}
+	let_load_go_on();
+	check($differences == 0, "the catalogs are as before, and as a fresh installation, $cycles times",
+		difference_of($before, extension_catalog($home)));
+	my $read = $stop_reader->();
+	my @unclean = grep { !/^(00000|42P01|42883) / } keys %$read;
+	check(!@unclean, 'who reads the statistics meanwhile is answered or told that they are not there', @unclean);
+	print "    answers to a reader of the statistics: $read->{$_} times $_\n" foreach sort keys %$read;
+
+	finish_step("2: to $old, every database", $seconds, 'no session', "$differences lines", @loads);
+	add_row("2: to $new again, every database", $forward);
+	add_row('2: slowest single ALTER of ' . @single, max(@single));
+	return;
+}
+
+# The second begins while the first has not committed, and waits for it.
+sub collide
+{
+	my ($first, $second, $version) = @_;
+
+	$first->run("BEGIN; ALTER EXTENSION engramk UPDATE TO '$version'");
+	$second->send("ALTER EXTENSION engramk UPDATE TO '$version'");
+	wait_until('the second waits', sub {
+		$monitor->run("SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = " . $second->pid) eq 't' });
+	$first->run('COMMIT');
+	$second->receive;
+	return $second->sqlstate . ' ' . $second->message;
+}
+
+# Whatever two at once do to each other, one of them wins.
+sub step_two_at_once
+{
+	print "Way 2: from two sessions at once\n";
+	my %pristine = map { $_ => fresh_catalog($_) } $old, $new;
+	my $home = Session->new(database => 'drill');
+	my $fresh = Session->new(database => 'drill_fresh_cycle');
+	my $before = extension_catalog($home);
+	my @quiet = map { Session->new(database => 'drill_fresh_cycle') } 1, 2;
+	my @busy = map { Session->new(database => 'drill') } 1, 2;
+	my $inconsistent = 0;
+	my %outcome;
+	my @loads = start_load();
+
+	foreach my $round (1 .. $cycles)
+	{
+		foreach my $both (\@quiet, \@busy)
+		{
+			$outcome{ 'the second of two: ' . collide(@$both, $_) }++ foreach $old, $new;
+
+			# and a race, which anyone may win
+			$both->[0]->send("ALTER EXTENSION engramk UPDATE TO '$old'");
+			$both->[1]->send("ALTER EXTENSION engramk UPDATE TO '$new'");
+			$_->receive foreach @$both;
+			$outcome{ 'a race: ' . $_->sqlstate . ' ' . $_->message }++ foreach @$both;
+		}
+		$inconsistent += difference_of($pristine{ version_in($fresh) }, extension_catalog($fresh));
+		update($_, $new) foreach $fresh, $home;
+	}
+	print "    $outcome{$_} times $_\n" foreach sort keys %outcome;
+	check($inconsistent == 0, "the catalogs are those of one version or the other, $cycles times");
+	my @surprises = grep { !/: 00000 $|: XX000 tuple concurrently updated$/ } keys %outcome;
+	check(!@surprises, 'who comes second is refused, or finds nothing to do', @surprises);
+
+	my $decision = time();
+	update_everywhere($old);
+	my $seconds = time() - $decision;
+	update_everywhere($new);
+	my $differences = check_same($before, extension_catalog($home), 'and afterwards everything is as before');
+	finish_step('2: after two at once', $seconds, 'no session', "$differences lines", @loads);
+	return;
+}
+
+# By something of a user: its name, how it is made and how it is used.
+sub step_blocked_downgrade
+{
+	my ($what, $create, $use, $drop) = @_;
+
+	print "Way 2: $what of a user depends on version $new\n";
+	my @loads = start_load();
+	my $session = Session->new(database => 'drill');
+
+	$session->run($create);
+	my $before = extension_catalog($session);
+	my $decision = time();
+	$session->query("ALTER EXTENSION engramk UPDATE TO '$old'");
+	my $seconds = time() - $decision;
+	check($session->sqlstate eq '2BP01', 'the way down is refused', $session->sqlstate . ' ' . $session->message);
+	print '    ' . $session->message . "\n";
+	my $differences = check_same($before, extension_catalog($session), 'and everything is as before');
+	check($session->run($use) eq 't', "$what works");
+	let_load_go_on();
+	$session->run($drop);
+	let_load_go_on();
+	finish_step("2: blocked by $what", $seconds, 'no session', "$differences lines", @loads);
+	return;
+}
+
+# The library
+
+# By rename: whoever has mapped the file keeps what was in it.
+sub put_library
+{
+	my ($from) = @_;
+
+	copy($from, "$library.new") or die "$library.new: $!\n";
+	chmod 0755, "$library.new";
+	rename "$library.new", $library or die "$library: $!\n";
+	return;
+}
+
+# Is the library that a process has mapped the one that is in place?
+# Undefined for a process that has none.
+sub maps_current
+{
+	my ($pid) = @_;
+	my $inode = (stat $library)[1];
+	my ($mapped) = Load::slurp("/proc/$pid/maps") =~ m{^\S+ \S+ \S+ \S+ (\d+)\s+\S*/engramk\.so}m;
+
+	return defined $mapped ? $mapped == $inode : undef;
+}
+
+# Sessions, of those that the condition selects, that have mapped another library.
+sub with_replaced_library
+{
+	my ($condition) = @_;
+	my @pids = split /\n/, $monitor->run(<<"SQL");
+SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'drill\\_%' AND $condition
+SQL
+
+	return grep { my $current = maps_current($_); defined $current && !$current } @pids;
+}
+
+sub new_session_maps_current
+{
+	my $session = Session->new(database => 'drill', user => 'drill_app');
+
+	$session->run("SELECT engram_norm('{3,4}')");
+	return maps_current($session->pid);
+}
+
+# Workers load the library anew, whatever their leader has mapped.
+sub run_parallel
+{
+	my ($session) = @_;
+	my $forced = $session->run('SHOW server_version_num') < 160000 ? 'force_parallel_mode' : 'debug_parallel_query';
+	my $query = <<'SQL';
+SELECT md5(string_agg(float8send(d), '' ORDER BY d, id))
+FROM (SELECT w.id, w.embedding <=> q.embedding AS d FROM word AS w, word AS q WHERE q.id = 7) AS x
+SQL
+
+	# JIT takes what it can from the bitcode of the version that is installed;
+	# and an older library warns of a parameter that the server has once read
+	$session->run($_) foreach 'SET client_min_messages = error', "SET $forced = on", 'SET min_parallel_table_scan_size = 0',
+	  'SET parallel_setup_cost = 0', 'SET parallel_tuple_cost = 0',
+	  'SET jit_above_cost = 0', 'SET jit_inline_above_cost = 0', 'SET jit_optimize_above_cost = 0';
+	wait_until('there is a worker to have', sub {
+		$session->run("EXPLAIN (ANALYZE) $query") =~ /Workers Launched: [1-9]/ });
+	return $session->run($query);
+}
+
+# Whoever has removed the newer library too early can still go back in SQL.
+sub check_library_gone
+{
+	my $home = Session->new(database => 'drill');
+	my $before = extension_catalog($home);
+
+	rename $library, "$library.gone" or die "$library: $!\n";
+	update_everywhere($old);
+	check(version_in($home) eq $old, "the way to $old needs no library");
+	rename "$library.gone", $library or die "$library: $!\n";
+	update_everywhere($new);
+	check_same($before, extension_catalog($home), 'and everything is as before once it is there again');
+	return;
+}
+
+sub step_library
+{
+	print "Way 3: the library of $old under new connections\n";
+	my $previous = $ENV{DRILL_OLD_LIBRARY};
+	my $kept = "$ENV{DRILL_SCRATCH}/newer.so";
+	copy($library, $kept) or die "$kept: $!\n";
+
+	# as it is in production
+	switch_cluster('ALTER SYSTEM SET engramk.verify_rate = 0.01');
+	my @loads = start_load();
+	my $home = Session->new(database => 'drill');
+	my $before = extension_catalog($home);
+	my $veteran = Session->new(database => 'drill');
+	my $answer = run_parallel($veteran);
+	wait_until('the parameter is in use', sub {
+		$veteran->run("SELECT current_setting('engramk.verify_rate')") eq '0.01' });
+
+	my $decision = time();
+	switch_cluster('ALTER SYSTEM RESET engramk.verify_rate');
+	update_everywhere($old);
+	put_library($previous);
+	my $moment = server_time();
+	wait_until('new sessions have it', sub { new_session_maps_current() });
+	my $seconds = time() - $decision;
+
+	let_load_go_on();
+	check(with_replaced_library("backend_start > '$moment'") == 0, 'no new session has the replaced library');
+	my $veterans = with_replaced_library('true');
+	check($veterans == $clients, 'older sessions keep theirs', "$veterans of $clients");
+	check(run_parallel($veteran) eq $answer, 'an older session and its parallel workers agree');
+	check(!maps_current($veteran->pid), 'and are of two versions');
+	finish_step("3: library of $old", $seconds, "$veterans older sessions", '-', @loads);
+
+	print "Way 3, forward again\n";
+	@loads = start_load();
+	check(with_replaced_library('true') == 0, 'who has connected again has the older one');
+	$decision = time();
+	put_library($kept);
+	update_everywhere($new);
+	wait_until('new sessions have it', sub { new_session_maps_current() });
+	$seconds = time() - $decision;
+	let_load_go_on();
+	$veterans = with_replaced_library('true');
+	my $differences = check_same($before, extension_catalog($home), 'the catalogs are as before');
+	finish_step("3: library of $new again", $seconds, "$veterans older sessions", "$differences lines", @loads);
+	check_library_gone();
+	return;
+}
+
+# Removal
+
+sub step_drop
+{
+	print "Way 4: DROP EXTENSION\n";
+	my @loads = start_load();
+	my $home = Session->new(database => 'drill');
+	my $before = extension_catalog($home);
+	my $decision = time();
+
+	$home->query('DROP EXTENSION engramk');
+	my $seconds = time() - $decision;
+	check($home->sqlstate eq '2BP01', 'views that depend on it block it', $home->sqlstate . ' ' . $home->message);
+	print '    ' . $home->message . "\n";
+	my $differences = check_same($before, extension_catalog($home), 'and everything is as before');
+	let_load_go_on();
+	finish_step('4: drop, blocked by views', $seconds, 'no session', "$differences lines", @loads);
+
+	print "Way 4: once the application does without\n";
+	@loads = start_load(scripts => ['plain']);
+	my $data = 'SELECT md5(string_agg(array_send(embedding), NULL ORDER BY id)) FROM word';
+	$data =~ s/NULL/''/;
+	my %sum = map { $_ => Session->new(database => $_)->run($data) } @databases;
+	$decision = time();
+	foreach my $database (@databases)
+	{
+		Session->new(database => $database)->run(<<'SQL');
+SET lock_timeout = '2s';
+BEGIN;
+DROP VIEW distances, batches, nearest;
+DROP EXTENSION engramk;
+COMMIT;
+SQL
+	}
+	$seconds = time() - $decision;
+	let_load_go_on();
+	foreach my $database (@databases)
+	{
+		my $session = Session->new(database => $database);
+		check($session->run($data) eq $sum{$database}, "$database: the data are as before");
+		check($session->run("SELECT atttypid::regtype FROM pg_attribute
+			WHERE attrelid = 'word'::regclass AND attname = 'embedding'") eq 'real[]', "$database: in real[]");
+		check($session->run("SELECT count(*) FROM plain") > 0, "$database: a view of the data stays");
+	}
+
+	my $fresh = Session->new(database => 'drill_fresh_cycle');
+	$fresh->run('DROP EXTENSION engramk');
+	$differences = check_same($census, census($fresh), 'nothing is left in the catalogs');
+	finish_step('4: drop', $seconds, 'no session', "$differences lines", @loads);
+	return;
+}
+
+# A database whose catalogs are counted before anything is created in it.
+sub prepare
+{
+	$monitor = Session->new(database => 'postgres');
+	$monitor->run('CREATE EXTENSION engramk');
+	$monitor->run('CREATE DATABASE drill');
+	$monitor->run("CREATE ROLE $_ LOGIN PASSWORD '" . ($ENV{PGPASSWORD} // 'none') . "'")
+	  foreach qw(drill_app drill_canary drill_pinned);
+	system("gzip -dc '$FindBin::Bin/../data/glove100-10k.tsv.gz' | head -n 2000 |"
+		  . " '$ENV{PGBIN}/psql' -X -q -v ON_ERROR_STOP=1 -d drill -f '$FindBin::Bin/setup.sql'") == 0
+	  or die "setup.sql failed\n";
+	$monitor->run('CREATE DATABASE drill_two TEMPLATE drill');
+
+	$monitor->run('CREATE DATABASE drill_fresh_cycle');
+	my $fresh = Session->new(database => 'drill_fresh_cycle');
+	$census = census($fresh);
+	$fresh->run('CREATE EXTENSION engramk');
+	$best = $monitor->run('SELECT level FROM engram_simd_info() WHERE active');
+	print "The best level of this machine is scalar: there is nothing to turn off.\n" if $best eq 'scalar';
+	return;
+}
+
+sub print_table
+{
+	my @rows = ([ 'way', 'seconds', 'queries', 'failed', 'differed', 'catalog', 'shown apart' ], @table);
+	my @width = map { my $column = $_; max(map { length $_->[$column] } @rows) } 0 .. 6;
+
+	print "\n";
+	foreach my $row (@rows)
+	{
+		print '| ' . join(' | ', map { sprintf("%-$width[$_]s", $row->[$_]) } 0 .. 6) . " |\n";
+		print '|' . join('|', map { '-' x ($_ + 2) } @width) . "|\n" if $row == $rows[0];
+	}
+	print "\n";
+	return;
+}
+
+my $done = eval {
+	prepare();
+	step_off_for_cluster();
+	step_on_for_cluster();
+	step_off_for('ROLE drill_canary');
+	step_off_for('DATABASE drill_two');
+	step_versions();
+	step_two_at_once();
+	step_blocked_downgrade('a view', 'CREATE VIEW scans_of_mine AS SELECT scans FROM engram_stat_indexes',
+		'SELECT count(*) = 0 FROM scans_of_mine', 'DROP VIEW scans_of_mine');
+	step_blocked_downgrade('an index', 'CREATE INDEX word_embedding ON word USING engramk (embedding)',
+		"SELECT engram_index_check('word_embedding') = 2000", 'DROP INDEX CONCURRENTLY word_embedding');
+	if ($ENV{DRILL_OLD_LIBRARY})
+	{
+		step_library();
+	}
+	else
+	{
+		print "Way 3 is skipped: $ENV{DRILL_SKIPPED}\n";
+	}
+	step_drop();
+	1;
+};
+unless ($done)
+{
+	$failures++;
+	print "FAILED: $@";
+}
+
+print_table();
+print $failures == 0
+  ? "The drill passed: every way back within $rto s, no query failed, no answer differed.\n"
+  : "The drill FAILED: $failures of its checks.\n";
+exit($failures == 0 ? 0 : 1);

@@ -1,0 +1,60 @@
+-- What the drill runs its load against, and the answers that are expected:
+-- stored bits, of portable code, from before any step.
+--
+-- Needs the variable data: the file glove100-10k.tsv, unpacked.
+
+CREATE EXTENSION engramk;
+
+CREATE TABLE word (id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY, word text, embedding real[]);
+\copy word (word, embedding) FROM PSTDIN
+ANALYZE word;
+
+-- Views of users: they depend on operators and functions of version 1.0.
+CREATE VIEW distances AS
+    SELECT q.id AS query,
+        md5(string_agg(float8send(w.embedding <=> q.embedding) || float8send(w.embedding <#> q.embedding)
+            || float8send(w.embedding <-> q.embedding) || float8send(w.embedding <+> q.embedding),
+            '' ORDER BY w.id)) AS answer
+    FROM word AS q, word AS w
+    WHERE w.id <= 200
+    GROUP BY q.id;
+
+CREATE TABLE shelf AS
+    SELECT array_agg(embedding ORDER BY id) AS embeddings FROM word WHERE id <= 200;
+
+CREATE VIEW batches AS
+    SELECT q.id AS query,
+        md5(array_send(engram_cosine_batch(q.embedding, s.embeddings))
+            || (SELECT string_agg(int4send(t.ordinal) || float8send(t.similarity), '' ORDER BY t.ordinal)
+                FROM engram_topk(q.embedding, s.embeddings, 10) AS t)
+            || float8send(engram_norm(q.embedding)) || array_send(engram_normalize(q.embedding))
+            || boolsend(engram_is_valid(q.embedding))) AS answer
+    FROM word AS q, shelf AS s;
+
+CREATE VIEW nearest AS
+    SELECT q.id AS query,
+        (SELECT string_agg(n.id || ' ' || encode(float8send(n.distance), 'hex'), ',' ORDER BY n.distance, n.id)
+         FROM (SELECT w.id, w.embedding <=> q.embedding AS distance
+               FROM word AS w ORDER BY distance, w.id LIMIT 10) AS n) AS answer
+    FROM word AS q;
+
+-- A view that needs nothing of engramk.
+CREATE VIEW plain AS
+    SELECT id AS query, md5(array_send(embedding)) AS answer FROM word;
+
+CREATE TABLE expected (kind text, query integer, answer text NOT NULL, PRIMARY KEY (kind, query));
+CREATE TABLE difference (at timestamptz DEFAULT clock_timestamp(), kind text, query integer);
+
+SET engramk.simd = off;
+INSERT INTO expected SELECT 'distances', query, answer FROM distances WHERE query <= 40;
+INSERT INTO expected SELECT 'batches', query, answer FROM batches WHERE query <= 40;
+INSERT INTO expected SELECT 'nearest', query, answer FROM nearest WHERE query <= 40;
+INSERT INTO expected SELECT 'plain', query, answer FROM plain WHERE query <= 40;
+RESET engramk.simd;
+ANALYZE expected;
+
+-- Privileges that a user has changed.
+REVOKE EXECUTE ON FUNCTION engram_cosine_batch(real[], real[]) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION engram_cosine_batch(real[], real[]) TO drill_app, drill_canary;
+GRANT SELECT ON word, shelf, distances, batches, nearest, plain, expected TO drill_app, drill_canary;
+GRANT INSERT ON difference TO drill_app, drill_canary;

@@ -1,0 +1,76 @@
+-- The access method from outside: what it offers, who may look into an index,
+-- what is counted, and how the versions before it came by without it.
+BEGIN;
+SET client_min_messages = warning;
+CREATE EXTENSION IF NOT EXISTS pgtap;
+CREATE EXTENSION engramk;
+
+SELECT plan(33);
+
+-- What there is
+
+SELECT is(amtype, 'i', 'engramk is an access method for indexes') FROM pg_am WHERE amname = 'engramk';
+SELECT is((SELECT opcdefault FROM pg_opclass c JOIN pg_am a ON a.oid = opcmethod WHERE amname = 'engramk' AND opcintype = 'real[]'::regtype),
+	true, 'real[] has a default operator class');
+SELECT is((SELECT bool_and(amvalidate(c.oid)) FROM pg_opclass c JOIN pg_am a ON a.oid = opcmethod WHERE amname = 'engramk'),
+	true, 'which is valid');
+SELECT is(pg_indexam_has_property(a.oid, property), expected, property || ' of the access method')
+FROM pg_am a, (VALUES ('can_order', false), ('can_unique', false), ('can_multi_col', false), ('can_exclude', true), ('can_include', false)) p(property, expected)
+WHERE amname = 'engramk';
+
+CREATE TABLE item (id integer, v real[]);
+INSERT INTO item SELECT i, ARRAY[i, i % 7, 1]::real[] FROM generate_series(1, 1000) i;
+CREATE INDEX item_v ON item USING engramk (v);
+SELECT is(pg_index_column_has_property('item_v', 1, property), expected, property || ' of its column')
+FROM (VALUES ('returnable', false), ('search_nulls', false), ('search_array', false), ('orderable', false)) p(property, expected);
+SELECT is(pg_index_has_property('item_v', property), expected, property || ' of its index')
+FROM (VALUES ('index_scan', true), ('bitmap_scan', false), ('backward_scan', false), ('clusterable', false)) p(property, expected);
+
+-- What is counted
+
+SET LOCAL enable_seqscan = off;
+SELECT is((SELECT array_agg(id) FROM (SELECT id FROM item ORDER BY v <-> '{500,3,1}' LIMIT 1) x), ARRAY[500], 'a scan');
+SELECT is((SELECT count(*) FROM (SELECT id FROM item ORDER BY v <-> '{500,3,1}') x), 1000::bigint, 'another, to the end');
+SELECT is((SELECT scans FROM engram_stat_indexes WHERE indexrelid = 'item_v'::regclass), 2::bigint, 'scans are counted');
+SELECT cmp_ok((SELECT coarse_codes FROM engram_stat_indexes WHERE indexrelid = 'item_v'::regclass), '>=', 2000::bigint, 'so are coarse codes');
+SELECT cmp_ok((SELECT reranked FROM engram_stat_indexes WHERE indexrelid = 'item_v'::regclass), '>=', 1001::bigint, 'and re-ranked rows');
+SELECT results_eq($$SELECT dimensions, vectors, dead FROM engram_index_info('item_v')$$, $$VALUES (3, 1000::bigint, 0::bigint)$$,
+	'what the index holds');
+
+-- Who may look
+
+CREATE ROLE engram_test_nobody;
+SET LOCAL ROLE engram_test_nobody;
+SELECT throws_ok($$SELECT engram_index_info('item_v')$$, '42501', NULL, 'who may not read the table may not look into its index');
+SELECT throws_ok($$SELECT engram_index_check('item_v')$$, '42501', NULL, 'nor check it');
+RESET ROLE;
+GRANT SELECT ON item TO engram_test_nobody;
+SET LOCAL ROLE engram_test_nobody;
+SELECT is(engram_index_check('item_v'), 1000::bigint, 'who may read the table may check its index');
+RESET ROLE;
+
+-- Back
+
+SELECT throws_ok($$ALTER EXTENSION engramk UPDATE TO '1.1'$$, '2BP01', NULL, 'an index stops the downgrade');
+CREATE FUNCTION detail_of(statement text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	detail text;
+BEGIN
+	EXECUTE statement;
+	RETURN NULL;
+EXCEPTION WHEN OTHERS THEN
+	GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
+	RETURN detail;
+END $$;
+SELECT matches(detail_of($$ALTER EXTENSION engramk UPDATE TO '1.1'$$), 'index (public\.)?item_v depends', 'by its name');
+SELECT is(extversion, '1.2', 'and nothing has changed') FROM pg_extension WHERE extname = 'engramk';
+SELECT is((SELECT array_agg(id) FROM (SELECT id FROM item ORDER BY v <-> '{500,3,1}' LIMIT 1) x), ARRAY[500], 'scans go on');
+DROP INDEX item_v;
+SELECT lives_ok($$ALTER EXTENSION engramk UPDATE TO '1.1'$$, 'without indexes it goes back');
+SELECT is((SELECT count(*) FROM pg_am WHERE amname = 'engramk'), 0::bigint, 'and the access method is gone');
+SELECT lives_ok($$ALTER EXTENSION engramk UPDATE TO '1.2'$$, 'it comes again');
+CREATE INDEX item_v ON item USING engramk (v);
+SELECT is(engram_index_check('item_v'), 1000::bigint, 'and indexes with it');
+
+SELECT * FROM finish();
+ROLLBACK;
