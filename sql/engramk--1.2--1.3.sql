@@ -145,3 +145,21 @@ CREATE FUNCTION engram_cosine_matrix(queries real[], candidates real[]) RETURNS 
     LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 10000;
 COMMENT ON FUNCTION engram_cosine_matrix(real[], real[]) IS
     'cosine similarity of each query and each candidate';
+
+-- What the aggregates are made of
+
+COMMENT ON FUNCTION engram_nearest_add(internal, bigint, real[], real[], integer) IS 'part of engram_nearest';
+COMMENT ON FUNCTION engram_nearest_add(internal, bigint, real[], real[], integer, text) IS 'part of engram_nearest';
+COMMENT ON FUNCTION engram_nearest_add(internal, uuid, real[], real[], integer) IS 'part of engram_nearest';
+COMMENT ON FUNCTION engram_nearest_add(internal, uuid, real[], real[], integer, text) IS 'part of engram_nearest';
+COMMENT ON FUNCTION engram_nearest_combine(internal, internal) IS 'part of engram_nearest';
+COMMENT ON FUNCTION engram_nearest_serialize(internal) IS 'part of engram_nearest';
+COMMENT ON FUNCTION engram_nearest_deserialize(bytea, internal) IS 'part of engram_nearest';
+COMMENT ON FUNCTION engram_nearest_result(internal) IS 'part of engram_nearest';
+COMMENT ON FUNCTION engram_nearest_uuid_result(internal) IS 'part of engram_nearest';
+COMMENT ON FUNCTION engram_sum_add(internal, real[]) IS 'part of engram_sum and engram_avg';
+COMMENT ON FUNCTION engram_sum_combine(internal, internal) IS 'part of engram_sum and engram_avg';
+COMMENT ON FUNCTION engram_sum_serialize(internal) IS 'part of engram_sum and engram_avg';
+COMMENT ON FUNCTION engram_sum_deserialize(bytea, internal) IS 'part of engram_sum and engram_avg';
+COMMENT ON FUNCTION engram_sum_result(internal) IS 'part of engram_sum';
+COMMENT ON FUNCTION engram_avg_result(internal) IS 'part of engram_avg';
