@@ -42,7 +42,7 @@ CREATE VIEW engram_stat_indexes AS
     SELECT i.indexrelid, n.nspname AS schemaname, t.relname, c.relname AS indexrelname,
         s.scans, s.passes, s.coarse_codes, s.fine_codes, s.reranked
     FROM pg_catalog.pg_index AS i
-        JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
+        JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid AND c.relkind = 'i'
         JOIN pg_catalog.pg_am AS a ON a.oid = c.relam AND a.amname = 'engramk'
         JOIN pg_catalog.pg_class AS t ON t.oid = i.indrelid
         JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace,

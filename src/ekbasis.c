@@ -25,6 +25,7 @@
 
 #define ROUNDS				3
 #define STEPS_PER_ROUND		2
+#define VANISHED			1e-7	/* what is left of a direction is rounding */
 #define TRIAL_QUERIES		16
 #define MIN_SAMPLE			256
 #define TRIAL_SHARE			5		/* one in so many of the sample is for trials */
@@ -88,6 +89,7 @@ orthonormalize(directions *d, int dims)
 	for (int i = 0; i < d->count; i++)
 	{
 		double	   *row = direction(d, i);
+		double		before = sqrt(dot_of(row, row, dims));
 		double		length;
 
 		CHECK_FOR_INTERRUPTS();
@@ -101,7 +103,7 @@ orthonormalize(directions *d, int dims)
 		}
 		length = sqrt(dot_of(row, row, dims));
 		for (int k = 0; k < dims; k++)
-			row[k] = length > 1e-12 ? row[k] / length : 0.0;
+			row[k] = length > VANISHED * before ? row[k] / length : 0.0;
 	}
 }
 

@@ -105,7 +105,7 @@ ek_sql_index_info(PG_FUNCTION_ARGS)
 }
 
 /*
- * engram_index_get_counts(index oid)
+ * engram_stat_get_index(index oid)
  * returns record (scans bigint, passes bigint, coarse_codes bigint,
  *				   fine_codes bigint, reranked bigint)
  *

@@ -11,6 +11,7 @@
 #include "utils/memutils.h"
 
 #include "ekam.h"
+#include "stats.h"
 #include "vector.h"
 
 const float *
@@ -19,17 +20,23 @@ ek_indexed_vector(Relation index, Datum value, uint32 *dims)
 	ek_vector	vector = ek_vector_get(value);
 
 	if (vector.dims > EK_INDEX_MAX_DIMS)
+	{
+		ek_stats_count_error(EK_ERROR_OTHER);
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("an engramk index holds vectors with at most %d dimensions, not %d",
 						EK_INDEX_MAX_DIMS, vector.dims)));
+	}
 	if (*dims == 0)
 		*dims = (uint32) vector.dims;
 	if ((uint32) vector.dims != *dims)
+	{
+		ek_stats_count_error(EK_ERROR_DIMENSIONS);
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_EXCEPTION),
 				 errmsg("index \"%s\" holds vectors with %u dimensions, not %d",
 						RelationGetRelationName(index), *dims, vector.dims)));
+	}
 	return vector.values;
 }
 
