@@ -13,11 +13,13 @@ INSERT INTO expected_function VALUES
 	('engram_arena_stats', 'OUT capacity bigint, OUT resets bigint, OUT overflows bigint, OUT overflow_bytes bigint, OUT high_water bigint', 'record', 'v', 'r', false),
 	('engram_cosine', 'a real[], b real[]', 'double precision', 'i', 's', false),
 	('engram_cosine_batch', 'query real[], candidates real[]', 'double precision[]', 'i', 's', false),
+	('engram_cosine_matrix', 'queries real[], candidates real[]', 'double precision[]', 'i', 's', false),
 	('engram_cosine_distance', 'a real[], b real[]', 'double precision', 'i', 's', false),
 	('engram_index_check', 'index regclass', 'bigint', 'v', 'r', false),
 	('engram_index_info', 'index regclass, OUT dimensions integer, OUT vectors bigint, OUT dead bigint, OUT bytes_per_vector double precision, OUT basis integer, OUT coarse_bits integer, OUT sampled integer, OUT pages bigint', 'record', 'v', 'r', false),
 	('engram_inner_product', 'a real[], b real[]', 'double precision', 'i', 's', false),
 	('engram_is_valid', 'a real[]', 'boolean', 'i', 's', false),
+	('engram_knn_join', 'queries text, targets text, k integer, metric text DEFAULT ''cosine''::text, exclude_self boolean DEFAULT false', 'TABLE(query_id bigint, target_id bigint, rank integer, distance double precision)', 's', 'u', true),
 	('engram_l1_distance', 'a real[], b real[]', 'double precision', 'i', 's', false),
 	('engram_l2_distance', 'a real[], b real[]', 'double precision', 'i', 's', false),
 	('engram_negative_inner_product', 'a real[], b real[]', 'double precision', 'i', 's', false),
@@ -92,7 +94,32 @@ INSERT INTO expected_member VALUES
 	('1.2', 'function engramk_handler(internal)'),
 	('1.2', 'operator class engram_ops for access method engramk'),
 	('1.2', 'operator family engram_ops for access method engramk'),
-	('1.2', 'view engram_stat_indexes');
+	('1.2', 'view engram_stat_indexes'),
+	('1.3', 'function engram_avg(real[])'),
+	('1.3', 'function engram_avg_result(internal)'),
+	('1.3', 'function engram_cosine_matrix(real[],real[])'),
+	('1.3', 'function engram_knn_join(text,text,integer,text,boolean)'),
+	('1.3', 'function engram_nearest(bigint,real[],real[],integer)'),
+	('1.3', 'function engram_nearest(bigint,real[],real[],integer,text)'),
+	('1.3', 'function engram_nearest(uuid,real[],real[],integer)'),
+	('1.3', 'function engram_nearest(uuid,real[],real[],integer,text)'),
+	('1.3', 'function engram_nearest_add(internal,bigint,real[],real[],integer)'),
+	('1.3', 'function engram_nearest_add(internal,bigint,real[],real[],integer,text)'),
+	('1.3', 'function engram_nearest_add(internal,uuid,real[],real[],integer)'),
+	('1.3', 'function engram_nearest_add(internal,uuid,real[],real[],integer,text)'),
+	('1.3', 'function engram_nearest_combine(internal,internal)'),
+	('1.3', 'function engram_nearest_deserialize(bytea,internal)'),
+	('1.3', 'function engram_nearest_result(internal)'),
+	('1.3', 'function engram_nearest_serialize(internal)'),
+	('1.3', 'function engram_nearest_uuid_result(internal)'),
+	('1.3', 'function engram_sum(real[])'),
+	('1.3', 'function engram_sum_add(internal,real[])'),
+	('1.3', 'function engram_sum_combine(internal,internal)'),
+	('1.3', 'function engram_sum_deserialize(bytea,internal)'),
+	('1.3', 'function engram_sum_result(internal)'),
+	('1.3', 'function engram_sum_serialize(internal)'),
+	('1.3', 'type engram_match'),
+	('1.3', 'type engram_uuid_match');
 
 CREATE TEMPORARY VIEW member AS
 	SELECT pg_describe_object(d.classid, d.objid, 0) AS object
@@ -117,7 +144,7 @@ SELECT plan(
 	8 * (SELECT count(*)::integer FROM expected_function)
 	+ 4 * (SELECT count(*)::integer FROM expected_operator)
 	+ 2 * (SELECT count(*)::integer FROM expected_view)
-	+ 45);
+	+ 46);
 
 -- Exactly these members
 
@@ -203,8 +230,8 @@ SELECT is_empty($$SELECT 1 FROM pg_amproc p JOIN pg_opfamily f ON p.amprocfamily
 
 -- The extension
 
-SELECT is(extversion, '1.2', 'its version is 1.2') FROM pg_extension WHERE extname = 'engramk';
-SELECT is(default_version, '1.2', 'which is the default version') FROM pg_available_extensions WHERE name = 'engramk';
+SELECT is(extversion, '1.3', 'its version is 1.3') FROM pg_extension WHERE extname = 'engramk';
+SELECT is(default_version, '1.3', 'which is the default version') FROM pg_available_extensions WHERE name = 'engramk';
 SELECT ok(extrelocatable, 'it is relocatable') FROM pg_extension WHERE extname = 'engramk';
 SELECT is(extconfig, NULL, 'it has no configuration tables') FROM pg_extension WHERE extname = 'engramk';
 
@@ -215,9 +242,10 @@ INSERT INTO item VALUES (1, '{1,0}'), (2, '{3,4}'), (3, '{0,0}');
 
 SELECT results_eq(
 	$$SELECT source, target, path FROM pg_extension_update_paths('engramk') WHERE path IS NOT NULL ORDER BY source, target$$,
-	$$VALUES ('1.0', '1.1', '1.0--1.1'), ('1.0', '1.2', '1.0--1.1--1.2'),
-	         ('1.1', '1.0', '1.1--1.0'), ('1.1', '1.2', '1.1--1.2'),
-	         ('1.2', '1.0', '1.2--1.1--1.0'), ('1.2', '1.1', '1.2--1.1')$$,
+	$$VALUES ('1.0', '1.1', '1.0--1.1'), ('1.0', '1.2', '1.0--1.1--1.2'), ('1.0', '1.3', '1.0--1.1--1.2--1.3'),
+	         ('1.1', '1.0', '1.1--1.0'), ('1.1', '1.2', '1.1--1.2'), ('1.1', '1.3', '1.1--1.2--1.3'),
+	         ('1.2', '1.0', '1.2--1.1--1.0'), ('1.2', '1.1', '1.2--1.1'), ('1.2', '1.3', '1.2--1.3'),
+	         ('1.3', '1.0', '1.3--1.2--1.1--1.0'), ('1.3', '1.1', '1.3--1.2--1.1'), ('1.3', '1.2', '1.3--1.2')$$,
 	'one script leads from each version to the next, up and down');
 DROP EXTENSION engramk;
 CREATE EXTENSION engramk VERSION '1.0';
@@ -226,9 +254,12 @@ SELECT bag_eq('SELECT object FROM member', $$SELECT object FROM expected_member 
 	'which consists of exactly the objects of 1.0');
 SELECT results_eq($$SELECT id FROM item ORDER BY embedding <=> '{3,4}'$$, ARRAY[2, 1, 3], 'and works');
 ALTER EXTENSION engramk UPDATE;
-SELECT is(extversion, '1.2', 'ALTER EXTENSION UPDATE leads to the default version') FROM pg_extension WHERE extname = 'engramk';
+SELECT is(extversion, '1.3', 'ALTER EXTENSION UPDATE leads to the default version') FROM pg_extension WHERE extname = 'engramk';
 SELECT bag_eq('SELECT object FROM member', 'SELECT object FROM expected_member',
 	'which consists of the same objects as a new one');
+ALTER EXTENSION engramk UPDATE TO '1.2';
+SELECT bag_eq('SELECT object FROM member', $$SELECT object FROM expected_member WHERE since < '1.3'$$,
+	'the way back leaves the objects of 1.2');
 ALTER EXTENSION engramk UPDATE TO '1.1';
 SELECT bag_eq('SELECT object FROM member', $$SELECT object FROM expected_member WHERE since IN ('1.0', '1.1')$$,
 	'the way back leaves the objects of 1.1');
@@ -236,11 +267,11 @@ SELECT is_empty($$SELECT oid FROM pg_opfamily WHERE opfname = 'engram_ops'$$, 'a
 ALTER EXTENSION engramk UPDATE TO '1.0';
 SELECT bag_eq('SELECT object FROM member', $$SELECT object FROM expected_member WHERE since = '1.0'$$,
 	'and further back leaves the objects of 1.0');
-ALTER EXTENSION engramk UPDATE TO '1.2';
+ALTER EXTENSION engramk UPDATE TO '1.3';
 ALTER EXTENSION engramk UPDATE TO '1.0';
 SELECT bag_eq('SELECT object FROM member', $$SELECT object FROM expected_member WHERE since = '1.0'$$,
-	'as does going back by two versions at once');
-ALTER EXTENSION engramk UPDATE TO '1.2';
+	'as does going back by three versions at once');
+ALTER EXTENSION engramk UPDATE TO '1.3';
 
 -- In another schema, which is not in the search path
 
