@@ -25,9 +25,17 @@ WITH RECURSIVE part (classid, objid) AS (
 		extowner::regrole, extnamespace::regnamespace)
 	FROM pg_extension AS e WHERE extname = 'engramk'
 	UNION ALL
-	SELECT concat_ws(' | ', 'function', p.oid::regprocedure, to_jsonb(p) - '{oid,proowner,pronamespace}'::text[],
-		proowner::regrole, pronamespace::regnamespace)
+	SELECT concat_ws(' | ', 'function', p.oid::regprocedure,
+		to_jsonb(p) - '{oid,proowner,pronamespace,prorettype}'::text[], prorettype::regtype, proowner::regrole, pronamespace::regnamespace)
 	FROM part JOIN pg_proc AS p ON (classid, objid) = ('pg_proc'::regclass, p.oid)
+	UNION ALL
+	SELECT concat_ws(' | ', 'aggregate', aggfnoid::regprocedure, aggtransfn::regprocedure, aggfinalfn::regprocedure,
+		to_jsonb(a) - '{aggfnoid,aggtranstype,aggmtranstype}'::text[], aggtranstype::regtype)
+	FROM part JOIN pg_aggregate AS a ON (classid, objid) = ('pg_proc'::regclass, a.aggfnoid)
+	UNION ALL
+	SELECT concat_ws(' | ', 'type', t.oid::regtype, typtype, typrelid::regclass, typelem::regtype, typacl,
+		typowner::regrole, typnamespace::regnamespace)
+	FROM part JOIN pg_type AS t ON (classid, objid) = ('pg_type'::regclass, t.oid)
 	UNION ALL
 	SELECT concat_ws(' | ', 'operator', o.oid::regoperator, o.oprcom::regoperator, o.oprnegate::regoperator,
 		to_jsonb(o) - '{oid,oprcom,oprnegate,oprowner,oprnamespace}'::text[],

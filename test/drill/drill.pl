@@ -26,9 +26,10 @@ my $library = $ENV{LIBRARY};
 my $patience = 60;
 
 # What the newer version brought, by name.
-my $brought = qr/engram_(?:index_|ops|stat_indexes|stat_get_index)|engramk_handler|access method (?:\| )?engramk/;
+my $brought = qr/engram_(?:nearest|sum|avg|knn_join|cosine_matrix|match|uuid_match)/;
 
 my @databases = qw(drill drill_two);
+my $index_is_whole = "SELECT engram_index_check('word_embedding') = 2000";
 my $clients = 20;
 my $reconnecting = 2;
 my @kinds = qw(distances batches nearest);
@@ -327,8 +328,8 @@ sub fresh_catalog
 	return $catalog;
 }
 
-# An exporter's view of it, only far more often: reads the statistics, and is
-# refused, cleanly, while they are not installed.  Returns counts by SQLSTATE.
+# A user of what the newer version brought, without a pause: is answered, or
+# refused, cleanly, while it is not installed.  Returns counts by SQLSTATE.
 sub start_reader
 {
 	my $file = "$ENV{DRILL_SCRATCH}/reader";
@@ -345,7 +346,8 @@ sub start_reader
 		while (!$stop && getppid() == $parent)
 		{
 			$session->query($_), $count{ $session->sqlstate . ' ' . $session->message }++
-			  foreach 'TABLE engram_stat_indexes', 'SELECT * FROM engram_stat_get_index(0)';
+			  foreach 'SELECT engram_avg(embedding) FROM word WHERE id <= 10',
+			  "SELECT engram_cosine_matrix('{{1,0}}', '{{0,1}}')";
 			usleep(5_000);
 		}
 		open my $out, '>', $file or die;
@@ -400,9 +402,9 @@ sub step_versions
 	check($differences == 0, "the catalogs are as before, and as a fresh installation, $cycles times",
 		difference_of($before, extension_catalog($home)));
 	my $read = $stop_reader->();
-	my @unclean = grep { !/^(00000|42P01|42883) / } keys %$read;
-	check(!@unclean, 'who reads the statistics meanwhile is answered or told that they are not there', @unclean);
-	print "    answers to a reader of the statistics: $read->{$_} times $_\n" foreach sort keys %$read;
+	my @unclean = grep { !/^(00000|42883) / } keys %$read;
+	check(!@unclean, "who uses what $new brought is answered or told that it is not there", @unclean);
+	print "    answers to a user of what $new brought: $read->{$_} times $_\n" foreach sort keys %$read;
 
 	finish_step("2: to $old, every database", $seconds, 'no session', "$differences lines", @loads);
 	add_row("2: to $new again, every database", $forward);
@@ -489,6 +491,31 @@ sub step_blocked_downgrade
 	$session->run($drop);
 	let_load_go_on();
 	finish_step("2: blocked by $what", $seconds, 'no session', "$differences lines", @loads);
+	return;
+}
+
+# Something of a user that the older version knows as well goes down and up.
+sub step_kept
+{
+	my ($what, $create, $use, $drop) = @_;
+
+	print "Way 2: $what of a user, which version $old has too\n";
+	my $session = Session->new(database => 'drill');
+	$session->run($create);
+	my @loads = start_load();
+	my $before = extension_catalog($session);
+	my $decision = time();
+
+	update($session, $old);
+	my $seconds = time() - $decision;
+	check($session->run($use) eq 't', "$what works at $old");
+	check(Session->new(database => 'drill')->run($use) eq 't', 'and in a new session');
+	let_load_go_on();
+	update($session, $new);
+	my $differences = check_same($before, extension_catalog($session), "everything is as before at $new again");
+	check($session->run($use) eq 't', "$what works at $new");
+	finish_step("2: kept $what", $seconds, 'no session', "$differences lines", @loads);
+	$session->run($drop);
 	return;
 }
 
@@ -581,6 +608,7 @@ sub step_library
 	switch_cluster('ALTER SYSTEM SET engramk.verify_rate = 0.01');
 	my @loads = start_load();
 	my $home = Session->new(database => 'drill');
+	$home->run('CREATE INDEX word_embedding ON word USING engramk (embedding)');
 	my $before = extension_catalog($home);
 	my $veteran = Session->new(database => 'drill');
 	my $answer = run_parallel($veteran);
@@ -601,6 +629,7 @@ sub step_library
 	check($veterans == $clients, 'older sessions keep theirs', "$veterans of $clients");
 	check(run_parallel($veteran) eq $answer, 'an older session and its parallel workers agree');
 	check(!maps_current($veteran->pid), 'and are of two versions');
+	check(Session->new(database => 'drill')->run($index_is_whole) eq 't', "the library of $old reads the index");
 	finish_step("3: library of $old", $seconds, "$veterans older sessions", '-', @loads);
 
 	print "Way 3, forward again\n";
@@ -616,6 +645,7 @@ sub step_library
 	my $differences = check_same($before, extension_catalog($home), 'the catalogs are as before');
 	finish_step("3: library of $new again", $seconds, "$veterans older sessions", "$differences lines", @loads);
 	check_library_gone();
+	Session->new(database => 'drill')->run('DROP INDEX word_embedding');
 	return;
 }
 
@@ -716,10 +746,12 @@ my $done = eval {
 	step_off_for('DATABASE drill_two');
 	step_versions();
 	step_two_at_once();
-	step_blocked_downgrade('a view', 'CREATE VIEW scans_of_mine AS SELECT scans FROM engram_stat_indexes',
-		'SELECT count(*) = 0 FROM scans_of_mine', 'DROP VIEW scans_of_mine');
-	step_blocked_downgrade('an index', 'CREATE INDEX word_embedding ON word USING engramk (embedding)',
-		"SELECT engram_index_check('word_embedding') = 2000", 'DROP INDEX CONCURRENTLY word_embedding');
+	step_blocked_downgrade('a view', <<'SQL', 'SELECT cardinality(match) = 3 FROM matches', 'DROP VIEW matches');
+CREATE VIEW matches AS
+    SELECT engram_nearest(id, embedding, (SELECT embedding FROM word WHERE id = 1), 3) AS match FROM word
+SQL
+	step_kept('an index', 'CREATE INDEX word_embedding ON word USING engramk (embedding)', $index_is_whole,
+		'DROP INDEX CONCURRENTLY word_embedding');
 	if ($ENV{DRILL_OLD_LIBRARY})
 	{
 		step_library();
