@@ -35,6 +35,9 @@ sql "CREATE TABLE pair AS
 			WHEN 'norm' THEN 'SELECT engram_norm(a)::text FROM pair ORDER BY i'
 			WHEN 'cosine_batch' THEN 'SELECT engram_cosine_batch(a, candidates)::text FROM pair, many ORDER BY i'
 			WHEN 'topk' THEN 'SELECT t::text FROM pair, many, engram_topk(a, candidates, 50) AS t ORDER BY i, ordinal'
+			WHEN 'cosine_matrix' THEN 'SELECT engram_cosine_matrix(ARRAY[a], ARRAY[b])::text FROM pair ORDER BY i'
+			WHEN 'nearest' THEN 'SELECT (SELECT engram_nearest(t.i::bigint, t.b, q.a, 5)::text FROM pair AS t) FROM pair AS q ORDER BY i'
+			WHEN 'knn_join' THEN 'SELECT j::text FROM engram_knn_join(''SELECT i::bigint, a FROM pair'', ''SELECT i::bigint, b FROM pair'', 5) AS j ORDER BY query_id, rank'
 		END;
 	END \$\$;
 	CREATE TABLE operation AS SELECT DISTINCT operation FROM engram_stat_kernels;
