@@ -29,6 +29,7 @@
 
 #include "ekam.h"
 #include "level.h"
+#include "stat_functions.h"
 #include "stats.h"
 
 PG_FUNCTION_INFO_V1(ek_sql_index_info);
@@ -61,18 +62,6 @@ open_index(Oid oid)
 	return index;
 }
 
-static Datum
-row_of(FunctionCallInfo fcinfo, Datum *values)
-{
-	bool		nulls[10] = {false};
-	TupleDesc	tupdesc;
-
-	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
-	Assert(tupdesc->natts <= (int) lengthof(nulls));
-	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc), values, nulls));
-}
-
 /*
  * engram_index_info(index regclass)
  * returns record (dimensions integer, vectors bigint, dead bigint,
@@ -101,7 +90,7 @@ ek_sql_index_info(PG_FUNCTION_ARGS)
 	};
 
 	relation_close(index, AccessShareLock);
-	PG_RETURN_DATUM(row_of(fcinfo, values));
+	PG_RETURN_DATUM(ek_make_single_row(fcinfo, values));
 }
 
 /*
@@ -123,7 +112,7 @@ ek_sql_index_counts(PG_FUNCTION_ARGS)
 		Int64GetDatum((int64) counts.returned)
 	};
 
-	PG_RETURN_DATUM(row_of(fcinfo, values));
+	PG_RETURN_DATUM(ek_make_single_row(fcinfo, values));
 }
 
 /*

@@ -22,6 +22,7 @@
 #include "compute.h"
 #include "level.h"
 #include "operands.h"
+#include "stat_functions.h"
 #include "stats.h"
 #include "topk.h"
 #include "vector.h"
@@ -615,11 +616,6 @@ ek_sql_arena_stats(PG_FUNCTION_ARGS)
 		Int64GetDatum((int64) counters.overflow_bytes),
 		Int64GetDatum((int64) counters.high_water)
 	};
-	bool		nulls[5] = {false, false, false, false, false};
-	TupleDesc	tupdesc;
 
-	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc),
-													  values, nulls)));
+	PG_RETURN_DATUM(ek_make_single_row(fcinfo, values));
 }

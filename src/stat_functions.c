@@ -72,9 +72,8 @@ make_row(TupleDesc tupdesc, Datum *values)
 	return HeapTupleGetDatum(heap_form_tuple(tupdesc, values, nulls));
 }
 
-/* The only row of a function that returns one. */
-static Datum
-make_single_row(FunctionCallInfo fcinfo, Datum *values)
+Datum
+ek_make_single_row(FunctionCallInfo fcinfo, Datum *values)
 {
 	TupleDesc	tupdesc;
 
@@ -159,7 +158,7 @@ ek_sql_stat_arena(PG_FUNCTION_ARGS)
 		Float8GetDatum(rate)
 	};
 
-	PG_RETURN_DATUM(make_single_row(fcinfo, values));
+	PG_RETURN_DATUM(ek_make_single_row(fcinfo, values));
 }
 
 /*
@@ -202,7 +201,7 @@ ek_sql_stat_verify(PG_FUNCTION_ARGS)
 		Int64GetDatum((int64) stats.verify.withdrawn)
 	};
 
-	PG_RETURN_DATUM(make_single_row(fcinfo, values));
+	PG_RETURN_DATUM(ek_make_single_row(fcinfo, values));
 }
 
 /*
@@ -255,7 +254,7 @@ ek_sql_stat_info(PG_FUNCTION_ARGS)
 		TimestampTzGetDatum(stats.stats_reset)
 	};
 
-	PG_RETURN_DATUM(make_single_row(fcinfo, values));
+	PG_RETURN_DATUM(ek_make_single_row(fcinfo, values));
 }
 
 /*
