@@ -8,7 +8,7 @@
 #	make && make install		with PG_CONFIG=... for another PostgreSQL
 #
 # For whoever runs it: make drill (docs/rollback.md)
-# For developers: make lint, bench, bench-check, format, test-long, check-layers (CONTRIBUTING.md)
+# For developers: make lint, bench, bench-check, format, test-long, test-majors, check-layers (CONTRIBUTING.md)
 
 MODULE_big = engramk
 EXTENSION = engramk
@@ -83,7 +83,7 @@ endif
 $(OBJS) $(OBJS:.o=.bc): $(wildcard simd/*.h src/*.h)
 
 # A second make, because the first may have begun without PGXS.
-.PHONY: demo test test-long bench bench-check drill
+.PHONY: demo test test-long test-majors bench bench-check drill
 demo:
 	@test/install-packages.sh demo
 	@$(MAKE) --no-print-directory -s all
@@ -94,6 +94,9 @@ test:
 	@test/run.sh
 test-long: test
 	@test/run-long.sh
+test-majors:
+	@test/install-packages.sh test
+	@test/run-majors.sh $(PG_CONFIGS)
 bench:
 	@test/install-packages.sh bench
 	@$(MAKE) --no-print-directory -s all

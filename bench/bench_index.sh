@@ -17,10 +17,6 @@ export QUERIES
 
 if [ "${1:-}" = --in-server ]; then
 	shift
-	for directory in ${EXTENSION_DESTDIRS:-}; do
-		cp -r "$directory"/. "$ENGRAMK_DESTDIR"
-	done
-	chmod -R a+rX "$ENGRAMK_DESTDIR"
 	psql -X -q -c 'CREATE EXTENSION vector' 2>/dev/null || echo "pgvector is not installed"
 	for file in "$@"; do
 		echo

@@ -10,10 +10,6 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 
 if [ "${1:-}" = --in-server ]; then
-	for directory in ${EXTENSION_DESTDIRS:-}; do
-		cp -r "$directory"/. "$ENGRAMK_DESTDIR"
-	done
-	chmod -R a+rX "$ENGRAMK_DESTDIR"
 	psql -X -q -c 'CREATE EXTENSION vector' 2>/dev/null || echo "pgvector is not installed"
 	exec psql -X -q -v ON_ERROR_STOP=1 -v rows="${ROWS:-100000}" -v dims="${DIMS:-768}" \
 		-v queries="${QUERIES:-1000}" -v sample="${SAMPLE:-20}" -f "$here/join.sql"

@@ -23,8 +23,8 @@
 #   STORAGE ("PLAIN EXTENDED EXTERNAL MAIN"), LAYOUTS ("in-order scattered")
 #   PG_CONFIG (pg_config)
 #   EXTENSION_DESTDIRS: directories that other extensions were installed into
-#       with "make install DESTDIR=..."; pgvector is found there or, like any
-#       packaged extension, in the server's own directory.
+#       with "make install DESTDIR=..."; pgvector is found there or in the
+#       server's own directory.
 #
 # RESULTS gets one line a contestant, separated by tabs.
 
@@ -50,13 +50,10 @@ fi
 
 # ---- outside the server: install, start, call this script again ----
 
-# A port that no other throwaway server gets, since this one is restarted; and
-# no pid file outside its directory, where all of them have the same name.
 start_server()
 {
 	: >"$1"
-	PGPORT=$((20000 + $$ % 20000)) "$(dirname "$0")/../test/with-cluster.sh" \
-		-o external_pid_file= -o shared_buffers="$SHARED_BUFFERS" \
+	"$(dirname "$0")/../test/with-cluster.sh" -o shared_buffers="$SHARED_BUFFERS" \
 		-o fsync=off -o autovacuum=off -o max_wal_size=16GB \
 		-o max_parallel_workers_per_gather=0 -o jit=off \
 		-o synchronize_seqscans=off -o plan_cache_mode=force_custom_plan \
@@ -172,7 +169,7 @@ restart_server()
 
 	run_sql -c CHECKPOINT
 	data=$(run_sql -c 'SHOW data_directory')
-	restart=("$("$PG_CONFIG" --bindir)/pg_ctl" -D "$data" -m fast -s -w restart)
+	restart=(pg_ctl -D "$data" -m fast -s -w restart)
 	if [ "$(id -u)" -eq 0 ]; then
 		restart=(runuser -u "$(stat -c %U "$data")" -- "${restart[@]}")
 	fi
@@ -377,13 +374,7 @@ in_server()
 {
 	results=$1
 	pgvector=yes
-	for other in $EXTENSION_DESTDIRS; do
-		cp -a "$other/." "$ENGRAMK_DESTDIR/"
-	done
-	chmod -R a+rX "$ENGRAMK_DESTDIR"
-
 	make_vectors
-	# pg_available_extensions does not list what is in extension_destdir
 	if ! run_sql -c 'CREATE EXTENSION vector' 2>"$results.log"; then
 		pgvector=
 		printf 'without pgvector: %s\n' "$(grep -m 1 ERROR "$results.log")"

@@ -1,18 +1,18 @@
 #!/bin/sh
 # What `make test-long` checks beyond `make test`: the same promises, for
 # longer.  The build must be up to date.  FUZZ_SECONDS is for each fuzzer.
-set -eu
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit
+# shellcheck source=test/suites.sh
+. test/suites.sh
 
-echo "== memory: ten million calls of each kind"
-test/with-cluster.sh psql -X -q -v ON_ERROR_STOP=1 -f test/long/memory.sql
-echo "== fuzzing, at length"
-make -s -C test/fuzz long SECONDS="${FUZZ_SECONDS:-600}"
-echo "== what goes wrong in production, at length"
-test/reliability/run-long.sh
-echo "== the drill"
-test/drill/run.sh
-echo "== the index, at length"
-test/with-cluster.sh psql -X -q -v ON_ERROR_STOP=1 -f test/index/bloat.sql
-test/with-cluster.sh test/index/churn.sh 180
-INDEX_CRASHES=50 DAMAGED_INDEXES=1000 test/t/run.sh test/index/crash.pl test/index/damage.pl
+suite "memory: ten million calls of each kind" \
+	test/with-cluster.sh psql -X -q -v ON_ERROR_STOP=1 -f test/long/memory.sql
+suite "fuzzing, at length" make -s -C test/fuzz long SECONDS="${FUZZ_SECONDS:-600}"
+suite "what goes wrong in production, at length" test/reliability/run-long.sh
+suite "the drill" test/drill/run.sh
+suite "index: its size after many deletes" \
+	test/with-cluster.sh psql -X -q -v ON_ERROR_STOP=1 -f test/index/bloat.sql
+suite "index: right while it changes, at length" test/with-cluster.sh test/index/churn.sh 180
+suite "index: crashes and damaged pages, at length" env INDEX_CRASHES=50 DAMAGED_INDEXES=1000 \
+	test/t/run.sh test/index/crash.pl test/index/damage.pl
+suites_end

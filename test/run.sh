@@ -1,27 +1,13 @@
 #!/bin/sh
-# Everything that `make test` checks, from the quick to the slow.  Stops at the
-# first suite that fails.  The build must be up to date.
-set -eu
-cd "$(dirname "$0")/.."
-
-suite()
-{
-	echo "== $1"
-	shift
-	"$@"
-}
-
-regress()
-{
-	test/with-cluster.sh make -s installcheck || {
-		cat regression.diffs
-		return 1
-	}
-}
+# Everything that `make test` checks, from the quick to the slow.  The build
+# must be up to date.
+cd "$(dirname "$0")/.." || exit
+# shellcheck source=test/suites.sh
+. test/suites.sh
 
 suite "layers and symbols" test/check-layers.sh
 suite "lint" test/lint.sh
-suite "kernels: levels, sanitizers, NEON and an old CPU under emulation" make -s -C test/unit check-all
+suite "kernels: levels, sanitizers, NEON and an old CPU" make -s -C test/unit check-all
 suite "fuzzing, briefly" make -s -C test/fuzz check
 suite "SQL: pg_regress" regress
 suite "SQL: several sessions, reloads and crashes" test/t/run.sh
@@ -29,8 +15,9 @@ suite "SQL: pgTAP" test/with-cluster.sh pg_prove --quiet test/pgtap/*.sql
 suite "monitoring: rules, dashboards, live Prometheus" test/monitoring/run.sh
 suite "what goes wrong in production, in short" test/reliability/run.sh
 suite "the ways back, in short" env CYCLES=3 test/drill/run.sh
-suite "every command of the runbooks" test/drill/run-documents.sh
+suite "every command of the documents" test/drill/run-documents.sh
 suite "index: races between sessions" test/with-cluster.sh test/index/isolation.sh
 suite "index: right while it changes" test/with-cluster.sh test/index/churn.sh 10
 suite "index: standby, crashes, damaged pages" env INDEX_CRASHES=3 DAMAGED_INDEXES=40 \
 	test/t/run.sh test/index/standby.pl test/index/crash.pl test/index/damage.pl
+suites_end

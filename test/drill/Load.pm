@@ -19,7 +19,7 @@ sub new
 	my $base = "$ENV{DRILL_SCRATCH}/" . ($option{application} // die) . '.' . scalar(@all);
 
 	@{$self}{qw(out err)} = ("$base.out", "$base.err");
-	my @command = ("$ENV{PGBIN}/pgbench", '-n', '-M', 'prepared', '-T', '86400',
+	my @command = ('pgbench', '-n', '-M', 'prepared', '-T', '86400',
 		'-c', $option{clients}, '-j', 2, ($option{reconnect} ? '-C' : ()),
 		map { ('-f', "$FindBin::Bin/load/$_.sql") } @{ $option{scripts} });
 

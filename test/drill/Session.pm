@@ -21,7 +21,7 @@ sub new
 	local $ENV{PGUSER} = $option{user} if defined $option{user};
 	local $ENV{PGAPPNAME} = $option{application} // 'drill';
 	$self->{process} = open2($self->{out}, $self->{in},
-		"$ENV{PGBIN}/psql -X -q -A -t 2>&1")
+		'psql -X -q -A -t 2>&1')
 	  or die "psql: $!\n";
 	$self->{pid} = $self->query('SELECT pg_backend_pid()');
 	die "no session: $self->{pid}\n" unless $self->{pid} =~ /^\d+$/;

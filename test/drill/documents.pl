@@ -17,10 +17,9 @@ use FindBin;
 
 my ($document) = @ARGV;
 my %command = (
-	sql => "'$ENV{PGBIN}/psql' -X -v ON_ERROR_STOP=1 2>&1",
+	sql => 'psql -X -v ON_ERROR_STOP=1 2>&1',
 	sh => 'sh -eu 2>&1');
 
-$ENV{PATH} = "$ENV{PGBIN}:$ENV{PATH}";
 $ENV{PSQLRC} = '/dev/null';
 
 # Every block with its line, its language and its directives.
@@ -69,8 +68,7 @@ sub execute
 }
 
 local $ENV{PGDATABASE} = 'postgres';
-system("$ENV{PGBIN}/psql", '-X', '-q', '-v', 'ON_ERROR_STOP=1',
-	'-v', 'password=' . ($ENV{PGPASSWORD} // 'none'), '-f', "$FindBin::Bin/documents.sql") == 0
+system('psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-f', "$FindBin::Bin/documents.sql") == 0
   or die "documents.sql failed\n";
 
 my $executed = 0;

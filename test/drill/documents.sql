@@ -1,10 +1,9 @@
 -- The system that the documents speak of: the database shop with vectors, the
--- roles app and canary that query them, and monitoring.  Needs the variable
--- password, for servers that ask for one.
+-- roles app and canary that query them, and monitoring.
 
-CREATE ROLE app LOGIN PASSWORD :'password';
-CREATE ROLE canary LOGIN PASSWORD :'password';
-CREATE ROLE monitoring LOGIN PASSWORD :'password' IN ROLE pg_monitor;
+CREATE ROLE app LOGIN;
+CREATE ROLE canary LOGIN;
+CREATE ROLE monitoring LOGIN IN ROLE pg_monitor;
 
 CREATE EXTENSION engramk;
 CREATE DATABASE shop;

@@ -707,10 +707,9 @@ sub prepare
 	$monitor = Session->new(database => 'postgres');
 	$monitor->run('CREATE EXTENSION engramk');
 	$monitor->run('CREATE DATABASE drill');
-	$monitor->run("CREATE ROLE $_ LOGIN PASSWORD '" . ($ENV{PGPASSWORD} // 'none') . "'")
-	  foreach qw(drill_app drill_canary drill_pinned);
+	$monitor->run("CREATE ROLE $_ LOGIN") foreach qw(drill_app drill_canary drill_pinned);
 	system("gzip -dc '$FindBin::Bin/../data/glove100-10k.tsv.gz' | head -n 2000 |"
-		  . " '$ENV{PGBIN}/psql' -X -q -v ON_ERROR_STOP=1 -d drill -f '$FindBin::Bin/setup.sql'") == 0
+		  . " psql -X -q -v ON_ERROR_STOP=1 -d drill -f '$FindBin::Bin/setup.sql'") == 0
 	  or die "setup.sql failed\n";
 	$monitor->run('CREATE DATABASE drill_two TEMPLATE drill');
 

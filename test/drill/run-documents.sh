@@ -28,5 +28,5 @@ else
 fi
 
 for document in "$@"; do
-	"$top/test/with-cluster.sh" "$here/in-cluster.sh" perl "$here/documents.pl" "$document"
+	"$top/test/with-cluster.sh" perl "$here/documents.pl" "$document"
 done

@@ -32,4 +32,4 @@ skipped=
 export DRILL_SCRATCH="$scratch" DRILL_SKIPPED="$skipped" DRILL_OLD_LIBRARY="${DRILL_OLD_LIBRARY:-}" \
 	DRILL_OLD_VERSION="$previous" DRILL_NEW_VERSION="$current"
 
-"$top/test/with-cluster.sh" "$here/in-cluster.sh" perl "$here/drill.pl"
+"$top/test/with-cluster.sh" perl "$here/drill.pl"

@@ -1,8 +1,9 @@
 #!/bin/sh
 # Protects: engramk.arena_size can be anything within its limits at any moment,
 # and no answer depends on it.
-# shellcheck source=test/reliability/server.sh
-. "$(dirname "$0")/server.sh"
+top=$(cd "$(dirname "$0")/../.." && pwd)
+# shellcheck source=test/server.sh
+. "$top/test/server.sh"
 
 new_server arena
 sql "CREATE TABLE item AS SELECT i, array(SELECT ((i * 31 + j * 7) % 101 - 50)::real FROM generate_series(1, 64) AS j) AS v

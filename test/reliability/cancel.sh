@@ -8,8 +8,9 @@
 # array holds 134,217,721 similarities at most, which take 1.6 GB.  Asserted is that
 # the request is obeyed before the batch would have ended; how long that took
 # is noted.
-# shellcheck source=test/reliability/server.sh
-. "$(dirname "$0")/server.sh"
+top=$(cd "$(dirname "$0")/../.." && pwd)
+# shellcheck source=test/server.sh
+. "$top/test/server.sh"
 
 candidates=${1:-60000000}
 new_server cancel

@@ -1,8 +1,9 @@
 #!/bin/sh
 # Protects: a backend that dies inside a kernel takes nothing with it but what
 # PostgreSQL itself takes; statistics start again after it, and say so.
-# shellcheck source=test/reliability/server.sh
-. "$(dirname "$0")/server.sh"
+top=$(cd "$(dirname "$0")/../.." && pwd)
+# shellcheck source=test/server.sh
+. "$top/test/server.sh"
 
 new_server crash
 sql "CREATE TABLE large AS SELECT array_agg(i::real) AS v FROM generate_series(1, 4000000) AS i"

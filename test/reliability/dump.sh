@@ -4,8 +4,9 @@
 #
 # pg_upgrade --check runs against a new cluster of the same version, and of
 # NEW_BINDIR's where that is set and has the library.
-# shellcheck source=test/reliability/server.sh
-. "$(dirname "$0")/server.sh"
+top=$(cd "$(dirname "$0")/../.." && pwd)
+# shellcheck source=test/server.sh
+. "$top/test/server.sh"
 
 new_server old
 sql "CREATE SCHEMA elsewhere;

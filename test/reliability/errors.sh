@@ -3,8 +3,9 @@
 # is what it was before, each was counted once, and the next answer is right.
 #
 #	test/reliability/errors.sh [ERRORS]		40,000 unless told
-# shellcheck source=test/reliability/server.sh
-. "$(dirname "$0")/server.sh"
+top=$(cd "$(dirname "$0")/../.." && pwd)
+# shellcheck source=test/server.sh
+. "$top/test/server.sh"
 
 errors=${1:-40000}
 new_server errors

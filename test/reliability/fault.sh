@@ -4,8 +4,9 @@
 #
 # Builds a variant in which engramk.inject_fault makes every level but scalar
 # lie, and follows the chain from there: best level, next best, scalar.
-# shellcheck source=test/reliability/server.sh
-. "$(dirname "$0")/server.sh"
+top=$(cd "$(dirname "$0")/../.." && pwd)
+# shellcheck source=test/server.sh
+. "$top/test/server.sh"
 
 build_variant FAULT_INJECTION=1
 new_server fault

@@ -2,8 +2,9 @@
 # Protects: a user without privileges cannot put an object of theirs in the
 # place of ours, reset the statistics, see other sessions, or undo an emergency
 # "off".
-# shellcheck source=test/reliability/server.sh
-. "$(dirname "$0")/server.sh"
+top=$(cd "$(dirname "$0")/../.." && pwd)
+# shellcheck source=test/server.sh
+. "$top/test/server.sh"
 
 make_server hostile
 start_server

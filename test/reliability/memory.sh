@@ -3,8 +3,9 @@
 # SQLSTATE 53200, the session lives, and its next answer is right.
 #
 # The server runs under ulimit -v; the calls ask for more than is left.
-# shellcheck source=test/reliability/server.sh
-. "$(dirname "$0")/server.sh"
+top=$(cd "$(dirname "$0")/../.." && pwd)
+# shellcheck source=test/server.sh
+. "$top/test/server.sh"
 
 limit=${LIMIT_KB:-500000}
 make_server memory 'shared_buffers = 16MB' 'max_connections = 20' 'jit = off'

@@ -4,8 +4,9 @@
 # that the file says.
 #
 #	test/reliability/reload.sh [SESSIONS [SECONDS]]		100 and 8 unless told
-# shellcheck source=test/reliability/server.sh
-. "$(dirname "$0")/server.sh"
+top=$(cd "$(dirname "$0")/../.." && pwd)
+# shellcheck source=test/server.sh
+. "$top/test/server.sh"
 
 sessions=${1:-100}
 seconds=${2:-8}

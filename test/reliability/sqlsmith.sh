@@ -4,8 +4,9 @@
 # internal error, and of engramk only the documented SQLSTATEs.
 #
 #	test/reliability/sqlsmith.sh [SECONDS]		600 unless told
-# shellcheck source=test/reliability/server.sh
-. "$(dirname "$0")/server.sh"
+top=$(cd "$(dirname "$0")/../.." && pwd)
+# shellcheck source=test/server.sh
+. "$top/test/server.sh"
 
 seconds=${1:-600}
 new_server sqlsmith 'statement_timeout = 1s' "log_error_verbosity = verbose" "log_min_error_statement = panic"
@@ -19,12 +20,17 @@ sql "CREATE TABLE item AS
 # A plain user, so that it cannot do by design what would end the server.
 timeout "$seconds" sqlsmith --target="host=$PGHOST port=$PGPORT dbname=postgres user=smith" \
 	>"$scratch/queries" 2>"$scratch/progress" || true
-# What was raised in the library is known by the file that log verbosity names.
+# What was raised in the library is known by function and file, which log verbosity
+# names: PostgreSQL has files called the same.  Functions begin their lines.
+(cd "$top" && find src simd -name '*.c' -exec grep -oE '^[a-z0-9_]+\(' {} /dev/null +) |
+	sed -E 's|^.*/([a-z0-9_]+\.c):(.*)\($|\2, \1|' >"$scratch/ours"
 raised()
 {
 	grep -A4 -E '(ERROR|FATAL|PANIC):  [0-9A-Z]{5}:' "$data.run/log" |
-		awk '/(ERROR|FATAL|PANIC):  / { match($0, /:  [0-9A-Z]+:/); state = substr($0, RSTART + 3, 5) }
-			/LOCATION:/ { print state, $0 ~ /(vector|functions|arena|stats|stat_functions|operands|level|compute|topk)\.c:/ && $0 ~ /ek_/ ? "engramk" : "other" }' |
+		awk 'FNR == NR { ours[$0] = 1; next }
+			/(ERROR|FATAL|PANIC):  / { match($0, /:  [0-9A-Z]+:/); state = substr($0, RSTART + 3, 5) }
+			/LOCATION:/ { sub(/.*LOCATION:  /, ""); sub(/:[0-9]+$/, ""); print state, $0 in ours ? "engramk" : "other" }' \
+			"$scratch/ours" - |
 		sort | uniq -c
 }
 raised | sed 's/^/# /'

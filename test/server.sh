@@ -1,16 +1,26 @@
 # shellcheck shell=sh
-# What the tests of reliability share; they source it.
+# Throwaway servers, for whatever needs one: the one place that makes them.
+# Scripts source it after they have set `top` to the top of the project:
 #
-# A server of their own, which they can crash, limit and start again, with this
-# build of engramk (or the one in $BUILD) installed into a temporary directory.
-# Everything is gone at the end.  Honours PG_CONFIG; a PostgreSQL outside
-# Debian's layout must be 18 or later.
+#	top=$(cd "$(dirname "$0")/.." && pwd)
+#	. "$top/test/server.sh"
+#
+# It makes a copy of the PostgreSQL that PG_CONFIG names in a temporary
+# directory, $scratch, of links but for the programs: PostgreSQL finds its files
+# from where its programs are.  This build of engramk is installed into the
+# copy, and one that is installed in the PostgreSQL itself is left out of it.
+# So any PostgreSQL from 14 will do, wherever it is and whatever has been
+# installed there, and nothing in it changes.  Everything is gone at the end.
+#
+# EXTENSION_DESTDIRS names directories with the files of other extensions, as
+# DESTDIR of their "make install", which are put into the copy as well.
+#
+# The build must be up to date.
 set -eu
 
-PG_CONFIG=${PG_CONFIG:-pg_config}
+# by its path, since the copy's own comes first in PATH later
+PG_CONFIG=$(command -v "${PG_CONFIG:-pg_config}")
 export PG_CONFIG
-top=$(cd "$(dirname "$0")/../.." && pwd)
-bindir=$("$PG_CONFIG" --bindir)
 failures=0
 
 scratch=$(mktemp -d /tmp/engramk.XXXXXX)
@@ -28,18 +38,35 @@ as_server()
 	fi
 }
 
+# The copy, with the build that is in $BUILD or in $top.  Sets bindir.
 install_build()
 {
-	make -s -C "${BUILD:-$top}" install DESTDIR="$scratch/install" >/dev/null
-	chmod -R a+rX "$scratch/install"
+	libraries=$("$PG_CONFIG" --pkglibdir)
+	shared=$("$PG_CONFIG" --sharedir)
+	programs=$("$PG_CONFIG" --bindir)
+	for directory in "$libraries" "$shared"; do
+		mkdir -p "$scratch$directory"
+		cp -rs "$directory/." "$scratch$directory"
+	done
+	rm -rf "$scratch$libraries"/engramk.so "$scratch$libraries"/bitcode/engramk* \
+		"$scratch$shared"/extension/engramk.control "$scratch$shared"/extension/engramk--*
+	bindir=$scratch$programs
+	mkdir -p "$bindir"
+	cp "$programs"/* "$bindir"
+	PATH=$bindir:$PATH
+	for directory in ${EXTENSION_DESTDIRS:-}; do
+		cp -R "$directory/." "$scratch"
+	done
+	make -s -C "${BUILD:-$top}" install DESTDIR="$scratch" >/dev/null
+	chmod -R a+rX "$scratch"
+	LIBRARY=$scratch$libraries/engramk.so
+	export PATH LIBRARY
 }
 
 # A copy of the sources in $scratch/build, built with the given variables.
 build_variant()
 {
-	mkdir "$scratch/build"
-	tar c -C "$top" --exclude .git --exclude '*.o' --exclude '*.bc' --exclude '*.so' \
-		--exclude build --exclude results . | tar x -C "$scratch/build"
+	"$top/test/copy-sources.sh" "$scratch/build"
 	make -s -j2 -C "$scratch/build" "$@" all >"$scratch/build.log" 2>&1 || {
 		cat "$scratch/build.log" >&2
 		exit 2
@@ -47,12 +74,13 @@ build_variant()
 	BUILD=$scratch/build
 }
 
-# Makes a cluster called $1 with further lines of configuration from $2 on.
+# Makes a cluster called $1 with further lines of configuration from $2 on, and
+# points libpq's environment variables at it.
 make_server()
 {
 	data=$scratch/$1
 	shift
-	[ -d "$scratch/install" ] || install_build
+	[ -n "${bindir:-}" ] || install_build
 	mkdir "$data" "$data.run"
 	chmod 777 "$data.run"
 	[ "$(id -u)" -ne 0 ] || chown "${ENGRAMK_SERVER_USER:-postgres}" "$data"
@@ -61,16 +89,18 @@ make_server()
 		echo "listen_addresses = ''"
 		echo "unix_socket_directories = '$data.run'"
 		echo "fsync = off"
-		echo "dynamic_library_path = '$scratch/install$("$PG_CONFIG" --pkglibdir):\$libdir'"
-		case $bindir in
-			/usr/lib/postgresql/*)
-				echo "extension_destdir = '$scratch/install'" ;;
-			*)
-				echo "extension_control_path = '$scratch/install$("$PG_CONFIG" --sharedir):\$system'" ;;
-		esac
 		[ $# -eq 0 ] || printf '%s\n' "$@"
 	} >>"$data/postgresql.conf"
 	export PGHOST="$data.run" PGPORT=5432 PGUSER=postgres PGDATABASE=postgres
+}
+
+# The same for a server that is reached by TCP, at a port that is free.
+make_listening_server()
+{
+	port=$(perl -MIO::Socket::INET \
+		-e 'print IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1")->sockport')
+	make_server "$@" "listen_addresses = '127.0.0.1'" "port = $port"
+	export PGHOST=127.0.0.1 PGPORT="$port"
 }
 
 start_server()
