@@ -63,12 +63,12 @@ EXCEPTION WHEN OTHERS THEN
 	RETURN detail;
 END $$;
 SELECT matches(detail_of($$ALTER EXTENSION engramk UPDATE TO '1.1'$$), 'index (public\.)?item_v depends', 'by its name');
-SELECT is(extversion, '1.3', 'and nothing has changed') FROM pg_extension WHERE extname = 'engramk';
+SELECT is(extversion, '1.4', 'and nothing has changed') FROM pg_extension WHERE extname = 'engramk';
 SELECT is((SELECT array_agg(id) FROM (SELECT id FROM item ORDER BY v <-> '{500,3,1}' LIMIT 1) x), ARRAY[500], 'scans go on');
 DROP INDEX item_v;
 SELECT lives_ok($$ALTER EXTENSION engramk UPDATE TO '1.1'$$, 'without indexes it goes back');
 SELECT is((SELECT count(*) FROM pg_am WHERE amname = 'engramk'), 0::bigint, 'and the access method is gone');
-SELECT lives_ok($$ALTER EXTENSION engramk UPDATE TO '1.3'$$, 'it comes again');
+SELECT lives_ok($$ALTER EXTENSION engramk UPDATE TO '1.4'$$, 'it comes again');
 CREATE INDEX item_v ON item USING engramk (v);
 SELECT is(engram_index_check('item_v'), 1000::bigint, 'and indexes with it');
 
