@@ -11,13 +11,13 @@
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
+psql=$("$PG_CONFIG" --bindir)/psql
 scratch=$(mktemp -d /tmp/engramk.XXXXXX)
 trap 'rm -rf "$scratch"' EXIT
 trap 'exit 130' INT TERM
 
 # Modules are looked for beside the file that imports them.
 NODE_TESTS=$scratch/node
-NODE_SKIPPED=
 mkdir "$NODE_TESTS"
 cp "$here"/package.json "$here"/*.mjs "$NODE_TESTS"
 if ! (cd "$NODE_TESTS" && npm install --no-audit --no-fund --no-package-lock --ignore-scripts \
@@ -26,22 +26,37 @@ if ! (cd "$NODE_TESTS" && npm install --no-audit --no-fund --no-package-lock --i
 		cat "$scratch/npm"
 		exit 1
 	fi
-	NODE_SKIPPED="npm does not reach its registry"
+	NODE_TESTS=
 fi
 
-# JDBC knows no environment of libpq.
-JDBC_URL=
-case $PGHOST in
-	/*) ;;
-	*) JDBC_URL="jdbc:postgresql://$PGHOST:$PGPORT/$PGDATABASE?user=$PGUSER&password=${PGPASSWORD:-}" ;;
-esac
+# JDBC knows no environment of libpq, and no Unix sockets.
+url_of()
+{
+	case $PGHOST in
+		/*) ;;
+		*) echo "jdbc:postgresql://$PGHOST:$PGPORT/$1?user=$PGUSER&password=${PGPASSWORD:-}" ;;
+	esac
+}
 
-TRUTH=$scratch/truth
-export TRUTH NODE_TESTS NODE_SKIPPED JDBC_URL
-psql -X -q -f "$here/setup.sql"
-psql -X -q -A -t -f "$here/truth.sql" >"$TRUTH"
+drivers()
+{
+	"$psql" -X -q -d postgres -c 'CREATE DATABASE clients'
+	"$psql" -X -q -d clients -f "$here/setup.sql"
+	"$psql" -X -q -A -t -d clients -f "$here/truth.sql" >"$scratch/truth"
+	env PGDATABASE=clients TRUTH="$scratch/truth" JDBC_URL="$(url_of clients)" \
+		NODE_TESTS="$NODE_TESTS" prove --exec "$here/start.sh" "$@"
+}
+
+document()
+{
+	mkdir "$scratch/keep"
+	env KEEP="$scratch/keep" JDBC_URL="$(url_of shop)" NODE_TESTS="$NODE_TESTS" \
+		"$here/../drill/in-cluster.sh" perl "$here/../drill/documents.pl" "$here/../../docs/clients.md"
+}
 
 if [ $# -gt 0 ]; then
-	prove --exec "$here/start.sh" "$@"
+	drivers "$@"
+else
+	drivers "$here"/*_driver.py "$here"/*_driver.mjs "$here"/*Driver.java
+	document
 fi
-prove --exec "$here/start.sh" "$here"/*_driver.py "$here"/*_driver.mjs "$here"/*Driver.java
