@@ -24,6 +24,7 @@ PREPARE of_varchar (varchar) AS SELECT id FROM item ORDER BY v <=> $1::real[] LI
 PREPARE of_unknown AS SELECT id FROM item ORDER BY v <=> $1::real[] LIMIT 5;
 PREPARE of_json_text (text) AS SELECT id FROM item ORDER BY v <=> translate($1, '[]', '{}')::real[] LIMIT 5;
 PREPARE of_jsonb (jsonb) AS SELECT id FROM item ORDER BY v <=> ARRAY(SELECT jsonb_array_elements_text($1))::real[] LIMIT 5;
+PREPARE of_sub_select (double precision[]) AS SELECT id FROM item ORDER BY v <=> (SELECT $1::real[]) LIMIT 5;
 -- implicit, so they work without $1::real[] too
 PREPARE plain_numeric (numeric[]) AS SELECT id FROM item ORDER BY v <=> $1 LIMIT 5;
 PREPARE plain_smallint (smallint[]) AS SELECT id FROM item ORDER BY v <=> $1 LIMIT 5;
@@ -84,6 +85,9 @@ EXECUTE of_double('{1,0,1e-60}');
 EXECUTE of_double('{1,0,1e60}');
 \echo :LAST_ERROR_SQLSTATE
 EXECUTE of_double('{1,0,NaN}');
+\echo :LAST_ERROR_SQLSTATE
+CREATE TABLE double_item (v double precision[]);
+CREATE INDEX ON double_item USING engramk (v);
 \echo :LAST_ERROR_SQLSTATE
 \set VERBOSITY default
 
