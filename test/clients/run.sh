@@ -11,6 +11,7 @@
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
+top=$(cd "$here/../.." && pwd)
 psql=$("$PG_CONFIG" --bindir)/psql
 scratch=$(mktemp -d /tmp/engramk.XXXXXX)
 trap 'rm -rf "$scratch"' EXIT
@@ -51,7 +52,7 @@ document()
 {
 	mkdir "$scratch/keep"
 	env KEEP="$scratch/keep" JDBC_URL="$(url_of shop)" NODE_TESTS="$NODE_TESTS" \
-		"$here/../drill/in-cluster.sh" perl "$here/../drill/documents.pl" "$here/../../docs/clients.md"
+		"$top/test/drill/in-cluster.sh" perl "$top/test/drill/documents.pl" "$top/docs/clients.md"
 }
 
 if [ $# -gt 0 ]; then
