@@ -30,7 +30,12 @@ case $1 in
 			libipc-run-perl gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
 			clang libclang-rt-14-dev clang-tidy cppcheck python3
 			sqlsmith valgrind
-			prometheus prometheus-postgres-exporter prometheus-sql-exporter python3-yaml" ;;
+			prometheus prometheus-postgres-exporter prometheus-sql-exporter python3-yaml
+			python3-psycopg python3-psycopg2 python3-asyncpg python3-numpy
+			python3-sqlalchemy python3-alembic python3-django
+			default-jdk-headless libpostgresql-jdbc-java ruby-activerecord ruby-pg"
+		# Any Node.js will do, and one from elsewhere would not go with Debian's npm.
+		command -v npm >/dev/null || packages="$packages nodejs npm" ;;
 	bench)
 		packages="$packages gnuplot-nox libopenblas-dev" ;;
 	*)

@@ -12,6 +12,7 @@ suite "fuzzing, briefly" make -s -C test/fuzz check
 suite "SQL: pg_regress" regress
 suite "SQL: several sessions, reloads and crashes" test/t/run.sh
 suite "SQL: pgTAP" test/with-cluster.sh pg_prove --quiet test/pgtap/*.sql
+suite "drivers, ORMs, and every example of docs/clients.md" test/with-cluster.sh test/clients/run.sh
 suite "monitoring: rules, dashboards, live Prometheus" test/monitoring/run.sh
 suite "what goes wrong in production, in short" test/reliability/run.sh
 suite "the ways back, in short" env CYCLES=3 test/drill/run.sh
