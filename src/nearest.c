@@ -646,29 +646,29 @@ screen_group(ek_nearest *nearest, int first_query, int tiles)
 }
 
 static void
-count_targets(const ek_nearest *nearest, int targets, instr_time start)
+count_targets(const ek_nearest *nearest, ek_stats_call call, int targets)
 {
 	const uint64 pairs = (uint64) targets * nearest->count;
 
-	ek_stats_count(nearest->operation, ek_kernels_in_use()->level, pairs,
-				   pairs * nearest->queries->vectors.dims, start);
+	ek_stats_count(nearest->operation, call, pairs,
+				   pairs * nearest->queries->vectors.dims);
 }
 
 void
 ek_nearest_settle(ek_nearest *nearest)
 {
 	const int	tiles = (nearest->pending + EK_LANES - 1) / EK_LANES;
-	instr_time	start;
+	ek_stats_call call;
 
 	if (nearest->pending == 0)
 		return;
-	start = ek_stats_start();
+	call = ek_stats_begin(ek_kernels_in_use()->level);
 	for (int q = 0; q < nearest->count; q += EK_CODE_QUERIES)
 	{
 		CHECK_FOR_INTERRUPTS();
 		screen_group(nearest, q, tiles);
 	}
-	count_targets(nearest, nearest->pending, start);
+	count_targets(nearest, call, nearest->pending);
 	nearest->pending = 0;
 }
 
@@ -712,7 +712,7 @@ ek_nearest_create(const ek_queries *queries, int k, const ek_id *own,
 static void
 compare_all(ek_nearest *nearest, ek_id id, ek_vector vector)
 {
-	instr_time	start = ek_stats_start();
+	ek_stats_call call = ek_stats_begin(ek_kernels_in_use()->level);
 
 	for (int q = 0; q < nearest->count; q++)
 	{
@@ -723,7 +723,7 @@ compare_all(ek_nearest *nearest, ek_id id, ek_vector vector)
 		offer(nearest, q, id, distance);
 		CHECK_FOR_INTERRUPTS();
 	}
-	count_targets(nearest, 1, start);
+	count_targets(nearest, call, 1);
 }
 
 void

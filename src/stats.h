@@ -138,33 +138,40 @@ extern bool ek_track_timing;
 extern ek_kernel_counts ek_stats_pending[EK_OPERATION_COUNT][EK_LEVEL_COUNT];
 extern int	ek_stats_pending_calls;
 
+/* What is known of a call when it begins. */
+typedef struct ek_stats_call
+{
+	ek_level	level;			/* it may be withdrawn before the call ends */
+	instr_time	start;			/* zero if nobody wants to know */
+} ek_stats_call;
+
 extern void ek_stats_count_time(ek_kernel_counts *counts, uint64 elements,
 								instr_time start);
 
 /* Reads the clock only if somebody wants to know. */
-static inline instr_time
-ek_stats_start(void)
+static inline ek_stats_call
+ek_stats_begin(ek_level level)
 {
-	instr_time	start;
+	ek_stats_call call = {.level = level};
 
-	INSTR_TIME_SET_ZERO(start);
+	INSTR_TIME_SET_ZERO(call.start);
 	if (unlikely(ek_track_timing))
-		INSTR_TIME_SET_CURRENT(start);
-	return start;
+		INSTR_TIME_SET_CURRENT(call.start);
+	return call;
 }
 
-/* One call that compared `candidates` vectors, `elements` floats in all. */
+/* This call has compared `candidates` vectors, `elements` floats in all. */
 static inline void
-ek_stats_count(ek_operation operation, ek_level level,
-			   uint64 candidates, uint64 elements, instr_time start)
+ek_stats_count(ek_operation operation, ek_stats_call call,
+			   uint64 candidates, uint64 elements)
 {
-	ek_kernel_counts *counts = &ek_stats_pending[operation][level];
+	ek_kernel_counts *counts = &ek_stats_pending[operation][call.level];
 
 	counts->calls++;
 	counts->candidates += candidates;
 	counts->elements += elements;
-	if (unlikely(!INSTR_TIME_IS_ZERO(start)))
-		ek_stats_count_time(counts, elements, start);
+	if (unlikely(!INSTR_TIME_IS_ZERO(call.start)))
+		ek_stats_count_time(counts, elements, call.start);
 	if (unlikely(++ek_stats_pending_calls >= EK_STATS_FLUSH_CALLS))
 		ek_stats_flush();
 }

@@ -92,6 +92,28 @@ is "one call withdraws one level, the next best takes over" \
 	SQL
 	)" "$(sql "SELECT level FROM engram_simd_info() WHERE supported OFFSET 1 LIMIT 1"; echo '1|1|1')"
 
+# Of each operation that can be withdrawn in the middle of a call.
+while read -r operation statement; do
+	is "$operation: a call counts under the level that it began with" \
+		"$(psql -X -q -A -t 2>&1 <<-SQL
+			SET client_min_messages = error;
+			SELECT engram_stat_reset() \g /dev/null
+			SET engramk.inject_fault = on;
+			SET engramk.verify_rate = 1;
+			SELECT $statement FROM pair WHERE i = 1 \g /dev/null
+			SELECT operation, level, calls FROM engram_stat_kernels WHERE calls > 0;
+		SQL
+		)" "$operation|$best|1"
+done <<-STATEMENTS
+	cosine a <=> b
+	l2 a <-> b
+	norm engram_norm(a)
+	cosine_batch engram_cosine_batch(a, b)
+	topk engram_topk(a, b, 1)
+	cosine_matrix engram_cosine_matrix(a, b)
+	nearest engram_nearest(i, a, b, 1)
+STATEMENTS
+
 is "another session is not concerned" \
 	"$(sql "SELECT level FROM engram_simd_info() WHERE active")" "$best"
 
@@ -113,7 +135,7 @@ is "at a rate of an eighth the eighth call finds out" \
 # The warning is in the server's log, once a level and session.
 is "the server's log has the warnings" \
 	"$(grep -c "WARNING:  engramk level \"$best\" gave a wrong result" "$data.run/log")" \
-	"$(($(echo "$operations" | wc -l) + 2))"
+	"$(($(echo "$operations" | wc -l) + 9))"
 # The kernels that codes are made and compared with, one at a time: what they
 # give is no result, but a neighbour that their lie hides is lost.  Vectors of a
 # few factors, so that an index finds a basis.
