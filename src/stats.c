@@ -411,11 +411,16 @@ ek_stats_count_withdrawn(void)
 	pg_atomic_fetch_add_u64(&my_stripe->withdrawn, 1);
 }
 
-/* `counts` is what this backend's arena has counted since it began. */
+/*
+ * `counts` is what this backend's arena has counted since it began, and its
+ * high water since this was called last: a maximum that was published before a
+ * reset must not come back after it.
+ */
 void
 ek_stats_publish_scratch(const ek_scratch_counts *counts)
 {
-	if (counts->resets == published.resets)
+	if (counts->resets == published.resets &&
+		counts->overflows == published.overflows && counts->high_water == 0)
 		return;
 
 	ensure_attached();
