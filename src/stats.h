@@ -88,7 +88,8 @@ typedef struct ek_index_counts
 	uint64		returned;		/* rows given to the executor to re-rank */
 } ek_index_counts;
 
-#define EK_STATS_INDEXES	128
+/* Scans of more indexes than this, in all databases, are not counted. */
+#define EK_STATS_INDEXES	4096
 
 /* A snapshot; each number is exact, but they are read one after another. */
 typedef struct ek_stats
@@ -125,8 +126,8 @@ extern int	ek_stats_backend_count(void);
 extern ek_stats_backend ek_stats_read_backend(int i);
 
 extern void ek_index_stats_add(Oid index, const ek_index_counts *counts);
-/* Of an index of this database; zeros if there is nothing. */
-extern ek_index_counts ek_index_stats_read(Oid index);
+/* Of an index of this database; false if there is no room to count it. */
+extern bool ek_index_stats_read(Oid index, ek_index_counts *counts);
 
 extern const char *ek_operation_name(ek_operation operation);
 extern const char *ek_error_kind_name(ek_error_kind kind);
