@@ -520,7 +520,6 @@ EK_TARGET_END
 	.l1 = ek_l1_avx512, \
 	.cosine = ek_cosine_avx512, \
 	.dot_rows = ek_dot_rows_avx512, \
-	.norm2_rows = ek_norm2_rows_avx512, \
 	.l2_squared_rows = ek_l2_squared_rows_avx512, \
 	.l1_rows = ek_l1_rows_avx512, \
 	.cosine_rows = ek_cosine_rows_by_two_avx512, \

@@ -108,7 +108,6 @@ run_rows(const ek_kernels *kernels, const areas *in, side side,
 	double	   *other = place(&in->results[1], side, rows->count * sizeof(double));
 
 	kernels->dot_rows(query, rows, one);
-	kernels->norm2_rows(query->dims, rows, one);
 	kernels->l2_squared_rows(query, rows, one);
 	kernels->l1_rows(query, rows, one);
 	kernels->cosine_rows(query, rows, one, other);
