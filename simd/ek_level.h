@@ -28,9 +28,6 @@ extern const ek_kernels ek_kernels_neon;
  */
 #define EK_PREFETCH_FLOATS	2048
 
-/* Bytes of packed codes that hold four elements of each lane. */
-#define EK_PACKED_STEP	((size_t) 4 * EK_LANES)
-
 /*
  * Adding it and taking it off again rounds a double to the nearest integer, to
  * the even one of two, at every level alike: from 2^52 on, doubles are integers.
