@@ -144,7 +144,7 @@ check_choose(const char *level, const char *kernel, const check_data *data)
 		return false;
 
 	chosen.data = data;
-	chosen.rows = (ek_rows) {.first = data->rows,.pointers = NULL,.count = data->count};
+	chosen.rows = (ek_rows) {.first = data->rows,.count = data->count};
 	ek_query_prepare(chosen.kernels, data->query, data->dims, data->prepared,
 					 &chosen.query);
 	return true;

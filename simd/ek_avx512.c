@@ -132,8 +132,7 @@ lanes_sum(lanes acc)
  * Two rows share each load of the query.  The accumulators are named one by
  * one: gcc -O2 spills them when they stand in an array.
  *
- * Two rows that follow each other are fetched ahead as the one stretch of
- * memory that they are; as two streams they took a fifth longer when tried.
+ * The two are fetched ahead as the one stretch of memory that they are; as two streams they took a fifth longer when tried.
  */
 static inline void
 ek_cosine_two_avx512(const ek_query *query, const ek_rows *rows, size_t r,
@@ -143,10 +142,8 @@ ek_cosine_two_avx512(const ek_query *query, const ek_rows *rows, size_t r,
 	const size_t whole = dims - dims % EK_LANES;
 	const float *x0 = ek_row(rows, dims, r);
 	const float *x1 = ek_row(rows, dims, r + 1);
-	const size_t pace = rows->pointers ? 1 : 2;
 	const uintptr_t ahead0 = ek_row_ahead(rows, dims, r);
-	const uintptr_t ahead1 = rows->pointers ?
-		ek_row_ahead(rows, dims, r + 1) : ahead0 + EK_LANES * sizeof(float);
+	const uintptr_t ahead1 = ahead0 + EK_LANES * sizeof(float);
 	lanes		d0 = lanes_zero(),
 				d1 = lanes_zero();
 	lanes		s0 = lanes_zero(),
@@ -158,8 +155,8 @@ ek_cosine_two_avx512(const ek_query *query, const ek_rows *rows, size_t r,
 		lanes		v0 = lanes_widen(x0 + i);
 		lanes		v1 = lanes_widen(x1 + i);
 
-		ek_prefetch(ahead0, pace * i);
-		ek_prefetch(ahead1, pace * i);
+		ek_prefetch(ahead0, 2 * i);
+		ek_prefetch(ahead1, 2 * i);
 		d0 = lanes_fma(d0, v0, q);
 		d1 = lanes_fma(d1, v1, q);
 		s0 = lanes_fma(s0, v0, v0);
@@ -194,7 +191,7 @@ ek_cosine_rows_by_two_avx512(const ek_query *query, const ek_rows *rows,
 							 double *dot, double *norm2)
 {
 	const size_t pairs = rows->count - rows->count % 2;
-	ek_rows		rest = {NULL, NULL, rows->count - pairs};
+	ek_rows		rest = {rows->first + pairs * query->dims, rows->count - pairs};
 
 	if (rows->count > BEYOND_CACHE_BYTES / sizeof(float) / (query->dims + 1))
 	{
@@ -204,13 +201,6 @@ ek_cosine_rows_by_two_avx512(const ek_query *query, const ek_rows *rows,
 
 	for (size_t r = 0; r < pairs; r += 2)
 		ek_cosine_two_avx512(query, rows, r, dot, norm2);
-	if (rest.count == 0)
-		return;
-
-	if (rows->pointers)
-		rest.pointers = rows->pointers + pairs;
-	else
-		rest.first = rows->first + pairs * query->dims;
 	ek_cosine_rows_avx512(query, &rest, dot + pairs, norm2 + pairs);
 }
 

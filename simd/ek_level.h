@@ -37,7 +37,7 @@ extern const ek_kernels ek_kernels_neon;
 static inline const float *
 ek_row(const ek_rows *rows, size_t dims, size_t r)
 {
-	return rows->pointers ? rows->pointers[r] : rows->first + r * dims;
+	return rows->first + r * dims;
 }
 
 /*
@@ -48,12 +48,6 @@ ek_row(const ek_rows *rows, size_t dims, size_t r)
 static inline uintptr_t
 ek_row_ahead(const ek_rows *rows, size_t dims, size_t r)
 {
-	if (rows->pointers)
-	{
-		size_t		ahead = r + 1 + EK_PREFETCH_FLOATS / (dims + 1);
-
-		return (uintptr_t) rows->pointers[ahead < rows->count ? ahead : rows->count - 1];
-	}
 	return (uintptr_t) rows->first +
 		(r * dims + EK_PREFETCH_FLOATS) * sizeof(float);
 }

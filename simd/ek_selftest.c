@@ -127,7 +127,7 @@ case_passes(const ek_kernels *kernels, const golden_case *golden)
 	_Alignas(EK_ALIGNMENT) double values[MAX_DIMS + EK_LANES];
 	const size_t dims = golden->dims;
 	ek_query	query;
-	ek_rows		rows = {.first = b, .pointers = NULL, .count = ROW_COUNT};
+	ek_rows		rows = {.first = b, .count = ROW_COUNT};
 
 	make_vector(golden, 5, a);
 	for (size_t r = 0; r < ROW_COUNT; r++)

@@ -64,13 +64,10 @@ typedef struct ek_query
 	double		norm2;			/* sum of the squares */
 } ek_query;
 
-/*
- * Many vectors of the same length, next to each other or each somewhere.
- */
+/* Many vectors of the same length, next to each other. */
 typedef struct ek_rows
 {
-	const float *first;			/* contiguous rows, when pointers is NULL */
-	const float *const *pointers;	/* else one pointer a row */
+	const float *first;
 	size_t		count;
 } ek_rows;
 

@@ -126,7 +126,7 @@ one_row(const float *values)
 {
 	return (ek_rows)
 	{
-		.first = values,.pointers = NULL,.count = 1
+		.first = values,.count = 1
 	};
 }
 

@@ -294,7 +294,6 @@ cosine_block(const ek_query *query, ek_candidates candidates, int first,
 {
 	ek_rows		rows = {
 		.first = candidates.values + (Size) first * query->dims,
-		.pointers = NULL,
 		.count = count
 	};
 
