@@ -68,7 +68,7 @@ typedef struct workload
 	const float *vector;		/* the query, not prepared */
 	ek_query	query;
 	ek_rows		rows;			/* one after the other */
-	ek_rows		scattered;		/* the same rows, by pointers, shuffled */
+	const float *const *scattered;	/* the same rows, shuffled */
 	double	   *out;
 	double	   *out2;
 	float	   *out_float;
@@ -117,19 +117,13 @@ pass_cosine_rows(const contestant *self, const workload *work)
 	self->kernels->cosine_rows(&work->query, &work->rows, work->out, work->out2);
 }
 
-static void
-pass_cosine_scattered(const contestant *self, const workload *work)
-{
-	self->kernels->cosine_rows(&work->query, &work->scattered, work->out, work->out2);
-}
-
 /* As an operator in a scan does it: one call a row, wherever the row lies. */
 static void
 pass_cosine_one(const contestant *self, const workload *work)
 {
 	for (size_t r = 0; r < work->rows.count; r++)
 	{
-		ek_rows		one = {work->scattered.pointers[r], NULL, 1};
+		ek_rows		one = {work->scattered[r], 1};
 
 		self->kernels->cosine_rows(&work->query, &one, work->out + r, work->out2 + r);
 	}
@@ -175,7 +169,6 @@ typedef struct kernel_pass
 
 static const kernel_pass kernel_passes[] = {
 	{"cosine_rows", pass_cosine_rows},
-	{"cosine_rows, scattered", pass_cosine_scattered},
 	{"cosine_rows, one a call", pass_cosine_one},
 	{"cosine (pair)", pass_cosine_pair},
 	{"dot_rows", pass_dot_rows},
@@ -698,8 +691,8 @@ measure_place(FILE *results, const place *where, size_t dims,
 	work.place = where->name;
 	work.dims = dims;
 	work.vector = vector;
-	work.rows = (ek_rows) {values, NULL, count};
-	work.scattered = (ek_rows) {NULL, pointers, count};
+	work.rows = (ek_rows) {values, count};
+	work.scattered = pointers;
 	work.out = allocate(count * sizeof(double));
 	work.out2 = allocate(count * sizeof(double));
 	work.out_float = allocate(count * sizeof(float));

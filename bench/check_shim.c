@@ -71,12 +71,6 @@ pass_dot_rows(void)
 }
 
 static void
-pass_norm2_rows(void)
-{
-	chosen.kernels->norm2_rows(chosen.data->dims, &chosen.rows, chosen.data->results);
-}
-
-static void
 pass_l2_squared_rows(void)
 {
 	chosen.kernels->l2_squared_rows(&chosen.query, &chosen.rows, chosen.data->results);
@@ -106,7 +100,6 @@ static const struct
 	{"l1", pass_l1},
 	{"cosine", pass_cosine},
 	{"dot_rows", pass_dot_rows},
-	{"norm2_rows", pass_norm2_rows},
 	{"l2_squared_rows", pass_l2_squared_rows},
 	{"l1_rows", pass_l1_rows},
 	{"cosine_rows", pass_cosine_rows}
@@ -151,7 +144,7 @@ check_choose(const char *level, const char *kernel, const check_data *data)
 		return false;
 
 	chosen.data = data;
-	chosen.rows = (ek_rows) {.first = data->rows,.pointers = NULL,.count = data->count};
+	chosen.rows = (ek_rows) {.first = data->rows,.count = data->count};
 	ek_query_prepare(chosen.kernels, data->query, data->dims, data->prepared,
 					 &chosen.query);
 	return true;

@@ -368,7 +368,6 @@ const ek_kernels ek_kernels_avx2 = {
 	.l1 = ek_l1_avx2,
 	.cosine = ek_cosine_avx2,
 	.dot_rows = ek_dot_rows_avx2,
-	.norm2_rows = ek_norm2_rows_avx2,
 	.l2_squared_rows = ek_l2_squared_rows_avx2,
 	.l1_rows = ek_l1_rows_avx2,
 	.cosine_rows = ek_cosine_rows_avx2,

@@ -132,8 +132,7 @@ lanes_sum(lanes acc)
  * Two rows share each load of the query.  The accumulators are named one by
  * one: gcc -O2 spills them when they stand in an array.
  *
- * Two rows that follow each other are fetched ahead as the one stretch of
- * memory that they are; as two streams they took a fifth longer when tried.
+ * The two are fetched ahead as the one stretch of memory that they are; as two streams they took a fifth longer when tried.
  */
 static inline void
 ek_cosine_two_avx512(const ek_query *query, const ek_rows *rows, size_t r,
@@ -143,10 +142,8 @@ ek_cosine_two_avx512(const ek_query *query, const ek_rows *rows, size_t r,
 	const size_t whole = dims - dims % EK_LANES;
 	const float *x0 = ek_row(rows, dims, r);
 	const float *x1 = ek_row(rows, dims, r + 1);
-	const size_t pace = rows->pointers ? 1 : 2;
 	const uintptr_t ahead0 = ek_row_ahead(rows, dims, r);
-	const uintptr_t ahead1 = rows->pointers ?
-		ek_row_ahead(rows, dims, r + 1) : ahead0 + EK_LANES * sizeof(float);
+	const uintptr_t ahead1 = ahead0 + EK_LANES * sizeof(float);
 	lanes		d0 = lanes_zero(),
 				d1 = lanes_zero();
 	lanes		s0 = lanes_zero(),
@@ -158,8 +155,8 @@ ek_cosine_two_avx512(const ek_query *query, const ek_rows *rows, size_t r,
 		lanes		v0 = lanes_widen(x0 + i);
 		lanes		v1 = lanes_widen(x1 + i);
 
-		ek_prefetch(ahead0, pace * i);
-		ek_prefetch(ahead1, pace * i);
+		ek_prefetch(ahead0, 2 * i);
+		ek_prefetch(ahead1, 2 * i);
 		d0 = lanes_fma(d0, v0, q);
 		d1 = lanes_fma(d1, v1, q);
 		s0 = lanes_fma(s0, v0, v0);
@@ -194,7 +191,7 @@ ek_cosine_rows_by_two_avx512(const ek_query *query, const ek_rows *rows,
 							 double *dot, double *norm2)
 {
 	const size_t pairs = rows->count - rows->count % 2;
-	ek_rows		rest = {NULL, NULL, rows->count - pairs};
+	ek_rows		rest = {rows->first + pairs * query->dims, rows->count - pairs};
 
 	if (rows->count > BEYOND_CACHE_BYTES / sizeof(float) / (query->dims + 1))
 	{
@@ -204,13 +201,6 @@ ek_cosine_rows_by_two_avx512(const ek_query *query, const ek_rows *rows,
 
 	for (size_t r = 0; r < pairs; r += 2)
 		ek_cosine_two_avx512(query, rows, r, dot, norm2);
-	if (rest.count == 0)
-		return;
-
-	if (rows->pointers)
-		rest.pointers = rows->pointers + pairs;
-	else
-		rest.first = rows->first + pairs * query->dims;
 	ek_cosine_rows_avx512(query, &rest, dot + pairs, norm2 + pairs);
 }
 
@@ -278,9 +268,29 @@ ek_code_dot_packed_avx512(const int8_t *query, const int8_t *packed, size_t n,
 	_mm256_storeu_si256((__m256i *) (dots + 8), ek_pairs_to_lanes_avx512(lanes_8));
 }
 
+/*
+ * The narrow codes of a block are made unsigned by 64, so that two products fit
+ * 16 bits.
+ */
+#define EK_CODE(op) ek_code_##op##_avx512
+
+static inline __m512i
+EK_CODE(unsigned) (__m512i codes)
+{
+	return _mm512_add_epi8(codes, _mm512_set1_epi8(64));
+}
+
+static inline __m512i
+EK_CODE(step) (__m512i acc, __m512i codes, __m512i four)
+{
+	const __m512i sums_of_two = _mm512_maddubs_epi16(codes, four);
+
+	return _mm512_add_epi32(acc, _mm512_madd_epi16(sums_of_two, _mm512_set1_epi16(1)));
+}
+
 /* 64 times the sum of a query's elements, in each lane. */
 static inline __m512i
-ek_bias_avx512(const int8_t *query, size_t n)
+EK_CODE(bias) (const int8_t *query, size_t n)
 {
 	__m512i		acc = _mm512_setzero_si512();
 
@@ -295,69 +305,9 @@ ek_bias_avx512(const int8_t *query, size_t n)
 	return _mm512_set1_epi32(_mm512_reduce_add_epi32(acc));
 }
 
-/* Eight queries share each load of a code; see the same with VNNI. */
-static inline void
-ek_code_eight_avx512(const int8_t *q, size_t stride, const int8_t *packed,
-					 size_t n, int32_t *dots)
-{
-	const __m512i ones = _mm512_set1_epi16(1);
-	__m512i		acc0 = _mm512_setzero_si512();
-	__m512i		acc1 = _mm512_setzero_si512();
-	__m512i		acc2 = _mm512_setzero_si512();
-	__m512i		acc3 = _mm512_setzero_si512();
-	__m512i		acc4 = _mm512_setzero_si512();
-	__m512i		acc5 = _mm512_setzero_si512();
-	__m512i		acc6 = _mm512_setzero_si512();
-	__m512i		acc7 = _mm512_setzero_si512();
+#include "ek_blocks.h"
 
-	for (size_t i = 0; i < n; i += 4, packed += EK_PACKED_STEP)
-	{
-		const __m512i code = _mm512_add_epi8(_mm512_loadu_si512(packed), _mm512_set1_epi8(64));
-		int32_t		four;
-
-#define EK_STEP(number) \
-		memcpy(&four, q + (number) * stride + i, sizeof(four)); \
-		acc##number = _mm512_add_epi32(acc##number, _mm512_madd_epi16( \
-			_mm512_maddubs_epi16(code, _mm512_set1_epi32(four)), ones))
-		EK_STEP(0);
-		EK_STEP(1);
-		EK_STEP(2);
-		EK_STEP(3);
-		EK_STEP(4);
-		EK_STEP(5);
-		EK_STEP(6);
-		EK_STEP(7);
-#undef EK_STEP
-	}
-	_mm512_storeu_si512(dots, acc0);
-	_mm512_storeu_si512(dots + EK_LANES, acc1);
-	_mm512_storeu_si512(dots + (size_t) 2 * EK_LANES, acc2);
-	_mm512_storeu_si512(dots + (size_t) 3 * EK_LANES, acc3);
-	_mm512_storeu_si512(dots + (size_t) 4 * EK_LANES, acc4);
-	_mm512_storeu_si512(dots + (size_t) 5 * EK_LANES, acc5);
-	_mm512_storeu_si512(dots + (size_t) 6 * EK_LANES, acc6);
-	_mm512_storeu_si512(dots + (size_t) 7 * EK_LANES, acc7);
-}
-
-static void
-ek_code_dot_block_avx512(const int8_t *queries, size_t stride, const int8_t *packed,
-						 size_t tiles, size_t n, int32_t *dots)
-{
-	for (size_t tile = 0; tile < tiles; tile++)
-		ek_code_eight_avx512(queries, stride, packed + tile * n * EK_LANES, n,
-							 dots + tile * EK_CODE_QUERIES * EK_LANES);
-	for (size_t q = 0; q < EK_CODE_QUERIES; q++)
-	{
-		const __m512i bias = ek_bias_avx512(queries + q * stride, n);
-
-		for (size_t tile = 0; tile < tiles; tile++)
-		{
-			int32_t    *these = dots + (tile * EK_CODE_QUERIES + q) * EK_LANES;
-
-			_mm512_storeu_si512(these, _mm512_sub_epi32(_mm512_loadu_si512(these), bias));
-		}
-	}
-}
+#undef EK_CODE
 
 EK_TARGET_END
 
@@ -368,10 +318,18 @@ EK_TARGET_END
  */
 EK_TARGET_BEGIN_AVX512VNNI
 
+#define EK_CODE(op) ek_code_##op##_avx512vnni
+
 static inline __m512i
-ek_unsigned_avx512vnni(__m512i code)
+EK_CODE(unsigned) (__m512i codes)
 {
-	return _mm512_xor_si512(code, _mm512_set1_epi8((char) 0x80));
+	return _mm512_xor_si512(codes, _mm512_set1_epi8((char) 0x80));
+}
+
+static inline __m512i
+EK_CODE(step) (__m512i acc, __m512i codes, __m512i four)
+{
+	return _mm512_dpbusd_epi32(acc, codes, four);
 }
 
 static int32_t
@@ -386,7 +344,7 @@ ek_code_dot_avx512vnni(const int8_t *a, const int8_t *b, size_t n)
 	{
 		__m512i		y = _mm512_loadu_si512(b + i);
 
-		acc = _mm512_dpbusd_epi32(acc, ek_unsigned_avx512vnni(_mm512_loadu_si512(a + i)), y);
+		acc = _mm512_dpbusd_epi32(acc, EK_CODE(unsigned) (_mm512_loadu_si512(a + i)), y);
 		bias = _mm512_dpbusd_epi32(bias, offset, y);
 	}
 	if (whole < n)
@@ -394,7 +352,7 @@ ek_code_dot_avx512vnni(const int8_t *a, const int8_t *b, size_t n)
 		const __mmask64 some = ((__mmask64) 1 << (n - whole)) - 1;
 		__m512i		y = _mm512_maskz_loadu_epi8(some, b + whole);
 
-		acc = _mm512_dpbusd_epi32(acc, ek_unsigned_avx512vnni(_mm512_maskz_loadu_epi8(some, a + whole)), y);
+		acc = _mm512_dpbusd_epi32(acc, EK_CODE(unsigned) (_mm512_maskz_loadu_epi8(some, a + whole)), y);
 		bias = _mm512_dpbusd_epi32(bias, offset, y);
 	}
 	return _mm512_reduce_add_epi32(_mm512_sub_epi32(acc, bias));
@@ -415,24 +373,15 @@ ek_code_dot_packed_avx512vnni(const int8_t *query, const int8_t *packed, size_t 
 
 		memcpy(&four, query + i, sizeof(four));
 		q = _mm512_set1_epi32(four);
-		acc = _mm512_dpbusd_epi32(acc, ek_unsigned_avx512vnni(_mm512_loadu_si512(packed)), q);
+		acc = _mm512_dpbusd_epi32(acc, EK_CODE(unsigned) (_mm512_loadu_si512(packed)), q);
 		bias = _mm512_dpbusd_epi32(bias, offset, q);
 	}
 	_mm512_storeu_si512(dots, _mm512_sub_epi32(acc, bias));
 }
 
-static inline __m512i
-ek_broadcast_avx512vnni(const int8_t *four_codes)
-{
-	int32_t		four;
-
-	memcpy(&four, four_codes, sizeof(four));
-	return _mm512_set1_epi32(four);
-}
-
 /* 128 times the sum of a query's elements, in each lane. */
 static inline __m512i
-ek_bias_avx512vnni(const int8_t *query, size_t n)
+EK_CODE(bias) (const int8_t *query, size_t n)
 {
 	const __m512i offset = _mm512_set1_epi8((char) 0x80);
 	__m512i		bias = _mm512_setzero_si512();
@@ -446,68 +395,9 @@ ek_bias_avx512vnni(const int8_t *query, size_t n)
 	return _mm512_set1_epi32(_mm512_reduce_add_epi32(bias));
 }
 
-/*
- * Eight queries share each load of a code; eight chains also cover the latency
- * of the instruction at two a cycle.  Named one by one: gcc -O2 spills arrays.
- */
-static inline void
-ek_code_eight_avx512vnni(const int8_t *q, size_t stride, const int8_t *packed,
-						 size_t n, int32_t *dots)
-{
-	__m512i		acc0 = _mm512_setzero_si512();
-	__m512i		acc1 = _mm512_setzero_si512();
-	__m512i		acc2 = _mm512_setzero_si512();
-	__m512i		acc3 = _mm512_setzero_si512();
-	__m512i		acc4 = _mm512_setzero_si512();
-	__m512i		acc5 = _mm512_setzero_si512();
-	__m512i		acc6 = _mm512_setzero_si512();
-	__m512i		acc7 = _mm512_setzero_si512();
+#include "ek_blocks.h"
 
-	for (size_t i = 0; i < n; i += 4, packed += EK_PACKED_STEP)
-	{
-		const __m512i code = ek_unsigned_avx512vnni(_mm512_loadu_si512(packed));
-
-#define EK_STEP(acc, number) \
-		_mm512_dpbusd_epi32(acc, code, ek_broadcast_avx512vnni(q + (number) * stride + i))
-		acc0 = EK_STEP(acc0, 0);
-		acc1 = EK_STEP(acc1, 1);
-		acc2 = EK_STEP(acc2, 2);
-		acc3 = EK_STEP(acc3, 3);
-		acc4 = EK_STEP(acc4, 4);
-		acc5 = EK_STEP(acc5, 5);
-		acc6 = EK_STEP(acc6, 6);
-		acc7 = EK_STEP(acc7, 7);
-#undef EK_STEP
-	}
-	_mm512_storeu_si512(dots, acc0);
-	_mm512_storeu_si512(dots + EK_LANES, acc1);
-	_mm512_storeu_si512(dots + (size_t) 2 * EK_LANES, acc2);
-	_mm512_storeu_si512(dots + (size_t) 3 * EK_LANES, acc3);
-	_mm512_storeu_si512(dots + (size_t) 4 * EK_LANES, acc4);
-	_mm512_storeu_si512(dots + (size_t) 5 * EK_LANES, acc5);
-	_mm512_storeu_si512(dots + (size_t) 6 * EK_LANES, acc6);
-	_mm512_storeu_si512(dots + (size_t) 7 * EK_LANES, acc7);
-}
-
-static void
-ek_code_dot_block_avx512vnni(const int8_t *queries, size_t stride, const int8_t *packed,
-							 size_t tiles, size_t n, int32_t *dots)
-{
-	for (size_t tile = 0; tile < tiles; tile++)
-		ek_code_eight_avx512vnni(queries, stride, packed + tile * n * EK_LANES, n,
-								 dots + tile * EK_CODE_QUERIES * EK_LANES);
-	for (size_t q = 0; q < EK_CODE_QUERIES; q++)
-	{
-		const __m512i bias = ek_bias_avx512vnni(queries + q * stride, n);
-
-		for (size_t tile = 0; tile < tiles; tile++)
-		{
-			int32_t    *these = dots + (tile * EK_CODE_QUERIES + q) * EK_LANES;
-
-			_mm512_storeu_si512(these, _mm512_sub_epi32(_mm512_loadu_si512(these), bias));
-		}
-	}
-}
+#undef EK_CODE
 
 EK_TARGET_END
 
@@ -520,7 +410,6 @@ EK_TARGET_END
 	.l1 = ek_l1_avx512, \
 	.cosine = ek_cosine_avx512, \
 	.dot_rows = ek_dot_rows_avx512, \
-	.norm2_rows = ek_norm2_rows_avx512, \
 	.l2_squared_rows = ek_l2_squared_rows_avx512, \
 	.l1_rows = ek_l1_rows_avx512, \
 	.cosine_rows = ek_cosine_rows_by_two_avx512, \

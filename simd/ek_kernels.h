@@ -162,13 +162,6 @@ EK_KERNEL(dot_rows) (const ek_query *query, const ek_rows *rows, double *dot)
 }
 
 static void
-EK_KERNEL(norm2_rows) (size_t dims, const ek_rows *rows, double *norm2)
-{
-	for (size_t r = 0; r < rows->count; r++)
-		norm2[r] = EK_KERNEL(norm2) (ek_row(rows, dims, r), dims);
-}
-
-static void
 EK_KERNEL(l2_squared_rows) (const ek_query *query, const ek_rows *rows,
 							double *l2_squared)
 {

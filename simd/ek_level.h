@@ -28,9 +28,6 @@ extern const ek_kernels ek_kernels_neon;
  */
 #define EK_PREFETCH_FLOATS	2048
 
-/* Bytes of packed codes that hold four elements of each lane. */
-#define EK_PACKED_STEP	((size_t) 4 * EK_LANES)
-
 /*
  * Adding it and taking it off again rounds a double to the nearest integer, to
  * the even one of two, at every level alike: from 2^52 on, doubles are integers.
@@ -40,7 +37,7 @@ extern const ek_kernels ek_kernels_neon;
 static inline const float *
 ek_row(const ek_rows *rows, size_t dims, size_t r)
 {
-	return rows->pointers ? rows->pointers[r] : rows->first + r * dims;
+	return rows->first + r * dims;
 }
 
 /*
@@ -51,12 +48,6 @@ ek_row(const ek_rows *rows, size_t dims, size_t r)
 static inline uintptr_t
 ek_row_ahead(const ek_rows *rows, size_t dims, size_t r)
 {
-	if (rows->pointers)
-	{
-		size_t		ahead = r + 1 + EK_PREFETCH_FLOATS / (dims + 1);
-
-		return (uintptr_t) rows->pointers[ahead < rows->count ? ahead : rows->count - 1];
-	}
 	return (uintptr_t) rows->first +
 		(r * dims + EK_PREFETCH_FLOATS) * sizeof(float);
 }

@@ -251,7 +251,6 @@ const ek_kernels ek_kernels_neon = {
 	.l1 = ek_l1_neon,
 	.cosine = ek_cosine_neon,
 	.dot_rows = ek_dot_rows_neon,
-	.norm2_rows = ek_norm2_rows_neon,
 	.l2_squared_rows = ek_l2_squared_rows_neon,
 	.l1_rows = ek_l1_rows_neon,
 	.cosine_rows = ek_cosine_rows_neon,

@@ -179,13 +179,6 @@ ek_dot_rows_scalar(const ek_query *query, const ek_rows *rows, double *dot)
 }
 
 static void
-ek_norm2_rows_scalar(size_t dims, const ek_rows *rows, double *norm2)
-{
-	for (size_t r = 0; r < rows->count; r++)
-		norm2[r] = ek_norm2_scalar(ek_row(rows, dims, r), dims);
-}
-
-static void
 ek_l2_squared_rows_scalar(const ek_query *query, const ek_rows *rows,
 						  double *l2_squared)
 {
@@ -357,7 +350,6 @@ const ek_kernels ek_kernels_scalar = {
 	.l1 = ek_l1_scalar,
 	.cosine = ek_cosine_scalar,
 	.dot_rows = ek_dot_rows_scalar,
-	.norm2_rows = ek_norm2_rows_scalar,
 	.l2_squared_rows = ek_l2_squared_rows_scalar,
 	.l1_rows = ek_l1_rows_scalar,
 	.cosine_rows = ek_cosine_rows_scalar,

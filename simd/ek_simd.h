@@ -64,13 +64,10 @@ typedef struct ek_query
 	double		norm2;			/* sum of the squares */
 } ek_query;
 
-/*
- * Many vectors of the same length, next to each other or each somewhere.
- */
+/* Many vectors of the same length, next to each other. */
 typedef struct ek_rows
 {
-	const float *first;			/* contiguous rows, when pointers is NULL */
-	const float *const *pointers;	/* else one pointer a row */
+	const float *first;
 	size_t		count;
 } ek_rows;
 
@@ -110,7 +107,7 @@ typedef struct ek_cosine_sums
  *
  * Those of a pair take n elements each.  Those named _rows compare one
  * prepared query with rows->count vectors of query->dims elements and write
- * rows->count results; norm2_rows needs no query, only the length.
+ * rows->count results.
  */
 typedef struct ek_kernels
 {
@@ -125,8 +122,6 @@ typedef struct ek_kernels
 
 	void		(*dot_rows) (const ek_query *query, const ek_rows *rows,
 							 double *dot);
-	void		(*norm2_rows) (size_t dims, const ek_rows *rows,
-							   double *norm2);
 	void		(*l2_squared_rows) (const ek_query *query, const ek_rows *rows,
 									double *l2_squared);
 	void		(*l1_rows) (const ek_query *query, const ek_rows *rows,

@@ -35,12 +35,22 @@ static struct
 	Size		wanted;			/* the same, and what did not fit */
 	overflow_piece *overflow;	/* pieces of the open call */
 	ek_arena_counters counters;
+	uint64		high_water;		/* since it was last taken */
 } arena;
 
 static Size
 configured_size(void)
 {
 	return (Size) ek_arena_size * 1024;
+}
+
+static inline void
+raise_high_water(Size wanted)
+{
+	if (wanted <= arena.high_water)
+		return;
+	arena.high_water = wanted;
+	arena.counters.high_water = Max(arena.counters.high_water, wanted);
 }
 
 /* Takes up the memory.  If there is none, the arena is left empty but sound. */
@@ -113,8 +123,7 @@ ek_arena_alloc(Size size)
 
 	size = TYPEALIGN(EK_ALIGNMENT, size);
 	arena.wanted += size;
-	if (arena.wanted > arena.counters.high_water)
-		arena.counters.high_water = arena.wanted;
+	raise_high_water(arena.wanted);
 
 	if (unlikely(size > arena.counters.capacity - arena.used))
 		return allocate_overflow(size);
@@ -138,7 +147,7 @@ void
 ek_arena_count_budget(Size used, bool exceeded)
 {
 	arena.counters.resets++;
-	arena.counters.high_water = Max(arena.counters.high_water, used);
+	raise_high_water(used);
 	if (exceeded)
 		arena.counters.overflows++;
 }
@@ -146,7 +155,7 @@ ek_arena_count_budget(Size used, bool exceeded)
 void
 ek_arena_exceed_budget(Size wanted)
 {
-	arena.counters.high_water = Max(arena.counters.high_water, wanted);
+	raise_high_water(wanted);
 	note_overflow(wanted, wanted - configured_size());
 }
 
@@ -154,4 +163,13 @@ ek_arena_counters
 ek_arena_read_counters(void)
 {
 	return arena.counters;
+}
+
+uint64
+ek_arena_take_high_water(void)
+{
+	uint64		taken = arena.high_water;
+
+	arena.high_water = 0;
+	return taken;
 }

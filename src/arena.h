@@ -48,4 +48,7 @@ extern void ek_arena_exceed_budget(Size wanted);
 
 extern ek_arena_counters ek_arena_read_counters(void);
 
+/* The most that one call has asked for since this was last asked; 0 if none did. */
+extern uint64 ek_arena_take_high_water(void);
+
 #endif							/* EK_ARENA_H */

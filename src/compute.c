@@ -16,7 +16,7 @@
 double		ek_verify_rate = 0.0;
 
 #ifdef EK_FAULT_INJECTION
-bool		ek_inject_fault = false;
+int			ek_inject_fault = EK_FAULT_NONE;
 #endif
 
 /* Grows by verify_rate with each call; a call is verified when it reaches 1. */
@@ -72,29 +72,61 @@ settle(const ek_kernels *kernels, double *sum, double expected)
 }
 
 /*
- * For testing what happens when a kernel lies; not in a default build.
+ * For testing what happens when a kernel lies; not in a default build.  A sum
+ * that is a result is off by its last bit.  What bounds are made from is off
+ * by a lot, since a small lie might not matter.
  */
-static inline void
-maybe_lie(const ek_kernels *kernels pg_attribute_unused(),
-		  double *result pg_attribute_unused())
+static inline bool
+lies(const ek_kernels *kernels pg_attribute_unused(),
+	 ek_fault what pg_attribute_unused())
 {
 #ifdef EK_FAULT_INJECTION
-	uint64		bits;
-
-	if (!ek_inject_fault || kernels->level == EK_LEVEL_SCALAR)
-		return;
-	memcpy(&bits, result, sizeof(bits));
-	bits ^= 1;
-	memcpy(result, &bits, sizeof(bits));
+	return (ek_inject_fault == EK_FAULT_ALL || ek_inject_fault == (int) what) &&
+		kernels->level != EK_LEVEL_SCALAR;
+#else
+	return false;
 #endif
 }
 
+/* Neither verified nor, in a test build, a lie. */
+static inline bool
+is_unwatched(void)
+{
+#ifdef EK_FAULT_INJECTION
+	if (ek_inject_fault != EK_FAULT_NONE)
+		return false;
+#endif
+	return ek_verify_rate == 0.0;
+}
+
+static inline void
+maybe_lie(const ek_kernels *kernels, ek_fault what, double *sum)
+{
+	uint64		bits;
+
+	if (!lies(kernels, what))
+		return;
+	memcpy(&bits, sum, sizeof(bits));
+	bits ^= 1;
+	memcpy(sum, &bits, sizeof(bits));
+}
+
+/* One lane is lost, as when a part of a unit fails. */
+static inline void
+maybe_forget(const ek_kernels *kernels, ek_fault what, int32 *dots, Size n)
+{
+	if (!lies(kernels, what))
+		return;
+	for (Size i = 0; i < n; i += EK_LANES)
+		dots[i] = 0;
+}
+
 static inline ek_rows
-one_row(ek_vector vector)
+one_row(const float *values)
 {
 	return (ek_rows)
 	{
-		.first = vector.values,.pointers = NULL,.count = 1
+		.first = values,.count = 1
 	};
 }
 
@@ -105,7 +137,7 @@ cosine_with(const ek_kernels *kernels, const ek_operands *operands)
 
 	if (operands->query != NULL)
 	{
-		ek_rows		row = one_row(operands->vector);
+		ek_rows		row = one_row(operands->vector.values);
 
 		kernels->cosine_rows(operands->query, &row, &sums.dot, &sums.norm2_b);
 		sums.norm2_a = operands->query->norm2;
@@ -113,7 +145,7 @@ cosine_with(const ek_kernels *kernels, const ek_operands *operands)
 	else
 		sums = kernels->cosine(operands->vector.values, operands->other.values,
 							   operands->vector.dims);
-	maybe_lie(kernels, &sums.dot);
+	maybe_lie(kernels, EK_FAULT_COSINE, &sums.dot);
 	return sums;
 }
 
@@ -142,20 +174,20 @@ typedef void (*rows_kernel) (const ek_query *query, const ek_rows *rows,
 /* The sum of one operation, by whichever of its kernels fits the operands. */
 static inline double
 sum_with(const ek_kernels *kernels, pair_kernel pair, rows_kernel rows,
-		 const ek_operands *operands)
+		 ek_fault fault, const ek_operands *operands)
 {
 	double		sum;
 
 	if (operands->query != NULL)
 	{
-		ek_rows		row = one_row(operands->vector);
+		ek_rows		row = one_row(operands->vector.values);
 
 		rows(operands->query, &row, &sum);
 	}
 	else
 		sum = pair(operands->vector.values, operands->other.values,
 				   operands->vector.dims);
-	maybe_lie(kernels, &sum);
+	maybe_lie(kernels, fault, &sum);
 	return sum;
 }
 
@@ -163,11 +195,12 @@ double
 ek_compute_dot(const ek_operands *operands)
 {
 	const ek_kernels *kernels = ek_kernels_in_use();
-	double		sum = sum_with(kernels, kernels->dot, kernels->dot_rows, operands);
+	double		sum = sum_with(kernels, kernels->dot, kernels->dot_rows,
+							   EK_FAULT_DOT, operands);
 
 	if (unlikely(verification_is_due(kernels)))
-		settle(kernels, &sum, sum_with(scalar(), scalar()->dot,
-									   scalar()->dot_rows, operands));
+		settle(kernels, &sum, sum_with(scalar(), scalar()->dot, scalar()->dot_rows,
+									   EK_FAULT_DOT, operands));
 	return sum;
 }
 
@@ -175,12 +208,12 @@ double
 ek_compute_l2_squared(const ek_operands *operands)
 {
 	const ek_kernels *kernels = ek_kernels_in_use();
-	double		sum = sum_with(kernels, kernels->l2_squared,
-							   kernels->l2_squared_rows, operands);
+	double		sum = sum_with(kernels, kernels->l2_squared, kernels->l2_squared_rows,
+							   EK_FAULT_L2_SQUARED, operands);
 
 	if (unlikely(verification_is_due(kernels)))
-		settle(kernels, &sum, sum_with(scalar(), scalar()->l2_squared,
-									   scalar()->l2_squared_rows, operands));
+		settle(kernels, &sum, sum_with(scalar(), scalar()->l2_squared, scalar()->l2_squared_rows,
+									   EK_FAULT_L2_SQUARED, operands));
 	return sum;
 }
 
@@ -188,11 +221,12 @@ double
 ek_compute_l1(const ek_operands *operands)
 {
 	const ek_kernels *kernels = ek_kernels_in_use();
-	double		sum = sum_with(kernels, kernels->l1, kernels->l1_rows, operands);
+	double		sum = sum_with(kernels, kernels->l1, kernels->l1_rows,
+							   EK_FAULT_L1, operands);
 
 	if (unlikely(verification_is_due(kernels)))
-		settle(kernels, &sum, sum_with(scalar(), scalar()->l1,
-									   scalar()->l1_rows, operands));
+		settle(kernels, &sum, sum_with(scalar(), scalar()->l1, scalar()->l1_rows,
+									   EK_FAULT_L1, operands));
 	return sum;
 }
 
@@ -202,7 +236,7 @@ ek_compute_norm2(ek_vector vector)
 	const ek_kernels *kernels = ek_kernels_in_use();
 	double		norm2 = kernels->norm2(vector.values, vector.dims);
 
-	maybe_lie(kernels, &norm2);
+	maybe_lie(kernels, EK_FAULT_NORM2, &norm2);
 	if (unlikely(verification_is_due(kernels)))
 		settle(kernels, &norm2, scalar()->norm2(vector.values, vector.dims));
 	return norm2;
@@ -217,8 +251,7 @@ verify_cosine_rows(const ek_kernels *kernels, const ek_query *query,
 
 	for (size_t r = 0; r < rows->count; r++)
 	{
-		ek_vector	row = {rows->first + r * query->dims, (int) query->dims};
-		ek_rows		one = one_row(row);
+		ek_rows		one = one_row(rows->first + r * query->dims);
 		double		expected[2];
 
 		scalar()->cosine_rows(query, &one, &expected[0], &expected[1]);
@@ -230,7 +263,6 @@ verify_cosine_rows(const ek_kernels *kernels, const ek_query *query,
 	act_on(kernels, same);
 }
 
-/* Rows next to each other only: rows->pointers is NULL. */
 void
 ek_compute_cosine_rows(const ek_query *query, const ek_rows *rows,
 					   double *dot, double *norm2)
@@ -238,7 +270,187 @@ ek_compute_cosine_rows(const ek_query *query, const ek_rows *rows,
 	const ek_kernels *kernels = ek_kernels_in_use();
 
 	kernels->cosine_rows(query, rows, dot, norm2);
-	maybe_lie(kernels, dot);
+	maybe_lie(kernels, EK_FAULT_COSINE_ROWS, dot);
 	if (unlikely(verification_is_due(kernels)))
 		verify_cosine_rows(kernels, query, rows, dot, norm2);
+}
+
+static pg_noinline void
+verify_dot_rows(const ek_kernels *kernels, const ek_query *query,
+				const ek_rows *rows, double *dot)
+{
+	bool		same = true;
+
+	for (size_t r = 0; r < rows->count; r++)
+	{
+		ek_rows		one = one_row(rows->first + r * query->dims);
+		double		expected;
+
+		scalar()->dot_rows(query, &one, &expected);
+		same = same && same_bits(dot[r], expected);
+		dot[r] = expected;
+	}
+	act_on(kernels, same);
+}
+
+void
+ek_compute_dot_rows(const ek_query *query, const ek_rows *rows, double *dot)
+{
+	const ek_kernels *kernels = ek_kernels_in_use();
+
+	kernels->dot_rows(query, rows, dot);
+	if (lies(kernels, EK_FAULT_DOT_ROWS))
+	{
+		for (size_t r = 0; r < rows->count; r++)
+			dot[r] = -dot[r];
+	}
+	if (unlikely(verification_is_due(kernels)))
+		verify_dot_rows(kernels, query, rows, dot);
+}
+
+/*
+ * Codes
+ */
+
+/* dots = expected; were they the same? */
+static bool
+replace(int32 *dots, const int32 *expected, Size n)
+{
+	bool		same = memcmp(dots, expected, sizeof(int32) * n) == 0;
+
+	memcpy(dots, expected, sizeof(int32) * n);
+	return same;
+}
+
+int32
+ek_compute_code_dot(const int8 *a, const int8 *b, Size n)
+{
+	const ek_kernels *kernels = ek_kernels_in_use();
+	int32		dot = kernels->code_dot(a, b, n);
+
+	maybe_forget(kernels, EK_FAULT_CODE_DOT, &dot, 1);
+	if (unlikely(verification_is_due(kernels)))
+	{
+		int32		expected = scalar()->code_dot(a, b, n);
+
+		act_on(kernels, replace(&dot, &expected, 1));
+	}
+	return dot;
+}
+
+static pg_noinline void
+code_dot_packed_watched(const int8 *query, const int8 *packed, Size n, int32 *dots)
+{
+	const ek_kernels *kernels = ek_kernels_in_use();
+
+	kernels->code_dot_packed(query, packed, n, dots);
+	maybe_forget(kernels, EK_FAULT_CODE_DOT_PACKED, dots, EK_LANES);
+	if (verification_is_due(kernels))
+	{
+		int32		expected[EK_LANES];
+
+		scalar()->code_dot_packed(query, packed, n, expected);
+		act_on(kernels, replace(dots, expected, EK_LANES));
+	}
+}
+
+/* A scan calls this for each sixteen entries, so the common path is a jump. */
+void
+ek_compute_code_dot_packed(const int8 *query, const int8 *packed, Size n, int32 *dots)
+{
+	if (likely(is_unwatched()))
+		ek_kernels_in_use()->code_dot_packed(query, packed, n, dots);
+	else
+		code_dot_packed_watched(query, packed, n, dots);
+}
+
+/* Tile by tile, so that no room for a second set of results is needed. */
+static pg_noinline void
+verify_code_dot_block(const ek_kernels *kernels, const int8 *queries, Size stride,
+					  const int8 *packed, Size tiles, Size n, int32 *dots)
+{
+	bool		same = true;
+
+	for (Size tile = 0; tile < tiles; tile++)
+	{
+		int32		expected[EK_CODE_QUERIES * EK_LANES];
+
+		scalar()->code_dot_block(queries, stride, packed, 1, n, expected);
+		same &= replace(dots, expected, lengthof(expected));
+		packed += n * EK_LANES;
+		dots += lengthof(expected);
+	}
+	act_on(kernels, same);
+}
+
+void
+ek_compute_code_dot_block(const int8 *queries, Size stride, const int8 *packed,
+						  Size tiles, Size n, int32 *dots)
+{
+	const ek_kernels *kernels = ek_kernels_in_use();
+
+	kernels->code_dot_block(queries, stride, packed, tiles, n, dots);
+	maybe_forget(kernels, EK_FAULT_CODE_DOT_BLOCK, dots,
+				tiles * EK_CODE_QUERIES * EK_LANES);
+	if (unlikely(verification_is_due(kernels)))
+		verify_code_dot_block(kernels, queries, stride, packed, tiles, n, dots);
+}
+
+/*
+ * From a vector to its code
+ */
+
+double
+ek_compute_largest(ek_vector vector)
+{
+	const ek_kernels *kernels = ek_kernels_in_use();
+	double		largest = kernels->largest(vector.values, vector.dims);
+
+	/* the codes overflow then */
+	if (lies(kernels, EK_FAULT_LARGEST))
+		largest /= 2.0;
+	if (unlikely(verification_is_due(kernels)))
+		settle(kernels, &largest, scalar()->largest(vector.values, vector.dims));
+	return largest;
+}
+
+/*
+ * The code of an element depends on nothing else, so codes are compared a few
+ * at a time, without room for a second set; only the sum needs all of them.
+ */
+static pg_noinline void
+verify_quantize(const ek_kernels *kernels, ek_vector vector, double inverse,
+				double scale, int8 *codes, double *rest)
+{
+	double		expected;
+	bool		same = true;
+
+	for (int i = 0; i < vector.dims; i += EK_LANES)
+	{
+		const int	n = Min(EK_LANES, vector.dims - i);
+		int8		few[EK_LANES];
+
+		scalar()->quantize(vector.values + i, n, inverse, scale, few);
+		same = same && memcmp(codes + i, few, n) == 0;
+	}
+	expected = scalar()->quantize(vector.values, vector.dims, inverse, scale, codes);
+	act_on(kernels, same && same_bits(*rest, expected));
+	*rest = expected;
+}
+
+double
+ek_compute_quantize(ek_vector vector, double inverse, double scale, int8 *codes)
+{
+	const ek_kernels *kernels = ek_kernels_in_use();
+	double		rest = kernels->quantize(vector.values, vector.dims, inverse, scale, codes);
+
+	/* the sum says nothing of it: codes that are further off than they say */
+	if (lies(kernels, EK_FAULT_QUANTIZE))
+	{
+		for (int i = 0; i < vector.dims; i++)
+			codes[i] /= 2;
+	}
+	if (unlikely(verification_is_due(kernels)))
+		verify_quantize(kernels, vector, inverse, scale, codes, &rest);
+	return rest;
 }

@@ -20,8 +20,8 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
+#include "compute.h"
 #include "ekam.h"
-#include "level.h"
 
 #define ROUNDS				3
 #define STEPS_PER_ROUND		2
@@ -82,6 +82,18 @@ dot_of(const double *a, const double *b, int n)
 	return dot;
 }
 
+/* The same of two rows of floats. */
+static double
+dot_of_rows(const float *a, const float *b, int dims)
+{
+	ek_operands operands = {
+		.vector = {.values = a,.dims = dims},
+		.other = {.values = b,.dims = dims}
+	};
+
+	return ek_compute_dot(&operands);
+}
+
 /* Gram and Schmidt; a direction that vanishes stays zero. */
 static void
 orthonormalize(directions *d, int dims)
@@ -111,15 +123,14 @@ orthonormalize(directions *d, int dims)
 static void
 project(directions *d, const ek_sample *sample)
 {
-	const ek_kernels *kernels = ek_kernels_in_use();
-	ek_rows		rows = {.first = sample->rows,.pointers = NULL,.count = sample->count};
+	ek_rows		rows = {.first = sample->rows,.count = sample->count};
 
 	for (int i = 0; i < d->count; i++)
 	{
 		ek_query	query = {.values = direction(d, i),.dims = sample->dims};
 
 		CHECK_FOR_INTERRUPTS();
-		kernels->dot_rows(&query, &rows, coordinates_of(d, i));
+		ek_compute_dot_rows(&query, &rows, coordinates_of(d, i));
 	}
 }
 
@@ -127,15 +138,14 @@ project(directions *d, const ek_sample *sample)
 static void
 back_project(directions *d, const ek_sample *sample, const float *columns)
 {
-	const ek_kernels *kernels = ek_kernels_in_use();
-	ek_rows		rows = {.first = columns,.pointers = NULL,.count = sample->dims};
+	ek_rows		rows = {.first = columns,.count = sample->dims};
 
 	for (int i = 0; i < d->count; i++)
 	{
 		ek_query	query = {.values = coordinates_of(d, i),.dims = sample->count};
 
 		CHECK_FOR_INTERRUPTS();
-		kernels->dot_rows(&query, &rows, direction(d, i));
+		ek_compute_dot_rows(&query, &rows, direction(d, i));
 	}
 }
 
@@ -231,7 +241,6 @@ find_directions(const ek_sample *sample)
 static double
 survivors(const directions *d, const ek_sample *sample, int n)
 {
-	const ek_kernels *kernels = ek_kernels_in_use();
 	int64		survived = 0;
 	double	   *tail = palloc0(sizeof(double) * sample->count);
 
@@ -252,8 +261,8 @@ survivors(const directions *d, const ek_sample *sample, int n)
 		for (int i = 0; i < sample->count; i++)
 		{
 			if (i != q)
-				nearest = Max(nearest, kernels->dot(query, sample->rows + (Size) i * sample->dims,
-													sample->dims));
+				nearest = Max(nearest, dot_of_rows(query, sample->rows + (Size) i * sample->dims,
+												   sample->dims));
 		}
 		for (int i = 0; i < sample->count; i++)
 		{
@@ -294,7 +303,6 @@ choose_coordinates(const directions *d, const ek_sample *sample)
 static double
 spectral_limit(const float *rows, int count, int dims)
 {
-	const ek_kernels *kernels = ek_kernels_in_use();
 	double		limit = 0.0;
 
 	for (int i = 0; i < count; i++)
@@ -302,7 +310,7 @@ spectral_limit(const float *rows, int count, int dims)
 		double		sum = 0.0;
 
 		for (int j = 0; j < count; j++)
-			sum += fabs(kernels->dot(rows + (Size) i * dims, rows + (Size) j * dims, dims));
+			sum += fabs(dot_of_rows(rows + (Size) i * dims, rows + (Size) j * dims, dims));
 		limit = Max(limit, sum);
 	}
 	return limit * (1.0 + (dims + count) * DBL_EPSILON) + count * (dims + 64) * DBL_EPSILON;

@@ -18,8 +18,8 @@
 #include "utils/memutils.h"
 #include "utils/sampling.h"
 
+#include "compute.h"
 #include "ekam.h"
-#include "level.h"
 #include "vector.h"
 
 #define SAMPLE_VECTORS	2000
@@ -86,7 +86,7 @@ static void
 keep_in_sample(build_state *state, int place, const float *vector)
 {
 	ek_sample  *sample = &state->sample;
-	double		norm = sqrt(ek_kernels_in_use()->norm2(vector, sample->dims));
+	double		norm = sqrt(ek_compute_norm2((ek_vector) {vector, sample->dims}));
 	float	   *row = sample->rows + (Size) place * sample->dims;
 
 	for (int i = 0; i < sample->dims; i++)
@@ -126,7 +126,7 @@ sample_tuple(Relation index, ItemPointer tid pg_attribute_unused(), Datum *value
 	}
 
 	/* what has no direction, or is not finite and will be refused later, is left out */
-	norm2 = ek_kernels_in_use()->norm2(vector, dims);
+	norm2 = ek_compute_norm2((ek_vector) {vector, (int) dims});
 	if (isfinite(norm2) && norm2 > 0.0)
 	{
 		int64		place = state->seen++;

@@ -24,8 +24,8 @@
 #include "utils/memutils.h"
 
 #include "certificate.h"
+#include "compute.h"
 #include "ekam.h"
-#include "level.h"
 #include "vector.h"
 
 /* The least float that is not below. */
@@ -101,21 +101,21 @@ palloc_aligned_doubles(Size n)
 static double
 to_unit(const ek_basis *basis, const float *vector, double *widened, double *projected)
 {
-	const ek_kernels *kernels = ek_kernels_in_use();
 	const int	dims = basis->geometry.dims;
 	const int	coarse_dims = basis->geometry.coarse_dims;
 	ek_query	query;
-	ek_rows		rows = {.first = basis->rows,.pointers = NULL,.count = coarse_dims};
+	ek_rows		rows = {.first = basis->rows,.count = coarse_dims};
 	double		norm;
 
-	ek_query_prepare(kernels, vector, dims, widened, &query);
+	/* scalar's norm: it is taken once, and nothing verifies it later */
+	ek_query_prepare(ek_level_kernels(EK_LEVEL_SCALAR), vector, dims, widened, &query);
 	if (!isfinite(query.norm2))
 		ek_vector_require_finite(vector, dims, "the vector");
 	norm = sqrt(query.norm2);
 	if (norm == 0.0)
 		return 0.0;
 
-	kernels->dot_rows(&query, &rows, projected);
+	ek_compute_dot_rows(&query, &rows, projected);
 	for (int i = 0; i < coarse_dims; i++)
 		projected[i] /= norm;
 	for (int i = 0; i < dims; i++)
@@ -211,7 +211,7 @@ ek_encoded_store(const ek_encoded *encoded, const ek_geometry *geometry,
 static double
 decoded_length(const int8 *codes, int n, double scale, double eta)
 {
-	return scale * sqrt((double) ek_kernels_in_use()->code_dot(codes, codes, n)) * (1.0 + eta);
+	return scale * sqrt((double) ek_compute_code_dot(codes, codes, n)) * (1.0 + eta);
 }
 
 ek_coded_query *
@@ -293,8 +293,8 @@ ek_bound_group(const ek_coded_query *query, const ek_geometry *geometry,
 	double		cosine[EK_LANES];
 	int32		dots[EK_LANES];
 
-	ek_kernels_in_use()->code_dot_packed(query->coarse, ek_group_codes(group),
-										 geometry->coarse_dims, dots);
+	ek_compute_code_dot_packed(query->coarse, ek_group_codes(group),
+							   geometry->coarse_dims, dots);
 	for (int lane = 0; lane < EK_LANES; lane++)
 		cosine[lane] = query->coarse_scale * group->scale[lane] * dots[lane] +
 			query->coarse_length * group->residual[lane] +
@@ -314,7 +314,7 @@ double
 ek_bound_fine(const ek_coded_query *query, const ek_geometry *geometry,
 			  const ek_fine *fine, const int8 *codes, double norm)
 {
-	int32		dot = ek_kernels_in_use()->code_dot(query->fine, codes, geometry->dims);
+	int32		dot = ek_compute_code_dot(query->fine, codes, geometry->dims);
 
 	return distance_bound(query, norm,
 						  query->fine_scale * fine->scale * dot +

@@ -98,20 +98,22 @@ ek_sql_index_info(PG_FUNCTION_ARGS)
  * returns record (scans bigint, passes bigint, coarse_codes bigint,
  *				   fine_codes bigint, reranked bigint)
  *
- * Since stats_reset; zeros for an index that has not been scanned.
+ * Since stats_reset; zeros for an index that has not been scanned, and NULLs
+ * for one that nobody has room to count.
  */
 Datum
 ek_sql_index_counts(PG_FUNCTION_ARGS)
 {
-	ek_index_counts counts = ek_index_stats_read(PG_GETARG_OID(0));
-	Datum		values[5] = {
-		Int64GetDatum((int64) counts.scans),
-		Int64GetDatum((int64) counts.passes),
-		Int64GetDatum((int64) counts.coarse_codes),
-		Int64GetDatum((int64) counts.fine_codes),
-		Int64GetDatum((int64) counts.returned)
-	};
+	ek_index_counts counts;
+	Datum		values[5];
 
+	if (!ek_index_stats_read(PG_GETARG_OID(0), &counts))
+		PG_RETURN_NULL();
+	values[0] = Int64GetDatum((int64) counts.scans);
+	values[1] = Int64GetDatum((int64) counts.passes);
+	values[2] = Int64GetDatum((int64) counts.coarse_codes);
+	values[3] = Int64GetDatum((int64) counts.fine_codes);
+	values[4] = Int64GetDatum((int64) counts.returned);
 	PG_RETURN_DATUM(ek_make_single_row(fcinfo, values));
 }
 

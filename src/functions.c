@@ -66,21 +66,27 @@ raise_not_finite(const ek_operands *operands)
 	elog(ERROR, "a sum of finite elements is not finite");
 }
 
-static inline void
-count_pair(ek_operation operation, const ek_operands *operands, instr_time start)
+/* A call counts under the level that it begins with. */
+static inline ek_stats_call
+begin_call(void)
 {
-	ek_stats_count(operation, ek_kernels_in_use()->level, 1,
-				   operands->vector.dims, start);
+	return ek_stats_begin(ek_kernels_in_use()->level);
+}
+
+static inline void
+count_pair(ek_operation operation, ek_stats_call call, const ek_operands *operands)
+{
+	ek_stats_count(operation, call, 1, operands->vector.dims);
 }
 
 static double
 cosine_of(FunctionCallInfo fcinfo)
 {
 	ek_operands operands = ek_operands_get(fcinfo);
-	instr_time	start = ek_stats_start();
+	ek_stats_call call = begin_call();
 	ek_cosine_sums sums = ek_compute_cosine(&operands);
 
-	count_pair(EK_COSINE, &operands, start);
+	count_pair(EK_COSINE, call, &operands);
 	/* if both norms are finite, so is the dot product */
 	if (!isfinite(sums.norm2_a) || !isfinite(sums.norm2_b))
 		raise_not_finite(&operands);
@@ -91,10 +97,10 @@ static double
 inner_product_of(FunctionCallInfo fcinfo)
 {
 	ek_operands operands = ek_operands_get(fcinfo);
-	instr_time	start = ek_stats_start();
+	ek_stats_call call = begin_call();
 	double		dot = ek_compute_dot(&operands);
 
-	count_pair(EK_INNER_PRODUCT, &operands, start);
+	count_pair(EK_INNER_PRODUCT, call, &operands);
 	if (!isfinite(dot))
 		raise_not_finite(&operands);
 	return dot;
@@ -151,10 +157,10 @@ Datum
 ek_sql_l2_distance(PG_FUNCTION_ARGS)
 {
 	ek_operands operands = ek_operands_get(fcinfo);
-	instr_time	start = ek_stats_start();
+	ek_stats_call call = begin_call();
 	double		l2_squared = ek_compute_l2_squared(&operands);
 
-	count_pair(EK_L2, &operands, start);
+	count_pair(EK_L2, call, &operands);
 	if (!isfinite(l2_squared))
 		raise_not_finite(&operands);
 	PG_RETURN_FLOAT8(sqrt(l2_squared));
@@ -169,10 +175,10 @@ Datum
 ek_sql_l1_distance(PG_FUNCTION_ARGS)
 {
 	ek_operands operands = ek_operands_get(fcinfo);
-	instr_time	start = ek_stats_start();
+	ek_stats_call call = begin_call();
 	double		l1 = ek_compute_l1(&operands);
 
-	count_pair(EK_L1, &operands, start);
+	count_pair(EK_L1, call, &operands);
 	if (!isfinite(l1))
 		raise_not_finite(&operands);
 	PG_RETURN_FLOAT8(l1);
@@ -185,10 +191,10 @@ ek_sql_l1_distance(PG_FUNCTION_ARGS)
 static double
 norm_of(ek_vector vector)
 {
-	instr_time	start = ek_stats_start();
+	ek_stats_call call = begin_call();
 	double		norm2 = ek_compute_norm2(vector);
 
-	ek_stats_count(EK_NORM, ek_kernels_in_use()->level, 1, vector.dims, start);
+	ek_stats_count(EK_NORM, call, 1, vector.dims);
 	if (!isfinite(norm2))
 		ek_vector_require_finite(vector.values, vector.dims, "the vector");
 	return sqrt(norm2);
@@ -288,7 +294,6 @@ cosine_block(const ek_query *query, ek_candidates candidates, int first,
 {
 	ek_rows		rows = {
 		.first = candidates.values + (Size) first * query->dims,
-		.pointers = NULL,
 		.count = count
 	};
 
@@ -304,11 +309,11 @@ cosine_block(const ek_query *query, ek_candidates candidates, int first,
 }
 
 static void
-count_batch(ek_operation operation, ek_candidates candidates, ek_vector query,
-			instr_time start)
+count_batch(ek_operation operation, ek_stats_call call, ek_candidates candidates,
+			ek_vector query)
 {
-	ek_stats_count(operation, ek_kernels_in_use()->level, candidates.count,
-				   (uint64) candidates.count * query.dims, start);
+	ek_stats_count(operation, call, candidates.count,
+				   (uint64) candidates.count * query.dims);
 }
 
 static ArrayType *
@@ -353,12 +358,12 @@ ek_sql_cosine_batch(PG_FUNCTION_ARGS)
 	const int	block = rows_per_block(vector.dims);
 	double	   *norm2;
 	ek_query	query;
-	instr_time	start;
+	ek_stats_call call;
 
 	ek_arena_open();
 	query = prepare_in_arena(vector, "the query");
 	norm2 = ek_arena_alloc(sizeof(double) * block);
-	start = ek_stats_start();
+	call = begin_call();
 	for (int first = 0; first < candidates.count; first += block)
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -366,7 +371,7 @@ ek_sql_cosine_batch(PG_FUNCTION_ARGS)
 					 Min(block, candidates.count - first),
 					 similarity + first, norm2);
 	}
-	count_batch(EK_COSINE_BATCH, candidates, vector, start);
+	count_batch(EK_COSINE_BATCH, call, candidates, vector);
 	ek_arena_close();
 
 	PG_RETURN_ARRAYTYPE_P(result);
@@ -435,7 +440,7 @@ ek_sql_cosine_matrix(PG_FUNCTION_ARGS)
 	ek_candidates candidates = {.values = vectors.values,.count = vectors.count};
 	ArrayType  *result = make_float8_matrix(queries.count, candidates.count);
 	double	   *similarity = (double *) ARR_DATA_PTR(result);
-	instr_time	start = ek_stats_start();
+	ek_stats_call call = begin_call();
 
 	if (queries.count > 0 && candidates.count > 0 && queries.dims != vectors.dims)
 		ek_raise_different_dimensions(queries.dims, vectors.dims);
@@ -448,9 +453,8 @@ ek_sql_cosine_matrix(PG_FUNCTION_ARGS)
 
 		matrix_row(query, q + 1, candidates, similarity + (Size) q * candidates.count);
 	}
-	ek_stats_count(EK_COSINE_MATRIX, ek_kernels_in_use()->level,
-				   (uint64) queries.count * candidates.count,
-				   (uint64) queries.count * candidates.count * queries.dims, start);
+	ek_stats_count(EK_COSINE_MATRIX, call, (uint64) queries.count * candidates.count,
+				   (uint64) queries.count * candidates.count * queries.dims);
 	PG_RETURN_ARRAYTYPE_P(result);
 }
 
@@ -464,14 +468,14 @@ find_topk(ek_vector vector, ek_candidates candidates, int k)
 	double	   *similarity;
 	double	   *norm2;
 	ek_query	query;
-	instr_time	start;
+	ek_stats_call call;
 
 	ek_arena_open();
 	query = prepare_in_arena(vector, "the query");
 	similarity = ek_arena_alloc(sizeof(double) * block);
 	norm2 = ek_arena_alloc(sizeof(double) * block);
 	topk.matches = ek_arena_alloc(sizeof(ek_match) * (Size) topk.k);
-	start = ek_stats_start();
+	call = begin_call();
 	for (int first = 0; first < candidates.count; first += block)
 	{
 		int			count = Min(block, candidates.count - first);
@@ -482,7 +486,7 @@ find_topk(ek_vector vector, ek_candidates candidates, int k)
 			ek_topk_offer(&topk, similarity[i], first + i + 1);
 	}
 	ek_topk_sort(&topk);
-	count_batch(EK_TOPK, candidates, vector, start);
+	count_batch(EK_TOPK, call, candidates, vector);
 
 	matches = MemoryContextAllocHuge(CurrentMemoryContext,
 									 sizeof(ek_match) * (Size) Max(topk.k, 1));

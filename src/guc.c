@@ -68,6 +68,26 @@ static const struct config_enum_entry simd_options[] = {
 	{NULL, 0, false}
 };
 
+#ifdef EK_FAULT_INJECTION
+static const struct config_enum_entry fault_options[] = {
+	{"off", EK_FAULT_NONE, false},
+	{"on", EK_FAULT_ALL, false},
+	{"cosine", EK_FAULT_COSINE, false},
+	{"dot", EK_FAULT_DOT, false},
+	{"l2_squared", EK_FAULT_L2_SQUARED, false},
+	{"l1", EK_FAULT_L1, false},
+	{"norm2", EK_FAULT_NORM2, false},
+	{"cosine_rows", EK_FAULT_COSINE_ROWS, false},
+	{"dot_rows", EK_FAULT_DOT_ROWS, false},
+	{"code_dot", EK_FAULT_CODE_DOT, false},
+	{"code_dot_packed", EK_FAULT_CODE_DOT_PACKED, false},
+	{"code_dot_block", EK_FAULT_CODE_DOT_BLOCK, false},
+	{"largest", EK_FAULT_LARGEST, false},
+	{"quantize", EK_FAULT_QUANTIZE, false},
+	{NULL, 0, false}
+};
+#endif
+
 /* The level that a setting pins; on and off need no more than scalar. */
 static ek_level
 pinned_level(simd_setting setting)
@@ -203,11 +223,12 @@ ek_guc_init(void)
 							 NULL, NULL, NULL);
 
 #ifdef EK_FAULT_INJECTION
-	DefineCustomBoolVariable("engramk.inject_fault",
+	DefineCustomEnumVariable("engramk.inject_fault",
 							 "Makes every level but scalar give wrong results.",
-							 "For testing only.",
+							 "\"on\" is of all kernels, a name of that one only.  For testing only.",
 							 &ek_inject_fault,
-							 false,
+							 EK_FAULT_NONE,
+							 fault_options,
 							 PGC_SUSET,
 							 GUC_ALLOW_IN_PARALLEL,
 							 NULL, NULL, NULL);

@@ -239,8 +239,8 @@ static void
 encode(const float *values, int dims, double norm, int largest_code, int8 *codes,
 	   double *scale, double *residual)
 {
-	const ek_kernels *kernels = ek_kernels_in_use();
-	double		largest = kernels->largest(values, dims);
+	const ek_vector vector = {.values = values,.dims = dims};
+	double		largest = ek_compute_largest(vector);
 
 	*scale = 0.0;
 	*residual = 0.0;
@@ -249,8 +249,8 @@ encode(const float *values, int dims, double norm, int largest_code, int8 *codes
 		memset(codes, 0, stride_of(dims));
 		return;
 	}
-	*residual = sqrt(kernels->quantize(values, dims, largest_code / largest,
-									   largest / largest_code, codes)) / norm +
+	*residual = sqrt(ek_compute_quantize(vector, largest_code / largest,
+										 largest / largest_code, codes)) / norm +
 		ek_eta_of(dims);
 	*scale = largest / largest_code / norm;
 	memset(codes + dims, 0, stride_of(dims) - dims);
@@ -288,7 +288,7 @@ encode_query(ek_queries *queries, int q, int8 *scratch)
 	encode(query_values(queries, q), dims, sqrt(norm2), EK_MAX_CODE, scratch, &scale, &residual);
 	memcpy(codes, scratch, queries->stride);
 	length = scale * (1.0 + ek_eta_of(dims)) *
-		sqrt((double) ek_kernels_in_use()->code_dot(codes, codes, queries->stride));
+		sqrt((double) ek_compute_code_dot(codes, codes, queries->stride));
 
 	queries->norm2[q] = norm2;
 	queries->factors[q] = factors_of_query(queries->metric, sqrt(norm2), scale,
@@ -628,9 +628,9 @@ screen_group(ek_nearest *nearest, int first_query, int tiles)
 	const int	count = Min(EK_CODE_QUERIES, nearest->count - first_query);
 	const int32 *dots = nearest->dots;
 
-	ek_kernels_in_use()->code_dot_block(queries->codes + first_query * queries->stride,
-										queries->stride, nearest->packed, tiles,
-										queries->stride, nearest->dots);
+	ek_compute_code_dot_block(queries->codes + first_query * queries->stride,
+							  queries->stride, nearest->packed, tiles,
+							  queries->stride, nearest->dots);
 	for (int tile = 0; tile < tiles; tile++, dots += (Size) EK_CODE_QUERIES * EK_LANES)
 	{
 		for (int i = 0; i < count; i++)
@@ -646,29 +646,29 @@ screen_group(ek_nearest *nearest, int first_query, int tiles)
 }
 
 static void
-count_targets(const ek_nearest *nearest, int targets, instr_time start)
+count_targets(const ek_nearest *nearest, ek_stats_call call, int targets)
 {
 	const uint64 pairs = (uint64) targets * nearest->count;
 
-	ek_stats_count(nearest->operation, ek_kernels_in_use()->level, pairs,
-				   pairs * nearest->queries->vectors.dims, start);
+	ek_stats_count(nearest->operation, call, pairs,
+				   pairs * nearest->queries->vectors.dims);
 }
 
 void
 ek_nearest_settle(ek_nearest *nearest)
 {
 	const int	tiles = (nearest->pending + EK_LANES - 1) / EK_LANES;
-	instr_time	start;
+	ek_stats_call call;
 
 	if (nearest->pending == 0)
 		return;
-	start = ek_stats_start();
+	call = ek_stats_begin(ek_kernels_in_use()->level);
 	for (int q = 0; q < nearest->count; q += EK_CODE_QUERIES)
 	{
 		CHECK_FOR_INTERRUPTS();
 		screen_group(nearest, q, tiles);
 	}
-	count_targets(nearest, nearest->pending, start);
+	count_targets(nearest, call, nearest->pending);
 	nearest->pending = 0;
 }
 
@@ -712,7 +712,7 @@ ek_nearest_create(const ek_queries *queries, int k, const ek_id *own,
 static void
 compare_all(ek_nearest *nearest, ek_id id, ek_vector vector)
 {
-	instr_time	start = ek_stats_start();
+	ek_stats_call call = ek_stats_begin(ek_kernels_in_use()->level);
 
 	for (int q = 0; q < nearest->count; q++)
 	{
@@ -723,7 +723,7 @@ compare_all(ek_nearest *nearest, ek_id id, ek_vector vector)
 		offer(nearest, q, id, distance);
 		CHECK_FOR_INTERRUPTS();
 	}
-	count_targets(nearest, 1, start);
+	count_targets(nearest, call, 1);
 }
 
 void

@@ -30,7 +30,7 @@ ek_publish_counts(void)
 		.resets = arena.resets,
 		.overflows = arena.overflows,
 		.overflow_bytes = arena.overflow_bytes,
-		.high_water = arena.high_water,
+		.high_water = ek_arena_take_high_water(),
 		.refused = arena.refused
 	};
 

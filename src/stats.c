@@ -3,30 +3,35 @@
  *		Counters that every backend adds to, in a small block of shared memory.
  *
  * The block needs no preloading: the first backend to load the library makes
- * it, under AddinShmemInitLock, from what the server keeps spare; preloaded, it
- * is asked for in the usual way.  Where there is no room the counters cover
- * this backend only, and say so.
+ * it, in a segment of dynamic shared memory that lives as long as the server.
+ * Of what the server keeps spare, which is little and never given back, it
+ * takes no more than the segment's handle.  Preloaded, the block is asked for
+ * in the usual way, since the postmaster cannot make segments.  Where there is
+ * no room the counters cover this backend only, and say so.
  *
  * There are STRIPES copies of each counter, and a backend adds to one of them
  * with an atomic addition; a reader sums them up.  Each backend also has a slot
  * of its own, where it says which level it computes with.
  *
- * The name of the block carries the version of its layout, since two versions
- * of the library can be in use at once: sessions that began before an update
- * keep the older one.  Whoever changes a struct below gives it a new name.
+ * The names carry the version of the layout, since two versions of the library
+ * can be in use at once: sessions that began before an update keep the older
+ * one.  Whoever changes a struct below gives it a new version.
  */
 #include "postgres.h"
 
 #include "miscadmin.h"
 #include "port/atomics.h"
+#include "storage/dsm.h"
 #include "storage/ipc.h"
 #include "storage/lwlock.h"
 #include "storage/proc.h"
 #include "storage/shmem.h"
+#include "utils/resowner.h"
 
 #include "stats.h"
 
-#define BLOCK_NAME	"engramk statistics, layout 3"
+#define BLOCK_NAME	"engramk statistics, layout 4"
+#define HANDLE_NAME	BLOCK_NAME ", handle"
 #define STRIPES		16
 
 /* From 0; some place in the array of slots and stripes for this process. */
@@ -68,7 +73,10 @@ typedef struct backend_slot
 	pg_atomic_uint32 version;
 } backend_slot;
 
-/* Claimed by the first scan of an index; given back by a reset. */
+/*
+ * Claimed by the first scan of an index; given back by a reset, and not when
+ * the index is dropped, of which nobody tells us.
+ */
 typedef struct index_slot
 {
 	pg_atomic_uint64 key;		/* database and index; 0 if nobody's */
@@ -174,29 +182,59 @@ for_each_index_counter(shared_block *b, void (*visit) (pg_atomic_uint64 *))
 	}
 }
 
-/* Finds the block or makes it.  Raises an error if there is no room. */
+static void
+init_block(shared_block *b)
+{
+	pg_atomic_init_u64(&b->stats_reset, (uint64) GetCurrentTimestamp());
+	for_each_index_counter(b, init_counter);
+	for (int i = 0; i < STRIPES; i++)
+		for_each_counter(&b->stripes[i], init_counter);
+	b->slot_count = MaxBackends;
+	for (int i = 0; i < b->slot_count; i++)
+	{
+		pg_atomic_init_u32(&b->slots[i].pid, 0);
+		pg_atomic_init_u32(&b->slots[i].level, 0);
+		pg_atomic_init_u32(&b->slots[i].version, 0);
+	}
+}
+
+/* Finds the block or makes it where memory was asked for. */
 static shared_block *
-find_block(void)
+find_reserved_block(void)
 {
 	bool		found;
 	shared_block *result = ShmemInitStruct(BLOCK_NAME, block_size(MaxBackends),
 										   &found);
 
-	if (found)
-		return result;
-
-	pg_atomic_init_u64(&result->stats_reset, (uint64) GetCurrentTimestamp());
-	for_each_index_counter(result, init_counter);
-	for (int i = 0; i < STRIPES; i++)
-		for_each_counter(&result->stripes[i], init_counter);
-	result->slot_count = MaxBackends;
-	for (int i = 0; i < result->slot_count; i++)
-	{
-		pg_atomic_init_u32(&result->slots[i].pid, 0);
-		pg_atomic_init_u32(&result->slots[i].level, 0);
-		pg_atomic_init_u32(&result->slots[i].version, 0);
-	}
+	if (!found)
+		init_block(result);
 	return result;
+}
+
+/*
+ * Finds the block or makes it elsewhere.  Raises an error if there is no room;
+ * NULL if the segment cannot be found.  Without a resource owner, the segment
+ * stays mapped until the process ends.
+ */
+static shared_block *
+find_dynamic_block(void)
+{
+	bool		found;
+	dsm_handle *handle = ShmemInitStruct(HANDLE_NAME, sizeof(dsm_handle), &found);
+	dsm_segment *segment;
+
+	if (found && *handle != DSM_HANDLE_INVALID)
+	{
+		segment = dsm_attach(*handle);
+		return segment == NULL ? NULL : dsm_segment_address(segment);
+	}
+
+	*handle = DSM_HANDLE_INVALID;
+	segment = dsm_create(block_size(MaxBackends), 0);
+	init_block(dsm_segment_address(segment));
+	dsm_pin_segment(segment);
+	*handle = dsm_segment_handle(segment);
+	return dsm_segment_address(segment);
 }
 
 static void
@@ -221,6 +259,33 @@ enter(void)
 	before_shmem_exit(leave, (Datum) 0);
 }
 
+/* The same, but without room it leaves the block NULL. */
+static void
+try_to_find_dynamic_block(void)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	uint32		holdoff;
+
+	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+	holdoff = InterruptHoldoffCount;
+	PG_TRY();
+	{
+		CurrentResourceOwner = NULL;
+		block = find_dynamic_block();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(caller);
+		FlushErrorState();
+		/* an error has reset the count that LWLockRelease takes one off */
+		InterruptHoldoffCount = holdoff;
+	}
+	PG_END_TRY();
+	CurrentResourceOwner = owner;
+	LWLockRelease(AddinShmemInitLock);
+}
+
 /*
  * Once a process.  No room is no reason to fail: whoever called us wants a
  * distance, not statistics.
@@ -228,30 +293,12 @@ enter(void)
 static pg_noinline void
 attach(void)
 {
-	MemoryContext caller = CurrentMemoryContext;
-
 	attach_was_tried = true;
 	if (MyProc == NULL || MY_NUMBER < 0 || MY_NUMBER >= MaxBackends)
 		return;
 
 	if (block == NULL)
-	{
-		LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-		PG_TRY();
-		{
-			block = find_block();
-		}
-		PG_CATCH();
-		{
-			MemoryContextSwitchTo(caller);
-			FlushErrorState();
-			/* an error has reset the count that LWLockRelease takes one off */
-			HOLD_INTERRUPTS();
-		}
-		PG_END_TRY();
-		LWLockRelease(AddinShmemInitLock);
-	}
-
+		try_to_find_dynamic_block();
 	if (block == NULL)
 	{
 		ereport(LOG,
@@ -293,7 +340,7 @@ startup_block(void)
 		previous_shmem_startup();
 
 	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-	block = find_block();
+	block = find_reserved_block();
 	LWLockRelease(AddinShmemInitLock);
 }
 
@@ -411,11 +458,16 @@ ek_stats_count_withdrawn(void)
 	pg_atomic_fetch_add_u64(&my_stripe->withdrawn, 1);
 }
 
-/* `counts` is what this backend's arena has counted since it began. */
+/*
+ * `counts` is what this backend's arena has counted since it began, and its
+ * high water since this was called last: a maximum that was published before a
+ * reset must not come back after it.
+ */
 void
 ek_stats_publish_scratch(const ek_scratch_counts *counts)
 {
-	if (counts->resets == published.resets)
+	if (counts->resets == published.resets &&
+		counts->overflows == published.overflows && counts->high_water == 0)
 		return;
 
 	ensure_attached();
@@ -508,15 +560,19 @@ ek_stats_reset(void)
 	pg_atomic_write_u64(&block->stats_reset, (uint64) GetCurrentTimestamp());
 }
 
+static uint64
+key_of_index(Oid index)
+{
+	return ((uint64) MyDatabaseId << 32) | index;
+}
+
 /*
- * The slot of an index, by linear probing; NULL if it has none and `claim` is
- * false, or if there is no room.
+ * The slot of an index, by linear probing, or the free one that it would claim;
+ * NULL if there is no room.
  */
 static index_slot *
-find_index_slot(Oid index, bool claim)
+find_index_slot(uint64 key)
 {
-	uint64		key = ((uint64) MyDatabaseId << 32) | index;
-
 	if (block == NULL)
 		return NULL;
 	for (int i = 0; i < EK_STATS_INDEXES; i++)
@@ -524,14 +580,25 @@ find_index_slot(Oid index, bool claim)
 		index_slot *slot = &block->indexes[(key + (key >> 32) * 31 + i) % EK_STATS_INDEXES];
 		uint64		found = pg_atomic_read_u64(&slot->key);
 
-		if (found == 0 && !claim)
-			return NULL;
-		if (found == 0 && pg_atomic_compare_exchange_u64(&slot->key, &found, key))
-			return slot;
-		if (found == key)
+		if (found == key || found == 0)
 			return slot;
 	}
 	return NULL;
+}
+
+static index_slot *
+claim_index_slot(uint64 key)
+{
+	for (;;)
+	{
+		index_slot *slot = find_index_slot(key);
+		uint64		found = 0;
+
+		if (slot == NULL ||
+			pg_atomic_compare_exchange_u64(&slot->key, &found, key) || found == key)
+			return slot;
+		/* another index was quicker: this one's place is further on */
+	}
 }
 
 void
@@ -540,7 +607,7 @@ ek_index_stats_add(Oid index, const ek_index_counts *counts)
 	index_slot *slot;
 
 	ensure_attached();
-	slot = find_index_slot(index, true);
+	slot = claim_index_slot(key_of_index(index));
 	if (slot == NULL)
 		return;
 	pg_atomic_fetch_add_u64(&slot->scans, counts->scans);
@@ -550,22 +617,24 @@ ek_index_stats_add(Oid index, const ek_index_counts *counts)
 	pg_atomic_fetch_add_u64(&slot->returned, counts->returned);
 }
 
-ek_index_counts
-ek_index_stats_read(Oid index)
+bool
+ek_index_stats_read(Oid index, ek_index_counts *counts)
 {
-	ek_index_counts counts = {0};
 	index_slot *slot;
 
 	ensure_attached();
-	slot = find_index_slot(index, false);
+	memset(counts, 0, sizeof(ek_index_counts));
+	slot = find_index_slot(key_of_index(index));
 	if (slot == NULL)
-		return counts;
-	counts.scans = pg_atomic_read_u64(&slot->scans);
-	counts.passes = pg_atomic_read_u64(&slot->passes);
-	counts.coarse_codes = pg_atomic_read_u64(&slot->coarse_codes);
-	counts.fine_codes = pg_atomic_read_u64(&slot->fine_codes);
-	counts.returned = pg_atomic_read_u64(&slot->returned);
-	return counts;
+		return false;
+	if (pg_atomic_read_u64(&slot->key) != key_of_index(index))
+		return true;
+	counts->scans = pg_atomic_read_u64(&slot->scans);
+	counts->passes = pg_atomic_read_u64(&slot->passes);
+	counts->coarse_codes = pg_atomic_read_u64(&slot->coarse_codes);
+	counts->fine_codes = pg_atomic_read_u64(&slot->fine_codes);
+	counts->returned = pg_atomic_read_u64(&slot->returned);
+	return true;
 }
 
 int

@@ -88,7 +88,8 @@ typedef struct ek_index_counts
 	uint64		returned;		/* rows given to the executor to re-rank */
 } ek_index_counts;
 
-#define EK_STATS_INDEXES	128
+/* Scans of more indexes than this, in all databases, are not counted. */
+#define EK_STATS_INDEXES	4096
 
 /* A snapshot; each number is exact, but they are read one after another. */
 typedef struct ek_stats
@@ -125,8 +126,8 @@ extern int	ek_stats_backend_count(void);
 extern ek_stats_backend ek_stats_read_backend(int i);
 
 extern void ek_index_stats_add(Oid index, const ek_index_counts *counts);
-/* Of an index of this database; zeros if there is nothing. */
-extern ek_index_counts ek_index_stats_read(Oid index);
+/* Of an index of this database; false if there is no room to count it. */
+extern bool ek_index_stats_read(Oid index, ek_index_counts *counts);
 
 extern const char *ek_operation_name(ek_operation operation);
 extern const char *ek_error_kind_name(ek_error_kind kind);
@@ -138,33 +139,40 @@ extern bool ek_track_timing;
 extern ek_kernel_counts ek_stats_pending[EK_OPERATION_COUNT][EK_LEVEL_COUNT];
 extern int	ek_stats_pending_calls;
 
+/* What is known of a call when it begins. */
+typedef struct ek_stats_call
+{
+	ek_level	level;			/* it may be withdrawn before the call ends */
+	instr_time	start;			/* zero if nobody wants to know */
+} ek_stats_call;
+
 extern void ek_stats_count_time(ek_kernel_counts *counts, uint64 elements,
 								instr_time start);
 
 /* Reads the clock only if somebody wants to know. */
-static inline instr_time
-ek_stats_start(void)
+static inline ek_stats_call
+ek_stats_begin(ek_level level)
 {
-	instr_time	start;
+	ek_stats_call call = {.level = level};
 
-	INSTR_TIME_SET_ZERO(start);
+	INSTR_TIME_SET_ZERO(call.start);
 	if (unlikely(ek_track_timing))
-		INSTR_TIME_SET_CURRENT(start);
-	return start;
+		INSTR_TIME_SET_CURRENT(call.start);
+	return call;
 }
 
-/* One call that compared `candidates` vectors, `elements` floats in all. */
+/* This call has compared `candidates` vectors, `elements` floats in all. */
 static inline void
-ek_stats_count(ek_operation operation, ek_level level,
-			   uint64 candidates, uint64 elements, instr_time start)
+ek_stats_count(ek_operation operation, ek_stats_call call,
+			   uint64 candidates, uint64 elements)
 {
-	ek_kernel_counts *counts = &ek_stats_pending[operation][level];
+	ek_kernel_counts *counts = &ek_stats_pending[operation][call.level];
 
 	counts->calls++;
 	counts->candidates += candidates;
 	counts->elements += elements;
-	if (unlikely(!INSTR_TIME_IS_ZERO(start)))
-		ek_stats_count_time(counts, elements, start);
+	if (unlikely(!INSTR_TIME_IS_ZERO(call.start)))
+		ek_stats_count_time(counts, elements, call.start);
 	if (unlikely(++ek_stats_pending_calls >= EK_STATS_FLUSH_CALLS))
 		ek_stats_flush();
 }

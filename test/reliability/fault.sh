@@ -3,7 +3,8 @@
 # is found out, its result is replaced, and its level is not used again.
 #
 # Builds a variant in which engramk.inject_fault makes every level but scalar
-# lie, and follows the chain from there: best level, next best, scalar.
+# lie, with all of its kernels or one, and follows the chain from there: best
+# level, next best, scalar.
 top=$(cd "$(dirname "$0")/../.." && pwd)
 # shellcheck source=test/server.sh
 . "$top/test/server.sh"
@@ -92,6 +93,28 @@ is "one call withdraws one level, the next best takes over" \
 	SQL
 	)" "$(sql "SELECT level FROM engram_simd_info() WHERE supported OFFSET 1 LIMIT 1"; echo '1|1|1')"
 
+# Of each operation that can be withdrawn in the middle of a call.
+while read -r operation statement; do
+	is "$operation: a call counts under the level that it began with" \
+		"$(psql -X -q -A -t 2>&1 <<-SQL
+			SET client_min_messages = error;
+			SELECT engram_stat_reset() \g /dev/null
+			SET engramk.inject_fault = on;
+			SET engramk.verify_rate = 1;
+			SELECT $statement FROM pair WHERE i = 1 \g /dev/null
+			SELECT operation, level, calls FROM engram_stat_kernels WHERE calls > 0;
+		SQL
+		)" "$operation|$best|1"
+done <<-STATEMENTS
+	cosine a <=> b
+	l2 a <-> b
+	norm engram_norm(a)
+	cosine_batch engram_cosine_batch(a, b)
+	topk engram_topk(a, b, 1)
+	cosine_matrix engram_cosine_matrix(a, b)
+	nearest engram_nearest(i, a, b, 1)
+STATEMENTS
+
 is "another session is not concerned" \
 	"$(sql "SELECT level FROM engram_simd_info() WHERE active")" "$best"
 
@@ -113,6 +136,89 @@ is "at a rate of an eighth the eighth call finds out" \
 # The warning is in the server's log, once a level and session.
 is "the server's log has the warnings" \
 	"$(grep -c "WARNING:  engramk level \"$best\" gave a wrong result" "$data.run/log")" \
-	"$(($(echo "$operations" | wc -l) + 2))"
+	"$(($(echo "$operations" | wc -l) + 9))"
+# The kernels that codes are made and compared with, one at a time: what they
+# give is no result, but a neighbour that their lie hides is lost.  Vectors of a
+# few factors, so that an index finds a basis.
+sql "SET seed = 0.5;
+	CREATE TABLE factor AS SELECT f, array(SELECT random() - 0.5 + f * 0 FROM generate_series(1, 64)) AS direction FROM generate_series(1, 6) AS f;
+	CREATE TABLE place AS SELECT i, array(SELECT random() - 0.5 + i * 0 FROM generate_series(1, 6)) AS place FROM generate_series(1, 2000) AS i;
+	CREATE TABLE doc AS
+	SELECT i AS id, array(SELECT sum(direction[j] * place[f] / f)::real FROM factor, generate_series(1, 64) AS j GROUP BY j ORDER BY j) AS v FROM place;
+	CREATE TABLE query AS SELECT * FROM doc WHERE id <= 20;
+	CREATE FUNCTION scanned() RETURNS text LANGUAGE sql SET enable_seqscan = off AS
+		'SELECT array_agg(array(SELECT d.id FROM doc AS d ORDER BY d.v <=> q.v LIMIT 10)::text ORDER BY q.id)::text FROM query AS q';
+	CREATE FUNCTION joined() RETURNS text LANGUAGE sql AS
+		\$\$ SELECT array_agg(j.target_id ORDER BY query_id, rank)::text
+		FROM engram_knn_join('SELECT i, place[1:3]::real[] FROM place WHERE i <= 100', 'SELECT i, place[1:3]::real[] FROM place', 10) AS j \$\$;
+	SET engramk.simd = off;
+	CREATE TABLE near AS SELECT scanned(), joined();
+	CREATE INDEX doc_v ON doc USING engramk (v);
+	ANALYZE doc"
+is "the index that is lied about has a basis, and is used" \
+	"$(sql "SELECT basis > 0 FROM engram_index_info('doc_v')";
+	sql "SELECT scanned() = scanned FROM near"; sql "SELECT sum(scans) FROM engram_stat_indexes")" "$(printf '%s\n' t t 20)"
+
+# Statements whose kernel $2 lies, at the rate $1, and what was withdrawn then.
+lying()
+{
+	psql -X -q -A -t -F ' ' 2>&1 <<-SQL
+		SET client_min_messages = error;
+		SELECT engram_stat_reset() \g /dev/null
+		SET client_min_messages = warning;
+		\\set VERBOSITY terse
+		SET engramk.verify_rate = $1;
+		SET engramk.inject_fault = $2;
+		$3;
+		SELECT divergences, withdrawn FROM engram_stat_verify;
+	SQL
+}
+
+# The executor notices a bound above the distance of a row that it gets, but
+# not that a row is kept from it.
+is "code_dot_packed: without verification a scan loses neighbours" \
+	"$(lying 0 code_dot_packed "SELECT scanned() = scanned FROM near")" "$(printf '%s\n' f '0 0')"
+for kernel in dot_rows code_dot; do
+	is "$kernel: without verification a scan fails" \
+		"$(lying 0 $kernel "SELECT scanned() = scanned FROM near")" \
+		"$(printf '%s\n' 'ERROR:  index returned tuples in wrong order' '0 0')"
+done
+for kernel in dot_rows code_dot code_dot_packed; do
+	is "$kernel: verified, a scan withdraws each level and loses none" \
+		"$(lying 1 $kernel "SELECT scanned() = scanned FROM near")" "$(printf '%s\n' "$warnings" t "$count $count")"
+done
+for kernel in largest quantize code_dot code_dot_block; do
+	is "$kernel: without verification a join loses neighbours" \
+		"$(lying 0 $kernel "SELECT joined() = joined FROM near")" "$(printf '%s\n' f '0 0')"
+	is "$kernel: verified, a join withdraws each level and loses none" \
+		"$(lying 1 $kernel "SELECT joined() = joined FROM near")" "$(printf '%s\n' "$warnings" t "$count $count")"
+done
+
+# What an honest session makes of the index: its check, and its scans.
+honest()
+{
+	session <<-SQL
+		SELECT engram_index_check('doc_v');
+		SELECT scanned() = scanned FROM near;
+	SQL
+}
+
+is "dot_rows: without verification it spoils an index" \
+	"$(lying 0 dot_rows "REINDEX INDEX doc_v")" '0 0'
+is "dot_rows: the check finds the spoilt index, and so does the executor" \
+	"$(honest)" "$(printf '%s\n' 'ERROR:  XX002' 'ERROR:  XX000')"
+for kernel in dot_rows dot norm2; do
+	is "$kernel: verified, a build withdraws each level" \
+		"$(lying 1 $kernel "REINDEX INDEX doc_v")" "$(printf '%s\n' "$warnings" "$count $count")"
+	is "$kernel: and its index is right" "$(honest)" "$(printf '%s\n' 2000 t)"
+done
+is "dot_rows: without verification inserts spoil an index" \
+	"$(lying 0 dot_rows "UPDATE doc SET v = v WHERE id <= 40")" '0 0'
+is "dot_rows: the check finds them; scans lose neighbours" "$(honest)" "$(printf '%s\n' 'ERROR:  XX002' f)"
+sql "REINDEX INDEX doc_v"
+is "dot_rows: verified, inserts withdraw each level" \
+	"$(lying 1 dot_rows "UPDATE doc SET v = v WHERE id <= 40")" "$(printf '%s\n' "$warnings" "$count $count")"
+is "dot_rows: and the index is right" "$(honest)" "$(printf '%s\n' 2000 t)"
+
 is "a default build has no such parameter" \
 	"$(nm "$top/engramk.so" | grep -c inject_fault || true)" 0

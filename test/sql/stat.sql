@@ -86,6 +86,19 @@ RESET engramk.arena_overflow;
 RESET engramk.arena_size;
 SELECT resets, overflows, overflow_bytes, high_water, overflow_rate FROM engram_stat_arena;
 SELECT * FROM engram_stat_errors WHERE errors > 0;
+-- After a reset, what this session once needed is forgotten.
+SELECT engram_stat_reset();
+SELECT cardinality(engram_cosine_batch('{1,2}', '{1,2,3,4}'));
+SELECT resets, high_water FROM engram_stat_arena;
+-- What outlives a call has a budget, and an error of it counts like the rest.
+SELECT engram_stat_reset();
+SET engramk.arena_size = '64kB';
+SET engramk.arena_overflow = error;
+SELECT outcome($$SELECT engram_nearest(1::bigint, array_fill(1::real, ARRAY[1000]), array_fill(1::real, ARRAY[100, 1000]), 1)$$);
+RESET engramk.arena_overflow;
+RESET engramk.arena_size;
+SELECT overflows, high_water > 65536 AS above FROM engram_stat_arena;
+SELECT * FROM engram_stat_errors WHERE errors > 0;
 
 -- Errors by kind, exactly, though each was rolled back: every statement runs
 -- twice.  An error that is not of engramk is not counted.

@@ -95,7 +95,6 @@ row_sums_of_pair(const pair_sums *pair)
 {
 	return (row_sums) {
 		.dot = pair->dot,
-		.norm2 = pair->norm2_b,
 		.l2_squared = pair->l2_squared,
 		.l1 = pair->l1,
 		.cosine_dot = pair->cosine.dot,
@@ -110,24 +109,21 @@ sums_of_rows(const ek_kernels *kernels, const ek_query *query,
 	const size_t count = rows->count;
 
 	/* one more, so that there is something to allocate for no rows */
-	double	   *results = malloc((6 * count + 1) * sizeof(double));
+	double	   *results = malloc((5 * count + 1) * sizeof(double));
 	double	   *dot = results;
-	double	   *norm2 = dot + count;
-	double	   *l2_squared = norm2 + count;
+	double	   *l2_squared = dot + count;
 	double	   *l1 = l2_squared + count;
 	double	   *cosine_dot = l1 + count;
 	double	   *cosine_norm2 = cosine_dot + count;
 
 	kernels->dot_rows(query, rows, dot);
-	kernels->norm2_rows(query->dims, rows, norm2);
 	kernels->l2_squared_rows(query, rows, l2_squared);
 	kernels->l1_rows(query, rows, l1);
 	kernels->cosine_rows(query, rows, cosine_dot, cosine_norm2);
 
 	for (size_t r = 0; r < count; r++)
 		sums[r] = (row_sums) {
-			dot[r], norm2[r], l2_squared[r], l1[r],
-			cosine_dot[r], cosine_norm2[r]
+			dot[r], l2_squared[r], l1[r], cosine_dot[r], cosine_norm2[r]
 		};
 	free(results);
 }
@@ -181,8 +177,8 @@ note_pair_sums(const char *name, const pair_sums *sums)
 void
 note_row_sums(const char *name, const row_sums *sums)
 {
-	tap_note("%s: dot %a, norm2 %a, l2 %a, l1 %a, cosine %a %a", name,
-			 sums->dot, sums->norm2, sums->l2_squared, sums->l1,
+	tap_note("%s: dot %a, l2 %a, l1 %a, cosine %a %a", name,
+			 sums->dot, sums->l2_squared, sums->l1,
 			 sums->cosine_dot, sums->cosine_norm2);
 }
 

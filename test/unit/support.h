@@ -49,7 +49,6 @@ extern pair_sums sums_of_pair(const ek_kernels *kernels, const float *a,
 typedef struct row_sums
 {
 	double		dot;
-	double		norm2;
 	double		l2_squared;
 	double		l1;
 	double		cosine_dot;

@@ -74,8 +74,10 @@ complete(const ek_kernels *kernels)
 	return kernels->dot != NULL && kernels->norm2 != NULL &&
 		kernels->l2_squared != NULL && kernels->l1 != NULL &&
 		kernels->cosine != NULL && kernels->dot_rows != NULL &&
-		kernels->norm2_rows != NULL && kernels->l2_squared_rows != NULL &&
-		kernels->l1_rows != NULL && kernels->cosine_rows != NULL;
+		kernels->l2_squared_rows != NULL && kernels->l1_rows != NULL &&
+		kernels->cosine_rows != NULL && kernels->code_dot != NULL &&
+		kernels->code_dot_packed != NULL && kernels->code_dot_block != NULL &&
+		kernels->largest != NULL && kernels->quantize != NULL;
 }
 
 static void

@@ -3,10 +3,9 @@
  *		Does every level give the bits of scalar, whatever the vectors?
  *
  * All lengths to 200 and chosen ones to 4,100; every alignment that a float
- * can have in a cache line, of both vectors; rows contiguous and scattered,
- * from none to nine; and random pairs, a million unless EK_TEST_PAIRS says
- * otherwise (an emulator is slow).  The rows must also equal the pairs: there
- * is one answer, by whatever path.
+ * can have in a cache line, of both vectors; rows, from none to nine; and random
+ * pairs, a million unless EK_TEST_PAIRS says otherwise (an emulator is slow).
+ * The rows must also equal the pairs: there is one answer, by whatever path.
  */
 #include <stdlib.h>
 
@@ -111,9 +110,8 @@ compare_rows(const level_list *levels, verdict *verdict, const float *vector,
 
 	for (size_t r = 0; r < rows->count; r++)
 	{
-		const float *row = rows->pointers != NULL ?
-			rows->pointers[r] : rows->first + r * dims;
-		pair_sums	pair = sums_of_pair(scalar_level(), vector, row, dims);
+		pair_sums	pair = sums_of_pair(scalar_level(), vector,
+										rows->first + r * dims, dims);
 
 		expected[r] = row_sums_of_pair(&pair);
 	}
@@ -130,8 +128,7 @@ compare_rows(const level_list *levels, verdict *verdict, const float *vector,
 			if (same_row_sums(&expected[r], &found[r]))
 				continue;
 			verdict->wrong[i] = true;
-			tap_note("row %zu of %zu, %s, %zu dimensions", r, rows->count,
-					 rows->pointers != NULL ? "scattered" : "contiguous", dims);
+			tap_note("row %zu of %zu, %zu dimensions", r, rows->count, dims);
 			note_row_sums("scalar", &expected[r]);
 			note_row_sums(levels->kernels[i]->name, &found[r]);
 		}
@@ -165,14 +162,6 @@ test_pairs_at_all_alignments(const level_list *levels)
 }
 
 static void
-scatter(material *from, size_t dims, size_t count, const float **pointers)
-{
-	for (size_t r = 0; r < count; r++)
-		pointers[r] = from->b +
-			random_below(&from->random, (MAX_ROWS - 1) * dims + ALIGNMENTS);
-}
-
-static void
 compare_rows_of_length(const level_list *levels, verdict *verdict,
 					   material *from, size_t dims)
 {
@@ -180,17 +169,12 @@ compare_rows_of_length(const level_list *levels, verdict *verdict,
 		   MAX_ROWS * dims + ALIGNMENTS);
 	for (size_t count = 0; count <= MAX_ROWS; count++)
 	{
-		const float *pointers[MAX_ROWS];
-		ek_rows		scattered = {.pointers = pointers, .count = count};
-
 		for (size_t i = 0; i < ALIGNMENTS; i += dims <= SHORT_DIMS ? 1 : 5)
 		{
-			ek_rows		contiguous = {.first = from->b + i, .count = count};
+			ek_rows		rows = {.first = from->b + i, .count = count};
 
-			compare_rows(levels, verdict, from->a + i, dims, &contiguous);
+			compare_rows(levels, verdict, from->a + i, dims, &rows);
 		}
-		scatter(from, dims, count, pointers);
-		compare_rows(levels, verdict, from->a, dims, &scattered);
 	}
 }
 
@@ -206,7 +190,7 @@ test_rows(const level_list *levels)
 	for (size_t k = 0; k < LONG_DIMS_COUNT; k++)
 		compare_rows_of_length(levels, &verdict, &from, long_dims[k]);
 	free_material(&from);
-	report(levels, &verdict, "rows, contiguous and scattered, none to nine, equal scalar's pairs");
+	report(levels, &verdict, "rows, none to nine, equal scalar's pairs");
 }
 
 static size_t

@@ -91,13 +91,6 @@ off_dot_rows(const ek_query *query, const ek_rows *rows, double *dot)
 }
 
 static void
-off_norm2_rows(size_t dims, const ek_rows *rows, double *norm2)
-{
-	scalar_level()->norm2_rows(dims, rows, norm2);
-	spoil_last(rows, norm2);
-}
-
-static void
 off_l2_squared_rows(const ek_query *query, const ek_rows *rows,
 					double *l2_squared)
 {
@@ -156,7 +149,6 @@ test_one_bit(void)
 	REFUSED_WITH(cosine, off_cosine_norm2_a);
 	REFUSED_WITH(cosine, off_cosine_norm2_b);
 	REFUSED_WITH(dot_rows, off_dot_rows);
-	REFUSED_WITH(norm2_rows, off_norm2_rows);
 	REFUSED_WITH(l2_squared_rows, off_l2_squared_rows);
 	REFUSED_WITH(l1_rows, off_l1_rows);
 	REFUSED_WITH(cosine_rows, off_cosine_rows_dot);
