@@ -21,6 +21,10 @@
 
 #include "miscadmin.h"
 #include "port/atomics.h"
+#if PG_VERSION_NUM < 150000
+#include "postmaster/autovacuum.h"
+#include "replication/walsender.h"
+#endif
 #include "storage/dsm.h"
 #include "storage/ipc.h"
 #include "storage/lwlock.h"
