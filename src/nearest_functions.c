@@ -17,6 +17,7 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "libpq/pqformat.h"
+#include "miscadmin.h"
 #include "port/pg_bswap.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -27,6 +28,7 @@
 #include "utils/uuid.h"
 
 #include "nearest.h"
+#include "state.h"
 
 PG_FUNCTION_INFO_V1(ek_sql_nearest_bigint_add);
 PG_FUNCTION_INFO_V1(ek_sql_nearest_uuid_add);
@@ -55,6 +57,9 @@ typedef struct shared_queries
 	ek_queries *queries;
 } shared_queries;
 
+/* Of a neighbour, in a state's bytes. */
+#define SIZE_OF_NEIGHBOUR	(sizeof(double) + 2 * sizeof(uint64))
+
 /* Kept by a call site, in fn_extra. */
 typedef struct call_site
 {
@@ -63,9 +68,17 @@ typedef struct call_site
 	MemoryContext last_context; /* where that is */
 } call_site;
 
+/* Part of a state's bytes. */
+typedef enum id_type
+{
+	ID_BIGINT,
+	ID_UUID
+} id_type;
+
 typedef struct nearest_state
 {
 	ek_nearest *nearest;
+	id_type		ids;
 	shared_queries *shared;		/* NULL if it came from another process */
 } nearest_state;
 
@@ -74,35 +87,33 @@ typedef struct nearest_state
  */
 
 static ek_id
-id_of_bigint(Datum id)
-{
-	return ek_id_of_bigint(DatumGetInt64(id));
-}
-
-static Datum
-bigint_of_id(ek_id id)
-{
-	return Int64GetDatum(ek_bigint_of_id(id));
-}
-
-static ek_id
-id_of_uuid(Datum id)
+id_of_uuid(const pg_uuid_t *uuid)
 {
 	uint64		halves[2];
 
-	memcpy(halves, DatumGetUUIDP(id)->data, UUID_LEN);
+	memcpy(halves, uuid->data, UUID_LEN);
 	return (ek_id)
 	{
 		.high = pg_ntoh64(halves[0]),.low = pg_ntoh64(halves[1])
 	};
 }
 
+static ek_id
+id_of_datum(id_type type, Datum datum)
+{
+	if (type == ID_UUID)
+		return id_of_uuid(DatumGetUUIDP(datum));
+	return ek_id_of_bigint(DatumGetInt64(datum));
+}
+
+/* A uuid is put into `uuid`. */
 static Datum
-uuid_of_id(ek_id id)
+datum_of_id(id_type type, ek_id id, pg_uuid_t *uuid)
 {
 	uint64		halves[2] = {pg_hton64(id.high), pg_hton64(id.low)};
-	pg_uuid_t  *uuid = palloc(sizeof(pg_uuid_t));
 
+	if (type == ID_BIGINT)
+		return Int64GetDatum(ek_bigint_of_id(id));
 	memcpy(uuid->data, halves, UUID_LEN);
 	return UUIDPGetDatum(uuid);
 }
@@ -110,6 +121,16 @@ uuid_of_id(ek_id id)
 /*
  * Groups
  */
+
+static MemoryContext
+state_context(FunctionCallInfo fcinfo)
+{
+	MemoryContext context;
+
+	if (!AggCheckCallContext(fcinfo, &context))
+		elog(ERROR, "engram_nearest was called in a context that is not of an aggregate");
+	return context;
+}
 
 static bool
 is_stable(Expr *argument)
@@ -258,7 +279,7 @@ check_same(FunctionCallInfo fcinfo, const nearest_state *state)
 }
 
 static nearest_state *
-begin_group(FunctionCallInfo fcinfo, call_site *site, MemoryContext context)
+begin_group(FunctionCallInfo fcinfo, call_site *site, MemoryContext context, id_type ids)
 {
 	const int	k = PG_GETARG_INT32(ARGUMENT_K);
 	ek_nearest_metric metric = metric_argument(fcinfo);
@@ -269,6 +290,7 @@ begin_group(FunctionCallInfo fcinfo, call_site *site, MemoryContext context)
 	ek_nearest_check_k(k);
 	caller = MemoryContextSwitchTo(context);
 	state = palloc(sizeof(nearest_state));
+	state->ids = ids;
 	state->shared = queries_of_group(site, context, metric, raw);
 	state->nearest = ek_nearest_create(state->shared->queries, k, NULL, EK_NEAREST);
 	MemoryContextSwitchTo(caller);
@@ -280,16 +302,12 @@ begin_group(FunctionCallInfo fcinfo, call_site *site, MemoryContext context)
  * queries, k or metric there is no question, and so no result.
  */
 static Datum
-add_row(FunctionCallInfo fcinfo, ek_id (*id_of) (Datum))
+add_row(FunctionCallInfo fcinfo, id_type ids)
 {
 	nearest_state *state = PG_ARGISNULL(ARGUMENT_STATE) ? NULL :
 		(nearest_state *) PG_GETARG_POINTER(ARGUMENT_STATE);
-	MemoryContext context;
-	call_site  *site;
-
-	if (!AggCheckCallContext(fcinfo, &context))
-		elog(ERROR, "engram_nearest was called in a context that is not of an aggregate");
-	site = call_site_of(fcinfo);
+	MemoryContext context = state_context(fcinfo);
+	call_site  *site = call_site_of(fcinfo);
 
 	if (parameter_is_null(fcinfo))
 	{
@@ -298,13 +316,13 @@ add_row(FunctionCallInfo fcinfo, ek_id (*id_of) (Datum))
 		PG_RETURN_NULL();
 	}
 	if (state == NULL)
-		state = begin_group(fcinfo, site, context);
+		state = begin_group(fcinfo, site, context, ids);
 	else if (!site->stable)
 		check_same(fcinfo, state);
 
 	if (!PG_ARGISNULL(ARGUMENT_ID) && !PG_ARGISNULL(ARGUMENT_VECTOR) &&
 		ek_nearest_query_count(state->nearest) > 0)
-		ek_nearest_add(state->nearest, id_of(PG_GETARG_DATUM(ARGUMENT_ID)),
+		ek_nearest_add(state->nearest, id_of_datum(ids, PG_GETARG_DATUM(ARGUMENT_ID)),
 					   ek_vector_get(PG_GETARG_DATUM(ARGUMENT_VECTOR)));
 	PG_RETURN_POINTER(state);
 }
@@ -316,7 +334,7 @@ add_row(FunctionCallInfo fcinfo, ek_id (*id_of) (Datum))
 Datum
 ek_sql_nearest_bigint_add(PG_FUNCTION_ARGS)
 {
-	return add_row(fcinfo, id_of_bigint);
+	return add_row(fcinfo, ID_BIGINT);
 }
 
 /*
@@ -325,7 +343,7 @@ ek_sql_nearest_bigint_add(PG_FUNCTION_ARGS)
 Datum
 ek_sql_nearest_uuid_add(PG_FUNCTION_ARGS)
 {
-	return add_row(fcinfo, id_of_uuid);
+	return add_row(fcinfo, ID_UUID);
 }
 
 /*
@@ -337,11 +355,9 @@ ek_sql_nearest_combine(PG_FUNCTION_ARGS)
 {
 	nearest_state *state = PG_ARGISNULL(0) ? NULL : (nearest_state *) PG_GETARG_POINTER(0);
 	nearest_state *other = PG_ARGISNULL(1) ? NULL : (nearest_state *) PG_GETARG_POINTER(1);
-	MemoryContext context;
+	MemoryContext context = state_context(fcinfo);
 	MemoryContext caller;
 
-	if (!AggCheckCallContext(fcinfo, &context))
-		elog(ERROR, "engram_nearest was called in a context that is not of an aggregate");
 	if (other == NULL)
 	{
 		if (state == NULL)
@@ -353,6 +369,7 @@ ek_sql_nearest_combine(PG_FUNCTION_ARGS)
 	{
 		caller = MemoryContextSwitchTo(context);
 		state = palloc0(sizeof(nearest_state));
+		state->ids = other->ids;
 		state->nearest = ek_nearest_create_empty(ek_nearest_query_count(other->nearest),
 												 ek_nearest_k(other->nearest),
 												 ek_nearest_metric_in_use(other->nearest),
@@ -365,72 +382,116 @@ ek_sql_nearest_combine(PG_FUNCTION_ARGS)
 			 ek_nearest_metric_in_use(state->nearest) != ek_nearest_metric_in_use(other->nearest) ||
 			 ek_nearest_k(state->nearest) != ek_nearest_k(other->nearest))
 		raise_not_the_same();
+	ek_state_require(EK_AGGREGATE_NEAREST, state->ids == other->ids);
 	ek_nearest_combine(state->nearest, other->nearest);
 	PG_RETURN_POINTER(state);
 }
 
+static int64
+count_neighbours(const ek_nearest *nearest)
+{
+	int64		count = 0;
+
+	for (int q = 0; q < ek_nearest_query_count(nearest); q++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		count += ek_nearest_neighbours(nearest, q)->count;
+	}
+	return count;
+}
+
+static void
+write_neighbours(StringInfo bytes, const ek_neighbours *neighbours)
+{
+	pq_sendint32(bytes, (uint32) neighbours->count);
+	for (int i = 0; i < neighbours->count; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		pq_sendfloat8(bytes, neighbours->heap[i].distance);
+		pq_sendint64(bytes, neighbours->heap[i].id.high);
+		pq_sendint64(bytes, neighbours->heap[i].id.low);
+	}
+}
+
+/*
+ * A state as bytes: the type of its ids, the number of queries, k, the metric,
+ * by which number the queries are known, and for each query the number of its
+ * neighbours and they themselves.
+ */
 Datum
 ek_sql_nearest_serialize(PG_FUNCTION_ARGS)
 {
-	ek_nearest *nearest = ((nearest_state *) PG_GETARG_POINTER(0))->nearest;
+	const nearest_state *state = (nearest_state *) PG_GETARG_POINTER(0);
+	ek_nearest *nearest = state->nearest;
 	const int	count = ek_nearest_query_count(nearest);
-	StringInfoData buffer;
+	StringInfoData bytes;
 
+	(void) state_context(fcinfo);
 	ek_nearest_finish(nearest);
-	pq_begintypsend(&buffer);
-	pq_sendint32(&buffer, count);
-	pq_sendint32(&buffer, ek_nearest_k(nearest));
-	pq_sendint32(&buffer, ek_nearest_metric_in_use(nearest));
-	pq_sendint64(&buffer, ek_nearest_identity(nearest));
+	bytes = ek_state_begin(EK_AGGREGATE_NEAREST, 4 * sizeof(int32) + sizeof(int64) +
+						   sizeof(int32) * (Size) count +
+						   SIZE_OF_NEIGHBOUR * (Size) count_neighbours(nearest));
+	pq_sendint32(&bytes, state->ids);
+	pq_sendint32(&bytes, (uint32) count);
+	pq_sendint32(&bytes, (uint32) ek_nearest_k(nearest));
+	pq_sendint32(&bytes, ek_nearest_metric_in_use(nearest));
+	pq_sendint64(&bytes, ek_nearest_identity(nearest));
 	for (int q = 0; q < count; q++)
-	{
-		const ek_neighbours *neighbours = ek_nearest_neighbours(nearest, q);
-
-		pq_sendint32(&buffer, neighbours->count);
-		for (int i = 0; i < neighbours->count; i++)
-		{
-			pq_sendfloat8(&buffer, neighbours->heap[i].distance);
-			pq_sendint64(&buffer, neighbours->heap[i].id.high);
-			pq_sendint64(&buffer, neighbours->heap[i].id.low);
-		}
-	}
-	PG_RETURN_BYTEA_P(pq_endtypsend(&buffer));
+		write_neighbours(&bytes, ek_nearest_neighbours(nearest, q));
+	PG_RETURN_BYTEA_P(pq_endtypsend(&bytes));
 }
 
+static void
+read_neighbours(ek_state_reader *reader, nearest_state *state, int query)
+{
+	const int	count = ek_state_read_int32(reader);
+
+	ek_state_require(EK_AGGREGATE_NEAREST,
+					 count >= 0 && count <= ek_nearest_k(state->nearest) &&
+					 (Size) count <= ek_state_left(reader) / SIZE_OF_NEIGHBOUR);
+	for (int i = 0; i < count; i++)
+	{
+		ek_neighbour neighbour;
+
+		CHECK_FOR_INTERRUPTS();
+		neighbour.distance = ek_state_read_finite(reader);
+		neighbour.id.high = (uint64) ek_state_read_int64(reader);
+		neighbour.id.low = (uint64) ek_state_read_int64(reader);
+		ek_state_require(EK_AGGREGATE_NEAREST,
+						 state->ids == ID_UUID || neighbour.id.low == 0);
+		ek_nearest_add_neighbour(state->nearest, query, neighbour);
+	}
+}
+
+/* Any bytes can come; see state.h. */
 Datum
 ek_sql_nearest_deserialize(PG_FUNCTION_ARGS)
 {
-	bytea	   *bytes = PG_GETARG_BYTEA_PP(0);
-	nearest_state *state = palloc0(sizeof(nearest_state));
-	StringInfoData buffer;
+	nearest_state *state;
+	ek_state_reader reader;
+	int			ids;
 	int			count;
 	int			k;
 	int			metric;
 
-	/* a copy, since reading wants a buffer that it may end with a zero */
-	initStringInfo(&buffer);
-	appendBinaryStringInfo(&buffer, VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes));
-	count = pq_getmsgint(&buffer, 4);
-	k = pq_getmsgint(&buffer, 4);
-	metric = pq_getmsgint(&buffer, 4);
+	(void) state_context(fcinfo);
+	reader = ek_state_open(EK_AGGREGATE_NEAREST, PG_GETARG_BYTEA_PP(0));
+	ids = ek_state_read_int32(&reader);
+	count = ek_state_read_int32(&reader);
+	k = ek_state_read_int32(&reader);
+	metric = ek_state_read_int32(&reader);
+	ek_state_require(EK_AGGREGATE_NEAREST,
+					 (ids == ID_BIGINT || ids == ID_UUID) && k >= 1 &&
+					 metric >= 0 && metric <= EK_NEAREST_L1 && count >= 0 &&
+					 (Size) count <= ek_state_left(&reader) / sizeof(int32));
+
+	state = palloc0(sizeof(nearest_state));
+	state->ids = (id_type) ids;
 	state->nearest = ek_nearest_create_empty(count, k, (ek_nearest_metric) metric,
-											 pq_getmsgint64(&buffer), EK_NEAREST);
+											 (uint64) ek_state_read_int64(&reader), EK_NEAREST);
 	for (int q = 0; q < count; q++)
-	{
-		int			neighbours = pq_getmsgint(&buffer, 4);
-
-		for (int i = 0; i < neighbours; i++)
-		{
-			ek_neighbour neighbour;
-
-			neighbour.distance = pq_getmsgfloat8(&buffer);
-			neighbour.id.high = pq_getmsgint64(&buffer);
-			neighbour.id.low = pq_getmsgint64(&buffer);
-			ek_nearest_add_neighbour(state->nearest, q, neighbour);
-		}
-	}
-	pq_getmsgend(&buffer);
-	pfree(buffer.data);
+		read_neighbours(&reader, state, q);
+	ek_state_close(&reader);
 	PG_RETURN_POINTER(state);
 }
 
@@ -449,8 +510,9 @@ match_type(FunctionCallInfo fcinfo, Oid *type)
 }
 
 static Datum
-result(FunctionCallInfo fcinfo, Datum (*datum_of) (ek_id))
+result(FunctionCallInfo fcinfo, id_type ids)
 {
+	const nearest_state *state;
 	ek_nearest *nearest;
 	Oid			type;
 	TupleDesc	tupdesc;
@@ -461,7 +523,9 @@ result(FunctionCallInfo fcinfo, Datum (*datum_of) (ek_id))
 
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
-	nearest = ((nearest_state *) PG_GETARG_POINTER(0))->nearest;
+	state = (nearest_state *) PG_GETARG_POINTER(0);
+	ek_state_require(EK_AGGREGATE_NEAREST, state->ids == ids);
+	nearest = state->nearest;
 	ek_nearest_finish(nearest);
 	for (int q = 0; q < ek_nearest_query_count(nearest); q++)
 		capacity += ek_nearest_neighbours(nearest, q)->count;
@@ -476,7 +540,8 @@ result(FunctionCallInfo fcinfo, Datum (*datum_of) (ek_id))
 		for (int rank = 1; rank <= neighbours->count; rank++)
 		{
 			const ek_neighbour *neighbour = ek_neighbour_of_rank(neighbours, rank);
-			Datum		values[3] = {Int32GetDatum(q + 1), datum_of(neighbour->id),
+			pg_uuid_t	uuid;
+			Datum		values[3] = {Int32GetDatum(q + 1), datum_of_id(ids, neighbour->id, &uuid),
 			Float8GetDatum(neighbour->distance)};
 			bool		nulls[3] = {false, false, false};
 
@@ -491,11 +556,11 @@ result(FunctionCallInfo fcinfo, Datum (*datum_of) (ek_id))
 Datum
 ek_sql_nearest_bigint_result(PG_FUNCTION_ARGS)
 {
-	return result(fcinfo, bigint_of_id);
+	return result(fcinfo, ID_BIGINT);
 }
 
 Datum
 ek_sql_nearest_uuid_result(PG_FUNCTION_ARGS)
 {
-	return result(fcinfo, uuid_of_id);
+	return result(fcinfo, ID_UUID);
 }
