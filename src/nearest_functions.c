@@ -499,57 +499,126 @@ ek_sql_nearest_deserialize(PG_FUNCTION_ARGS)
  * Results
  */
 
-/* The row type of the elements of the array that this function returns. */
+/*
+ * The row type of the elements of the array that this function returns: query,
+ * id, distance.  An owner can alter it.
+ */
 static TupleDesc
-match_type(FunctionCallInfo fcinfo, Oid *type)
+match_type(FunctionCallInfo fcinfo, id_type ids, Oid *type)
 {
+	const Oid	types[] = {INT4OID, ids == ID_UUID ? UUIDOID : INT8OID, FLOAT8OID};
+	TupleDesc	columns;
+	bool		is_ours;
+
 	*type = get_element_type(get_func_rettype(fcinfo->flinfo->fn_oid));
 	if (!OidIsValid(*type))
 		elog(ERROR, "the result is not declared as an array");
-	return lookup_rowtype_tupdesc(*type, -1);
+	columns = lookup_rowtype_tupdesc(*type, -1);
+	is_ours = columns->natts == lengthof(types);
+	for (int i = 0; is_ours && i < (int) lengthof(types); i++)
+		is_ours = TupleDescAttr(columns, i)->atttypid == types[i];
+	if (!is_ours)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("type %s was altered", format_type_be(*type))));
+	return columns;
+}
+
+static HeapTuple
+form_match(TupleDesc columns, id_type ids, int query, const ek_neighbour *neighbour)
+{
+	pg_uuid_t	uuid;
+	Datum		values[] = {
+		Int32GetDatum(query),
+		datum_of_id(ids, neighbour->id, &uuid),
+		Float8GetDatum(neighbour->distance)
+	};
+	bool		nulls[lengthof(values)] = {false};
+
+	return heap_form_tuple(columns, values, nulls);
+}
+
+/* What each takes in an array: there are no nulls, so all are of one size. */
+static Size
+size_of_match(TupleDesc columns, id_type ids)
+{
+	const ek_neighbour any = {0};
+	HeapTuple	match = form_match(columns, ids, 1, &any);
+	Size		size = TYPEALIGN(ALIGNOF_DOUBLE, match->t_len);
+
+	heap_freetuple(match);
+	return size;
+}
+
+/* An array without nulls, its elements still to be filled in. */
+static ArrayType *
+create_array(Oid type, int64 count, Size size_of_element)
+{
+	const Size	overhead = ARR_OVERHEAD_NONULLS(1);
+	Size		size;
+	ArrayType  *array;
+
+	if (count == 0)
+		return construct_empty_array(type);
+	if ((uint64) count > (MaxAllocSize - overhead) / size_of_element)
+	{
+		ek_stats_count_error(EK_ERROR_OTHER);
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("an array cannot hold %lld neighbours", (long long) count)));
+	}
+	size = overhead + (Size) count * size_of_element;
+	array = palloc0(size);
+	SET_VARSIZE(array, size);
+	array->ndim = 1;
+	array->elemtype = type;
+	ARR_DIMS(array)[0] = (int) count;
+	ARR_LBOUND(array)[0] = 1;
+	return array;
+}
+
+/* Formed where it ends up, since all at once may be many. */
+static ArrayType *
+array_of_matches(const ek_nearest *nearest, id_type ids, TupleDesc columns, Oid type)
+{
+	const Size	size = size_of_match(columns, ids);
+	ArrayType  *array = create_array(type, count_neighbours(nearest), size);
+	char	   *next = ARR_DATA_PTR(array);
+
+	for (int q = 0; q < ek_nearest_query_count(nearest); q++)
+	{
+		const ek_neighbours *neighbours = ek_nearest_neighbours(nearest, q);
+
+		CHECK_FOR_INTERRUPTS();
+		for (int rank = 1; rank <= neighbours->count; rank++)
+		{
+			HeapTuple	match = form_match(columns, ids, q + 1, ek_neighbour_of_rank(neighbours, rank));
+
+			CHECK_FOR_INTERRUPTS();
+			memcpy(next, match->t_data, match->t_len);
+			next += size;
+			heap_freetuple(match);
+		}
+	}
+	return array;
 }
 
 static Datum
 result(FunctionCallInfo fcinfo, id_type ids)
 {
 	const nearest_state *state;
-	ek_nearest *nearest;
+	TupleDesc	columns;
 	Oid			type;
-	TupleDesc	tupdesc;
-	Datum	   *matches;
-	int			capacity = 0;
-	int			count = 0;
 	ArrayType  *array;
 
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
 	state = (nearest_state *) PG_GETARG_POINTER(0);
 	ek_state_require(EK_AGGREGATE_NEAREST, state->ids == ids);
-	nearest = state->nearest;
-	ek_nearest_finish(nearest);
-	for (int q = 0; q < ek_nearest_query_count(nearest); q++)
-		capacity += ek_nearest_neighbours(nearest, q)->count;
-
-	tupdesc = match_type(fcinfo, &type);
-	matches = MemoryContextAllocHuge(CurrentMemoryContext,
-									 sizeof(Datum) * (Size) Max(capacity, 1));
-	for (int q = 0; q < ek_nearest_query_count(nearest); q++)
-	{
-		const ek_neighbours *neighbours = ek_nearest_neighbours(nearest, q);
-
-		for (int rank = 1; rank <= neighbours->count; rank++)
-		{
-			const ek_neighbour *neighbour = ek_neighbour_of_rank(neighbours, rank);
-			pg_uuid_t	uuid;
-			Datum		values[3] = {Int32GetDatum(q + 1), datum_of_id(ids, neighbour->id, &uuid),
-			Float8GetDatum(neighbour->distance)};
-			bool		nulls[3] = {false, false, false};
-
-			matches[count++] = HeapTupleGetDatum(heap_form_tuple(tupdesc, values, nulls));
-		}
-	}
-	ReleaseTupleDesc(tupdesc);
-	array = construct_array(matches, count, type, -1, false, TYPALIGN_DOUBLE);
+	ek_nearest_finish(state->nearest);
+	columns = match_type(fcinfo, ids, &type);
+	array = array_of_matches(state->nearest, ids, columns, type);
+	ReleaseTupleDesc(columns);
 	PG_RETURN_ARRAYTYPE_P(array);
 }
 

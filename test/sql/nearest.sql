@@ -135,6 +135,16 @@ RESET engramk.arena_overflow;
 SELECT cardinality(engram_nearest(id, v, (SELECT array_agg(v) FROM target WHERE id < 1000), 10)) FROM target;
 RESET engramk.arena_size;
 
+-- the type of the result is not ours alone
+BEGIN;
+ALTER TYPE engram_match ADD ATTRIBUTE note text;
+SELECT engram_nearest(1::bigint, '{1}'::real[], '{1}', 1);
+ROLLBACK;
+BEGIN;
+ALTER TYPE engram_uuid_match ALTER ATTRIBUTE query TYPE bigint;
+SELECT engram_nearest('00000000-0000-0000-0000-000000000001'::uuid, '{1}'::real[], '{1}', 1);
+ROLLBACK;
+
 -- Parallel plans: large tables have them, and the bits are the same.
 CREATE TABLE nearest_large AS
     SELECT i AS id, i % 10 AS part, ARRAY[sin(i), cos(i * 3), sin(i * i), cos(i / 7.0)]::real[] AS v

@@ -36,7 +36,22 @@ sub endless
 
 my %call = (
 	'engram_cosine_batch' => 'result := cardinality(engram_cosine_batch(query, candidates));',
-	'engram_topk' => 'result := (SELECT max(similarity) FROM engram_topk(query, candidates, 10));');
+	'engram_topk' => 'result := (SELECT max(similarity) FROM engram_topk(query, candidates, 10));',
+	'engram_nearest' => q{result := (SELECT max(cardinality(neighbours)) FROM
+		(SELECT engram_nearest(i, ARRAY[sin(i)]::real[], '{1}', 2147483647) OVER (ORDER BY i) AS neighbours
+		 FROM generate_series(1::bigint, 60000) AS i) AS running);},
+	'engram_knn_join' => q{result := (SELECT count(*) FROM engram_knn_join(
+		'SELECT i, ARRAY[1, i]::real[] FROM generate_series(1, 100) AS i',
+		'SELECT i, ARRAY[1, i]::real[] FROM generate_series(1, 20000) AS i', 20000));});
+
+# Where it must have been: the functions of an aggregate have no names there.
+# As a window function, engram_nearest has nearly all of its work at the end,
+# where the result is sorted and built.
+my %inside = (
+	'engram_cosine_batch' => qr/engramk\.so\(ek_sql_cosine_batch/,
+	'engram_topk' => qr/engramk\.so\(ek_sql_topk/,
+	'engram_nearest' => qr/engramk\.so\(/,
+	'engram_knn_join' => qr/engramk\.so\(ek_sql_knn_join/);
 
 sub is_sound
 {
@@ -76,7 +91,7 @@ foreach my $function (sort keys %call)
 		like($session->{stderr}, qr/ERROR:  57014: canceling statement due to user request/,
 			"$function: cancelled");
 		$session->{stderr} = '';
-		$found = log_of($node, $log_begin) =~ /engramk\.so\(ek_sql_/;
+		$found = log_of($node, $log_begin) =~ $inside{$function};
 	}
 	ok($found, "$function: cancelled inside the function");
 	is_sound($session, "$function, cancelled");
@@ -93,7 +108,7 @@ foreach my $function (sort keys %call)
 			"$function: timed out");
 		$session->{stderr} = '';
 		$session->query('RESET statement_timeout');
-		$found = log_of($node, $log_begin) =~ /engramk\.so\(ek_sql_/;
+		$found = log_of($node, $log_begin) =~ $inside{$function};
 	}
 	ok($found, "$function: timed out inside the function");
 	is_sound($session, "$function, timed out");
