@@ -325,7 +325,6 @@ put_neighbours(const join_result *result, const query_block *block, const ek_nea
 	{
 		const ek_neighbours *neighbours = ek_nearest_neighbours(nearest, q);
 
-		CHECK_FOR_INTERRUPTS();
 		for (int rank = 1; rank <= neighbours->count; rank++)
 		{
 			const ek_neighbour *neighbour = ek_neighbour_of_rank(neighbours, rank);
@@ -337,6 +336,7 @@ put_neighbours(const join_result *result, const query_block *block, const ek_nea
 			};
 			bool		nulls[4] = {false, false, false, false};
 
+			CHECK_FOR_INTERRUPTS();
 			tuplestore_putvalues(result->store, result->columns, values, nulls);
 		}
 	}

@@ -756,7 +756,10 @@ ek_nearest_combine(ek_nearest *nearest, ek_nearest *other)
 	{
 		CHECK_FOR_INTERRUPTS();
 		for (int i = 0; i < other->neighbours[q].count; i++)
+		{
+			CHECK_FOR_INTERRUPTS();
 			ek_nearest_add_neighbour(nearest, q, other->neighbours[q].heap[i]);
+		}
 	}
 }
 
