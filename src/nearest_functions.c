@@ -3,8 +3,8 @@
  *		The aggregate engram_nearest: Datum in, neighbours out.
  *
  * The queries, k and the metric are the same for all rows of a group.  Where
- * they are constants or parameters that is a fact; else their bytes are
- * compared, row by row.  Groups with the same queries share what is prepared of
+ * they are constants or parameters that is a fact; else they are compared, row
+ * by row: their bytes, and only if these differ their values.  Groups with the same queries share what is prepared of
  * them, which matters where there are thousands of groups.
  *
  * A state that travels between processes holds neighbours only, and a number
@@ -12,6 +12,7 @@
  */
 #include "postgres.h"
 
+#include "access/detoast.h"
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
@@ -54,6 +55,9 @@ typedef struct shared_queries
 {
 	char	   *raw;
 	Size		raw_size;
+	bool		has_other;
+	char		other[TOAST_POINTER_SIZE];	/* to the same value elsewhere */
+	ek_vectors	vectors;
 	ek_queries *queries;
 } shared_queries;
 
@@ -191,6 +195,41 @@ has_these_bytes(const shared_queries *shared, Pointer raw)
 		memcmp(shared->raw, raw, shared->raw_size) == 0;
 }
 
+/* The same elements, in whichever form they came. */
+static bool
+have_these_values(const shared_queries *shared, Pointer raw)
+{
+	const ek_vectors a = shared->vectors;
+	const ek_vectors b = ek_vectors_get(PointerGetDatum(raw), "queries");
+
+	return a.count == b.count && a.dims == b.dims &&
+		(a.count == 0 ||
+		 memcmp(a.values, b.values, sizeof(float) * (Size) a.count * (Size) a.dims) == 0);
+}
+
+/*
+ * What was found to be the same is remembered if it is out of line, or it
+ * would be detoasted row by row.
+ */
+static bool
+are_these(shared_queries *shared, Pointer raw)
+{
+	const bool	out_of_line = VARATT_IS_EXTERNAL_ONDISK(raw);
+
+	if (has_these_bytes(shared, raw))
+		return true;
+	if (out_of_line && shared->has_other && memcmp(shared->other, raw, TOAST_POINTER_SIZE) == 0)
+		return true;
+	if (!have_these_values(shared, raw))
+		return false;
+	if (out_of_line)
+	{
+		memcpy(shared->other, raw, TOAST_POINTER_SIZE);
+		shared->has_other = true;
+	}
+	return true;
+}
+
 /* Its groups are gone. */
 static void
 forget_queries(void *argument)
@@ -205,16 +244,15 @@ forget_queries(void *argument)
 static shared_queries *
 create_queries(ek_nearest_metric metric, Pointer raw)
 {
-	shared_queries *shared = palloc(sizeof(shared_queries));
-	ek_vectors	vectors;
+	shared_queries *shared = palloc0(sizeof(shared_queries));
 
 	shared->raw_size = VARSIZE_ANY(raw);
 	shared->raw = MemoryContextAllocHuge(CurrentMemoryContext, shared->raw_size);
 	memcpy(shared->raw, raw, shared->raw_size);
 
 	/* a copy of our own, so that it stays as long as the state */
-	vectors = ek_vectors_get(PointerGetDatum(shared->raw), "queries");
-	shared->queries = ek_queries_create(metric, vectors);
+	shared->vectors = ek_vectors_get(PointerGetDatum(shared->raw), "queries");
+	shared->queries = ek_queries_create(metric, shared->vectors);
 	return shared;
 }
 
@@ -272,7 +310,7 @@ parameter_is_null(FunctionCallInfo fcinfo)
 static void
 check_same(FunctionCallInfo fcinfo, const nearest_state *state)
 {
-	if (!has_these_bytes(state->shared, raw_bytes(PG_GETARG_DATUM(ARGUMENT_QUERIES))) ||
+	if (!are_these(state->shared, raw_bytes(PG_GETARG_DATUM(ARGUMENT_QUERIES))) ||
 		ek_nearest_k(state->nearest) != PG_GETARG_INT32(ARGUMENT_K) ||
 		ek_nearest_metric_in_use(state->nearest) != metric_argument(fcinfo))
 		raise_not_the_same();

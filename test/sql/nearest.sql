@@ -113,6 +113,44 @@ BEGIN
     END LOOP;
 END $$;
 
+-- Equal queries are the same in whichever form they come: short-headed as a
+-- table has them, with a long header, compressed, out of line in one table and
+-- another, with other lower bounds, in one row of two dimensions
+CREATE TABLE form (form text, v real[]);
+ALTER TABLE form ALTER v SET STORAGE EXTERNAL;
+CREATE TABLE other_form (LIKE form INCLUDING ALL);
+CREATE TABLE compressed_form (form text, v real[]);
+INSERT INTO form SELECT 'short', array_fill(1::real, ARRAY[20]);
+INSERT INTO form SELECT 'out of line', array_fill(1::real, ARRAY[3000]);
+INSERT INTO other_form SELECT 'out of line elsewhere', array_fill(1::real, ARRAY[3000]);
+INSERT INTO compressed_form SELECT 'compressed', array_fill(1::real, ARRAY[3000]);
+SELECT form, cardinality(v), pg_column_size(v) < 4 * cardinality(v) AS smaller
+FROM (TABLE form UNION ALL TABLE other_form UNION ALL TABLE compressed_form) AS f ORDER BY form;
+CREATE TEMPORARY VIEW all_forms AS
+    TABLE form UNION ALL TABLE other_form UNION ALL TABLE compressed_form
+    UNION ALL SELECT 'long', array_fill(1::real, ARRAY[n]) FROM (VALUES (20), (3000)) AS d(n)
+    UNION ALL SELECT 'lower bounds', array_fill(1::real, ARRAY[n], ARRAY[-5]) FROM (VALUES (20), (3000)) AS d(n)
+    UNION ALL SELECT 'two dimensions', array_fill(1::real, ARRAY[1, n]) FROM (VALUES (20), (3000)) AS d(n);
+SELECT one.form, string_agg(other.form, ', ' ORDER BY other.form) AS same_as
+FROM all_forms AS one JOIN all_forms AS other ON cardinality(one.v) = cardinality(other.v) AND one.form <> other.form
+    CROSS JOIN LATERAL (
+        SELECT engram_nearest(i, array_fill(i::real, ARRAY[cardinality(one.v)]), CASE i % 2 WHEN 0 THEN one.v ELSE other.v END, 9, 'l1') AS nearest
+        FROM generate_series(1::bigint, 9) AS i) AS n
+WHERE cardinality(nearest) = 9 GROUP BY cardinality(one.v), one.form ORDER BY cardinality(one.v), one.form;
+SELECT engram_nearest(1::bigint, other.v, CASE n WHEN 1 THEN one.v ELSE other.v END, 1)
+FROM form AS one, (SELECT array_fill(1::real, ARRAY[2999]) || 2::real AS v) AS other, generate_series(1, 2) AS n WHERE one.form = 'out of line';
+-- and what is out of line is not read again for each row
+CREATE FUNCTION blocks_read(statement text) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    plan json;
+BEGIN
+    EXECUTE 'EXPLAIN (ANALYZE, BUFFERS, FORMAT json) ' || statement INTO plan;
+    RETURN (plan->0->'Plan'->>'Shared Hit Blocks')::bigint + (plan->0->'Plan'->>'Shared Read Blocks')::bigint;
+END $$;
+SELECT blocks_read($$SELECT engram_nearest(i, array_fill(1::real, ARRAY[3000]), v, 1)
+                     FROM generate_series(1::bigint, 1000) AS i, (TABLE form UNION ALL TABLE other_form) AS f WHERE form LIKE 'out%'$$) < 1000 AS once;
+DROP TABLE form, other_form, compressed_form CASCADE;
+
 -- as a window function
 SELECT id, engram_nearest(id, v, '{1,0}', 1) OVER (ORDER BY id) AS nearest_so_far
 FROM (VALUES (1::bigint, '{0,1}'::real[]), (2, '{1,1}'), (3, '{-1,0}')) AS t(id, v);
