@@ -155,6 +155,41 @@ DROP TABLE form, other_form, compressed_form CASCADE;
 SELECT id, engram_nearest(id, v, '{1,0}', 1) OVER (ORDER BY id) AS nearest_so_far
 FROM (VALUES (1::bigint, '{0,1}'::real[]), (2, '{1,1}'), (3, '{-1,0}')) AS t(id, v);
 
+-- Where its result is asked for again and again, or of many groups at once: a
+-- window that grows, and one that moves; sets of groups; and what an aggregate
+-- can be told of its rows.
+CREATE TEMPORARY TABLE few AS SELECT id, part, id % 3 AS third, v FROM target WHERE id BETWEEN 1 AND 300;
+CREATE FUNCTION of_few(condition text) RETURNS engram_match[] LANGUAGE plpgsql AS $$
+DECLARE
+    result engram_match[];
+BEGIN
+    EXECUTE 'SELECT engram_nearest(id, v, (SELECT array_agg(v ORDER BY number) FROM query WHERE number <= 5), 4) FROM few WHERE ' || condition INTO result;
+    RETURN result;
+END $$;
+SELECT count(*) AS rows, count(*) FILTER (WHERE grows IS DISTINCT FROM of_few('id <= ' || id)) AS wrong_that_grow,
+    count(*) FILTER (WHERE moves IS DISTINCT FROM of_few(format('id BETWEEN %s AND %s', id - 20, id + 5))) AS wrong_that_move
+FROM (SELECT id, engram_nearest(id, v, q, 4) OVER (ORDER BY id) AS grows,
+          engram_nearest(id, v, q, 4) OVER (ORDER BY id ROWS BETWEEN 20 PRECEDING AND 5 FOLLOWING) AS moves
+      FROM few, (SELECT array_agg(v ORDER BY number) AS q FROM query WHERE number <= 5) AS t) AS w;
+CREATE FUNCTION wrong_sets(sets text) RETURNS TABLE (groups bigint, wrong bigint) LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN QUERY EXECUTE format($query$
+        SELECT count(*), count(*) FILTER (WHERE nearest IS DISTINCT FROM of_few(
+            format('coalesce(part = %%L, true) AND coalesce(third = %%L, true)', part, third)))
+        FROM (SELECT part, third, engram_nearest(id, v, (SELECT array_agg(v ORDER BY number) FROM query WHERE number <= 5), 4) AS nearest
+              FROM few GROUP BY %s) AS g $query$, sets);
+END $$;
+SELECT * FROM wrong_sets('ROLLUP (part, third)');
+SET enable_hashagg = off;
+SELECT * FROM wrong_sets('CUBE (part, third)');
+RESET enable_hashagg;
+SET enable_sort = off;
+SELECT * FROM wrong_sets('CUBE (part, third)');
+RESET enable_sort;
+SELECT engram_nearest(DISTINCT id, v, '{1,0}'::real[], 3) AS of_distinct, engram_nearest(id, v, '{1,0}', 3 ORDER BY id DESC) AS of_ordered,
+    engram_nearest(id, v, '{1,0}', 3) FILTER (WHERE id <> 2) AS of_some, engram_nearest(id, v, '{1,0}', 3) FILTER (WHERE false) AS of_none
+FROM (VALUES (1::bigint, '{0,1}'::real[]), (2, '{1,1}'), (2, '{1,1}'), (3, '{-1,0}')) AS t(id, v);
+
 -- errors
 SELECT engram_nearest(1::bigint, '{1}'::real[], '{1}', 0);
 SELECT engram_nearest(1::bigint, '{1}'::real[], '{1}', 1, 'hamming');
@@ -194,19 +229,32 @@ EXPLAIN (COSTS OFF)
 SELECT engram_nearest(id, v, '{{1,0,0,0},{0,1,0,0},{0,0,1,0},{0,0,0,1}}', 10) FROM nearest_large;
 EXPLAIN (COSTS OFF)
 SELECT part, engram_nearest(id, v, '{1,0,0,0}', 3, 'l2') FROM nearest_large GROUP BY part;
-CREATE TEMPORARY TABLE answer (workers integer, whole engram_match[], parts text);
+CREATE TEMPORARY TABLE answer (workers integer, gathered boolean, whole engram_match[], parts text);
+-- SELECTs of their own, since PostgreSQL runs no INSERT ... SELECT in parallel
 CREATE PROCEDURE answer_with(workers integer) LANGUAGE plpgsql AS $$
+DECLARE
+    whole_query text := $query$
+        SELECT engram_nearest(id, v, '{{1,0,0,0},{0,1,0,0},{0,0,1,0},{0,0,0,1},{1,2,3,4}}', 10, 'l2') FROM nearest_large $query$;
+    parts_query text := $query$
+        SELECT string_agg(parts::text, ' ' ORDER BY part)
+        FROM (SELECT part, engram_nearest(id, v, '{1,0,0,0}', 3) AS parts FROM nearest_large GROUP BY part) AS g $query$;
+    whole_plan json;
+    parts_plan json;
+    whole engram_match[];
+    parts text;
 BEGIN
     EXECUTE format('ALTER TABLE nearest_large SET (parallel_workers = %s)', workers);
     PERFORM set_config('max_parallel_workers_per_gather', workers::text, true);
-    INSERT INTO answer SELECT workers,
-        (SELECT engram_nearest(id, v, '{{1,0,0,0},{0,1,0,0},{0,0,1,0},{0,0,0,1},{1,2,3,4}}', 10, 'l2') FROM nearest_large),
-        (SELECT string_agg(parts::text, ' ' ORDER BY part)
-         FROM (SELECT part, engram_nearest(id, v, '{1,0,0,0}', 3) AS parts FROM nearest_large GROUP BY part) AS g);
+    EXECUTE 'EXPLAIN (FORMAT json) ' || whole_query INTO whole_plan;
+    EXECUTE 'EXPLAIN (FORMAT json) ' || parts_query INTO parts_plan;
+    EXECUTE whole_query INTO whole;
+    EXECUTE parts_query INTO parts;
+    INSERT INTO answer VALUES (workers, whole_plan::text ~ 'Gather' AND parts_plan::text ~ 'Gather', whole, parts);
 END $$;
 SET parallel_setup_cost = 0;
 CALL answer_with(0);
 CALL answer_with(1);
 CALL answer_with(4);
+SELECT workers, gathered FROM answer ORDER BY workers;
 SELECT count(*) AS answers, count(DISTINCT whole) AS different_wholes, count(DISTINCT parts) AS different_parts FROM answer;
 DROP TABLE nearest_large;
