@@ -50,6 +50,7 @@ OBJS = $(SIMD_OBJS) \
 	src/neighbours.o \
 	src/operands.o \
 	src/stat_functions.o \
+	src/state.o \
 	src/stats.o \
 	src/topk.o \
 	src/vector.o

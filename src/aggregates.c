@@ -12,12 +12,15 @@
 #include <math.h>
 
 #include "catalog/pg_type.h"
+#include "common/int.h"
 #include "fmgr.h"
 #include "libpq/pqformat.h"
+#include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
+#include "state.h"
 #include "stats.h"
 #include "vector.h"
 
@@ -126,40 +129,57 @@ ek_sql_sum_combine(PG_FUNCTION_ARGS)
 		ek_raise_different_dimensions(state->dims, other->dims);
 	for (int i = 0; i < state->dims; i++)
 		state->sums[i] += other->sums[i];
-	state->count += other->count;
+	if (pg_add_s64_overflow(state->count, other->count, &state->count))
+		ek_state_require(EK_AGGREGATE_SUM, false);
 	PG_RETURN_POINTER(state);
 }
 
+/*
+ * A state as bytes: dims, count, the sums.
+ */
 Datum
 ek_sql_sum_serialize(PG_FUNCTION_ARGS)
 {
-	sum_state  *state = (sum_state *) PG_GETARG_POINTER(0);
-	StringInfoData buffer;
+	const sum_state *state = (sum_state *) PG_GETARG_POINTER(0);
+	StringInfoData bytes;
 
-	pq_begintypsend(&buffer);
-	pq_sendint64(&buffer, state->count);
-	pq_sendint32(&buffer, state->dims);
-	pq_sendbytes(&buffer, (const char *) state->sums, (int) sizeof(double) * state->dims);
-	PG_RETURN_BYTEA_P(pq_endtypsend(&buffer));
+	(void) state_context(fcinfo);
+	bytes = ek_state_begin(EK_AGGREGATE_SUM, sizeof(int32) + sizeof(int64) +
+						   sizeof(double) * (Size) state->dims);
+	pq_sendint32(&bytes, (uint32) state->dims);
+	pq_sendint64(&bytes, (uint64) state->count);
+	for (int i = 0; i < state->dims; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		pq_sendfloat8(&bytes, state->sums[i]);
+	}
+	PG_RETURN_BYTEA_P(pq_endtypsend(&bytes));
 }
 
+/* Any bytes can come; see state.h. */
 Datum
 ek_sql_sum_deserialize(PG_FUNCTION_ARGS)
 {
-	bytea	   *bytes = PG_GETARG_BYTEA_PP(0);
-	StringInfoData buffer;
+	ek_state_reader reader;
 	sum_state  *state;
+	int			dims;
 	int64		count;
 
-	/* a copy, since reading wants a buffer that it may end with a zero */
-	initStringInfo(&buffer);
-	appendBinaryStringInfo(&buffer, VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes));
-	count = pq_getmsgint64(&buffer);
-	state = create_state(CurrentMemoryContext, pq_getmsgint(&buffer, 4));
+	(void) state_context(fcinfo);
+	reader = ek_state_open(EK_AGGREGATE_SUM, PG_GETARG_BYTEA_PP(0));
+	dims = ek_state_read_int32(&reader);
+	count = ek_state_read_int64(&reader);
+	ek_state_require(EK_AGGREGATE_SUM, dims >= 1 && count >= 1 &&
+					 ek_state_left(&reader) == sizeof(double) * (Size) dims);
+
+	state = create_state(CurrentMemoryContext, dims);
 	state->count = count;
-	pq_copymsgbytes(&buffer, (char *) state->sums, (int) sizeof(double) * state->dims);
-	pq_getmsgend(&buffer);
-	pfree(buffer.data);
+	for (int i = 0; i < dims; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		state->sums[i] = ek_state_read_finite(&reader);
+	}
+	ek_state_close(&reader);
 	PG_RETURN_POINTER(state);
 }
 
@@ -178,7 +198,7 @@ divided(const sum_state *state, double divisor)
 	for (int i = 0; i < state->dims; i++)
 	{
 		values[i] = (float) (state->sums[i] / divisor);
-		if (isinf(values[i]))
+		if (!isfinite(values[i]))
 		{
 			ek_stats_count_error(EK_ERROR_OTHER);
 			ereport(ERROR,

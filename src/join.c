@@ -3,7 +3,10 @@
  *		engram_knn_join: the k nearest targets of each of many queries.
  *
  * Queries and targets are two SELECTs, run with the rights and the snapshot of
- * the caller, one statement each and read only.  Queries are read through a
+ * the caller, one statement each and read only.  Functions that they call may do
+ * anything, even change what the other one selects from: so a statement is
+ * planned when it runs, and its columns are looked at again.  Queries are read
+ * through a
  * cursor, as many at a time as fit the budget, engramk.arena_size; for each
  * such block the targets are read once, streamed from the executor into a
  * receiver of our own, so that nothing is stored of them.  With more than one
@@ -39,7 +42,7 @@ PG_FUNCTION_INFO_V1(ek_sql_knn_join);
 typedef struct join_side
 {
 	const char *name;			/* "queries" or "targets" */
-	SPIPlanPtr	plan;
+	const char *statement;
 	Oid			id_type;		/* smallint, integer or bigint */
 } join_side;
 
@@ -60,7 +63,7 @@ typedef struct target_receiver
 {
 	DestReceiver pub;
 	ek_nearest *nearest;
-	Oid			id_type;
+	join_side  *side;
 	MemoryContext row_context;
 	int64		count;			/* targets that could be compared */
 } target_receiver;
@@ -81,11 +84,8 @@ raise_wrong_columns(const join_side *side)
 }
 
 static void
-check_columns(join_side *side)
+check_columns(join_side *side, TupleDesc columns)
 {
-	CachedPlanSource *source = linitial(SPI_plan_get_plan_sources(side->plan));
-	TupleDesc	columns = source->resultDesc;
-
 	if (columns == NULL || columns->natts != 2)
 		raise_wrong_columns(side);
 	side->id_type = getBaseType(TupleDescAttr(columns, 0)->atttypid);
@@ -94,23 +94,54 @@ check_columns(join_side *side)
 		raise_wrong_columns(side);
 }
 
-static join_side
-prepare_side(const char *name, const text *statement, int options)
-{
-	join_side	side = {.name = name};
+pg_noreturn static void raise_not_one_select(const join_side *side);
 
-	side.plan = SPI_prepare_cursor(text_to_cstring(statement), 0, NULL, options);
-	if (side.plan == NULL)
-		elog(ERROR, "SPI_prepare_cursor failed: %s", SPI_result_code_string(SPI_result));
-	if (!SPI_is_cursor_plan(side.plan))
+static void
+raise_not_one_select(const join_side *side)
+{
+	ek_stats_count_error(EK_ERROR_OTHER);
+	ereport(ERROR,
+			(errcode(ERRCODE_SYNTAX_ERROR),
+			 errmsg("%s must be one SELECT statement", side->name)));
+}
+
+/* What a view or a subquery locks is left to PostgreSQL, which refuses it too. */
+static void
+check_statement(const join_side *side, List *sources)
+{
+	const CachedPlanSource *source;
+	const Query *query;
+
+	if (list_length(sources) != 1)
+		raise_not_one_select(side);
+	source = linitial(sources);
+	if (list_length(source->query_list) != 1)
+		raise_not_one_select(side);
+	query = linitial_node(Query, source->query_list);
+	if (query->commandType == CMD_UTILITY)
+		raise_not_one_select(side);
+	if (query->commandType != CMD_SELECT || query->hasModifyingCTE || query->hasForUpdate)
 	{
 		ek_stats_count_error(EK_ERROR_OTHER);
 		ereport(ERROR,
-				(errcode(ERRCODE_SYNTAX_ERROR),
-				 errmsg("%s must be one SELECT statement", name)));
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("%s must not modify data or lock rows", side->name)));
 	}
-	check_columns(&side);
-	return side;
+}
+
+/* Looks at it before either side runs. */
+static SPIPlanPtr
+prepare(join_side *side)
+{
+	SPIPlanPtr	plan = SPI_prepare(side->statement, 0, NULL);
+	List	   *sources;
+
+	if (plan == NULL)
+		elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
+	sources = SPI_plan_get_plan_sources(plan);
+	check_statement(side, sources);
+	check_columns(side, ((const CachedPlanSource *) linitial(sources))->resultDesc);
+	return plan;
 }
 
 static int64
@@ -131,10 +162,9 @@ integer_of(Datum id, Oid type)
  */
 
 static void
-startup_receiver(DestReceiver *self pg_attribute_unused(),
-				 int operation pg_attribute_unused(),
-				 TupleDesc columns pg_attribute_unused())
+startup_receiver(DestReceiver *self, int operation pg_attribute_unused(), TupleDesc columns)
 {
+	check_columns(((target_receiver *) self)->side, columns);
 }
 
 static void
@@ -155,7 +185,7 @@ receive_target(TupleTableSlot *slot, DestReceiver *self)
 
 	caller = MemoryContextSwitchTo(receiver->row_context);
 	ek_nearest_add(receiver->nearest,
-				   ek_id_of_bigint(integer_of(slot->tts_values[0], receiver->id_type)),
+				   ek_id_of_bigint(integer_of(slot->tts_values[0], receiver->side->id_type)),
 				   ek_vector_get(slot->tts_values[1]));
 	MemoryContextSwitchTo(caller);
 	MemoryContextReset(receiver->row_context);
@@ -165,7 +195,7 @@ receive_target(TupleTableSlot *slot, DestReceiver *self)
 
 /* Returns how many there were. */
 static int64
-read_targets(const join_side *targets, ek_nearest *nearest)
+read_targets(join_side *targets, ek_nearest *nearest)
 {
 	SPIExecuteOptions options = {.read_only = true};
 	target_receiver receiver = {
@@ -177,16 +207,16 @@ read_targets(const join_side *targets, ek_nearest *nearest)
 			.mydest = DestNone
 		},
 		.nearest = nearest,
-		.id_type = targets->id_type,
+		.side = targets,
 		.row_context = AllocSetContextCreate(CurrentMemoryContext, "engramk target",
 											 ALLOCSET_DEFAULT_SIZES)
 	};
 	int			outcome;
 
 	options.dest = (DestReceiver *) &receiver;
-	outcome = SPI_execute_plan_extended(targets->plan, &options);
+	outcome = SPI_execute_extended(targets->statement, &options);
 	if (outcome < 0)
-		elog(ERROR, "SPI_execute_plan_extended failed: %s", SPI_result_code_string(outcome));
+		elog(ERROR, "SPI_execute_extended failed: %s", SPI_result_code_string(outcome));
 	MemoryContextDelete(receiver.row_context);
 	return receiver.count;
 }
@@ -299,6 +329,7 @@ begin_result(FunctionCallInfo fcinfo)
 {
 	ReturnSetInfo *set = (ReturnSetInfo *) fcinfo->resultinfo;
 	join_result result;
+	TupleDesc	columns;
 	MemoryContext caller;
 
 	if (set == NULL || !IsA(set, ReturnSetInfo) || !(set->allowedModes & SFRM_Materialize))
@@ -306,9 +337,11 @@ begin_result(FunctionCallInfo fcinfo)
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("engram_knn_join was called in a context that cannot take its rows")));
 
-	caller = MemoryContextSwitchTo(set->econtext->ecxt_per_query_memory);
-	if (get_call_result_type(fcinfo, NULL, &result.columns) != TYPEFUNC_COMPOSITE)
+	/* not in the memory of the query, of which it would take more than it gives */
+	if (get_call_result_type(fcinfo, NULL, &columns) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
+	caller = MemoryContextSwitchTo(set->econtext->ecxt_per_query_memory);
+	result.columns = CreateTupleDescCopy(columns);
 	result.store = tuplestore_begin_heap((set->allowedModes & SFRM_Materialize_Random) != 0,
 										 false, work_mem);
 	set->returnMode = SFRM_Materialize;
@@ -325,7 +358,6 @@ put_neighbours(const join_result *result, const query_block *block, const ek_nea
 	{
 		const ek_neighbours *neighbours = ek_nearest_neighbours(nearest, q);
 
-		CHECK_FOR_INTERRUPTS();
 		for (int rank = 1; rank <= neighbours->count; rank++)
 		{
 			const ek_neighbour *neighbour = ek_neighbour_of_rank(neighbours, rank);
@@ -337,20 +369,32 @@ put_neighbours(const join_result *result, const query_block *block, const ek_nea
 			};
 			bool		nulls[4] = {false, false, false, false};
 
+			CHECK_FOR_INTERRUPTS();
 			tuplestore_putvalues(result->store, result->columns, values, nulls);
 		}
 	}
 }
 
+static Portal
+open_queries(join_side *queries)
+{
+	Portal		cursor = SPI_cursor_open(NULL, prepare(queries), NULL, NULL, true);
+
+	check_columns(queries, cursor->tupDesc);
+	return cursor;
+}
+
 static void
-join(const join_side *queries, const join_side *targets, int k, ek_nearest_metric metric,
+join(join_side *queries, join_side *targets, int k, ek_nearest_metric metric,
 	 bool exclude_self, const join_result *result)
 {
-	Portal		cursor = SPI_cursor_open(NULL, queries->plan, NULL, NULL, true);
+	Portal		cursor;
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "engramk join",
 												  ALLOCSET_DEFAULT_SIZES);
 	int			dims = 0;
 
+	SPI_freeplan(prepare(targets));
+	cursor = open_queries(queries);
 	for (;;)
 	{
 		query_block block = read_queries(cursor, queries, dims, context, metric, k);
@@ -391,16 +435,14 @@ ek_sql_knn_join(PG_FUNCTION_ARGS)
 	const int	k = PG_GETARG_INT32(2);
 	const ek_nearest_metric metric = ek_nearest_metric_of(PG_GETARG_TEXT_PP(3));
 	const bool	exclude_self = PG_GETARG_BOOL(4);
+	join_side	queries = {.name = "queries",.statement = text_to_cstring(PG_GETARG_TEXT_PP(0))};
+	join_side	targets = {.name = "targets",.statement = text_to_cstring(PG_GETARG_TEXT_PP(1))};
 	join_result result;
-	join_side	queries;
-	join_side	targets;
 
 	ek_nearest_check_k(k);
 	result = begin_result(fcinfo);
 
 	SPI_connect();
-	queries = prepare_side("queries", PG_GETARG_TEXT_PP(0), 0);
-	targets = prepare_side("targets", PG_GETARG_TEXT_PP(1), CURSOR_OPT_PARALLEL_OK);
 	join(&queries, &targets, k, metric, exclude_self, &result);
 	SPI_finish();
 	PG_RETURN_NULL();

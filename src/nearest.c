@@ -303,8 +303,9 @@ encode_queries(ek_queries *queries)
 	int8	   *scratch = palloc(queries->vectors.dims + EK_LANES);
 
 	queries->stride = stride_of(queries->vectors.dims);
-	queries->norm2 = palloc(sizeof(double) * count);
-	queries->factors = palloc(sizeof(query_factors) * count);
+	/* a gigabyte need not be enough, if they are many and short */
+	queries->norm2 = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(double) * count);
+	queries->factors = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(query_factors) * count);
 	queries->codes = allocate_aligned(rows * queries->stride);
 	memset(queries->codes + count * queries->stride, 0, (rows - count) * queries->stride);
 	for (int q = 0; q < count; q++)
@@ -435,7 +436,7 @@ create_block(ek_nearest *nearest)
 	const int	capacity = tiles * EK_LANES;
 
 	nearest->capacity = capacity;
-	nearest->need = palloc(sizeof(double) * nearest->count);
+	nearest->need = MemoryContextAllocHuge(nearest->context, sizeof(double) * nearest->count);
 	for (int q = 0; q < nearest->count; q++)
 		nearest->need[q] = -INFINITY;
 	nearest->codes = palloc(dims + EK_LANES);
@@ -756,7 +757,10 @@ ek_nearest_combine(ek_nearest *nearest, ek_nearest *other)
 	{
 		CHECK_FOR_INTERRUPTS();
 		for (int i = 0; i < other->neighbours[q].count; i++)
+		{
+			CHECK_FOR_INTERRUPTS();
 			ek_nearest_add_neighbour(nearest, q, other->neighbours[q].heap[i]);
+		}
 	}
 }
 

@@ -7,18 +7,16 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
 #include "utils/memutils.h"
 
 #include "neighbours.h"
 
 #define FIRST_CAPACITY	16
 
-static int
-compare(const void *left, const void *right)
+static inline int
+compare(const ek_neighbour *a, const ek_neighbour *b)
 {
-	const ek_neighbour *a = left;
-	const ek_neighbour *b = right;
-
 	if (a->distance != b->distance)
 		return a->distance < b->distance ? -1 : 1;
 	if (a->id.high != b->id.high)
@@ -100,16 +98,18 @@ ek_neighbours_offer(ek_neighbours *neighbours, int k, ek_neighbour neighbour,
 	return grown;
 }
 
-static int
-compare_backwards(const void *left, const void *right)
-{
-	return compare(right, left);
-}
-
 /* Farthest first, an array is a heap as well. */
+#define ST_SORT sort_farthest_first
+#define ST_ELEMENT_TYPE ek_neighbour
+#define ST_COMPARE(a, b) compare(b, a)
+#define ST_SCOPE static
+#define ST_CHECK_FOR_INTERRUPTS
+#define ST_DEFINE
+#include "lib/sort_template.h"
+
 void
 ek_neighbours_sort(ek_neighbours *neighbours)
 {
 	if (neighbours->count > 1)
-		qsort(neighbours->heap, neighbours->count, sizeof(ek_neighbour), compare_backwards);
+		sort_farthest_first(neighbours->heap, neighbours->count);
 }

@@ -61,7 +61,10 @@ ek_same_id(ek_id a, ek_id b)
 extern Size ek_neighbours_offer(ek_neighbours *neighbours, int k, ek_neighbour neighbour,
 								MemoryContext context, bool *kept);
 
-/* Sorts the heap, farthest first; it can still be offered to after that. */
+/*
+ * Sorts the heap, farthest first; it can still be offered to after that.  Looks
+ * for interrupts.
+ */
 extern void ek_neighbours_sort(ek_neighbours *neighbours);
 
 /* The neighbour of this rank, from 1, once sorted. */

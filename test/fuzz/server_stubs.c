@@ -1,6 +1,7 @@
 /*
  * server_stubs.c
- *		As much of a PostgreSQL server as src/vector.c calls.
+ *		As much of a PostgreSQL server as what is fuzzed calls: memory, errors
+ *		and arrays.
  *
  * Memory comes from malloc, so that the address sanitizer watches every
  * block.  Detoasting is the server's business and not tried here, but for
@@ -20,23 +21,53 @@
 /* the server's own needs the rest of the server */
 #undef vsnprintf
 
-#define MAX_BLOCKS	16
+#define MAX_BLOCKS	16384
 
 raised_error last_error;
 sigjmp_buf	error_handler;
 
-static void *blocks[MAX_BLOCKS];
+static struct
+{
+	void	   *memory;
+	Size		size;
+}			blocks[MAX_BLOCKS];
 static int	block_count = 0;
 
 void *
 palloc(Size size)
 {
-	if (block_count == MAX_BLOCKS)
+	void	   *memory = malloc(size);
+
+	if (memory == NULL || block_count == MAX_BLOCKS)
 		abort();
-	blocks[block_count] = malloc(size);
-	if (blocks[block_count] == NULL)
+	blocks[block_count].memory = memory;
+	blocks[block_count].size = size;
+	block_count++;
+	return memory;
+}
+
+void *
+repalloc_huge(void *pointer, Size size)
+{
+	int			block = block_count - 1;
+
+	while (blocks[block].memory != pointer)
+		block--;
+	blocks[block].memory = realloc(pointer, size);
+	if (blocks[block].memory == NULL)
 		abort();
-	return blocks[block_count++];
+	blocks[block].size = size;
+	return blocks[block].memory;
+}
+
+Size
+palloced_bytes(void)
+{
+	Size		bytes = 0;
+
+	for (int i = 0; i < block_count; i++)
+		bytes += blocks[i].size;
+	return bytes;
 }
 
 void
@@ -48,7 +79,7 @@ void
 free_palloced(void)
 {
 	while (block_count > 0)
-		free(blocks[--block_count]);
+		free(blocks[--block_count].memory);
 }
 
 #if PG_VERSION_NUM >= 160000

@@ -1,6 +1,6 @@
 /*
  * server_stubs.h
- *		As much of a PostgreSQL server as src/vector.c calls.
+ *		As much of a PostgreSQL server as what is fuzzed calls.
  */
 #ifndef SERVER_STUBS_H
 #define SERVER_STUBS_H
@@ -22,5 +22,8 @@ extern sigjmp_buf error_handler;
 
 /* Frees what was palloc'd since the last call. */
 extern void free_palloced(void);
+
+/* How many bytes that is. */
+extern Size palloced_bytes(void);
 
 #endif							/* SERVER_STUBS_H */

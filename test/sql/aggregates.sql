@@ -6,6 +6,14 @@ SELECT engram_sum(v) IS NULL AS sum_of_none, engram_avg(v) IS NULL AS mean_of_no
 SELECT part, engram_sum(v), engram_avg(v)
 FROM (VALUES (1, '{1,2}'::real[]), (2, '{7}'), (1, '{2,2}')) AS t(part, v) GROUP BY part ORDER BY part;
 
+-- as window functions, of sets of groups, and told of their rows
+SELECT id, engram_sum(v) OVER (ORDER BY id) AS grows, engram_avg(v) OVER (ORDER BY id ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) AS moves
+FROM (VALUES (1, '{1,2}'::real[]), (2, '{3,0}'), (3, NULL), (4, '{-1,1}')) AS t(id, v) ORDER BY id;
+SELECT a, b, engram_sum(v), engram_avg(v) FROM (VALUES (1, 1, '{1}'::real[]), (1, 2, '{3}'), (2, 1, '{5}')) AS t(a, b, v)
+GROUP BY CUBE (a, b) ORDER BY a, b;
+SELECT engram_sum(DISTINCT v) AS of_distinct, engram_avg(v ORDER BY v DESC) AS of_ordered, engram_sum(v) FILTER (WHERE v <> '{1}') AS of_some
+FROM (VALUES ('{1}'::real[]), ('{1}'), ('{4}')) AS t(v);
+
 -- in double precision: element by element, the sum and the mean of PostgreSQL
 CREATE TABLE aggregate_vector AS
     SELECT i AS id, (SELECT array_agg((sin(i * 12.9898 + j) * 10 ^ (i % 9 - 4))::real ORDER BY j) FROM generate_series(1, 19) AS j) AS v

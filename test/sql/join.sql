@@ -98,7 +98,41 @@ SELECT engram_knn_join('SELECT 1, ''{1}''::real[]', 'SELECT id, v FROM join_targ
 SELECT engram_knn_join('SELECT 1, ''{NaN}''::real[]', 'SELECT 1, ''{1}''::real[]', 3);
 SELECT engram_knn_join('SELECT 1, ''{1}''::real[]', 'SELECT 1, ''{Infinity}''::real[]', 3);
 SELECT engram_knn_join('SELECT 1, ''{1}''::real[] UNION ALL SELECT 2, ''{1,2}''', 'SELECT 1, ''{1}''::real[]', 3);
+SELECT engram_knn_join('WITH d AS (DELETE FROM join_query RETURNING id, v) SELECT id, v FROM d', 'SELECT id, v FROM join_target', 3);
+SELECT engram_knn_join('SELECT id, v FROM join_query', 'WITH d AS (DELETE FROM join_target RETURNING id, v) SELECT id, v FROM d', 3);
+SELECT engram_knn_join('SELECT id, v FROM (SELECT * FROM join_query FOR SHARE) AS q', 'SELECT id, v FROM join_target', 3);
+SELECT engram_knn_join('TRUNCATE join_query', 'SELECT id, v FROM join_target', 3);
+SELECT engram_knn_join('EXPLAIN SELECT id, v FROM join_query', 'SELECT id, v FROM join_target', 3);
+SELECT engram_knn_join('SHOW work_mem', 'SELECT id, v FROM join_target', 3);
+SELECT engram_knn_join('SELECT id, v INTO join_copy FROM join_query', 'SELECT id, v FROM join_target', 3);
+SELECT engram_knn_join('SELECT $1, v FROM join_query', 'SELECT id, v FROM join_target', 3);
+SELECT count(*) AS table_is_a_select FROM engram_knn_join('TABLE join_query', 'TABLE join_target', 3);
+
+-- One statement may call what changes the tables of the other: it is planned
+-- only when it runs, and what it returns then is looked at again.
+CREATE FUNCTION execute(statement text) RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN EXECUTE statement; RETURN 1; END $$;
+CREATE FUNCTION join_after(statement text, targets text) RETURNS bigint LANGUAGE sql AS $$
+    SELECT count(*) FROM engram_knn_join(format('SELECT execute(%L), v FROM join_query WHERE id = 5', statement), targets, 3)
+$$;
+CREATE VIEW join_view AS TABLE join_target;
+CREATE FUNCTION join_rows() RETURNS TABLE (id bigint, v real[]) LANGUAGE sql AS 'TABLE join_target';
+CREATE DOMAIN join_id AS bigint;
+\set VERBOSITY terse
+SELECT join_after('SELECT 1', 'TABLE join_target') AS nothing_changed;
+BEGIN; SELECT join_after('DROP TABLE join_target CASCADE', 'SELECT id, v FROM join_target'); ROLLBACK;
+BEGIN; SELECT join_after('DROP FUNCTION join_rows()', 'SELECT id, v FROM join_rows()'); ROLLBACK;
+BEGIN; SELECT join_after('DROP DOMAIN join_id', 'SELECT id::join_id, v FROM join_target'); ROLLBACK;
+BEGIN; SELECT join_after('ALTER TABLE join_target DROP v CASCADE', 'SELECT id, v FROM join_target'); ROLLBACK;
+BEGIN; SELECT join_after('ALTER TABLE join_target ADD note text', 'TABLE join_target'); ROLLBACK;
+BEGIN; SELECT join_after('DROP VIEW join_view; CREATE VIEW join_view AS SELECT v, id FROM join_target', 'TABLE join_view'); ROLLBACK;
+BEGIN; SELECT join_after('DROP VIEW join_view; CREATE VIEW join_view AS SELECT id, v::float8[] FROM join_target', 'TABLE join_view'); ROLLBACK;
+-- another type of id is as good
+BEGIN; SELECT join_after('DROP VIEW join_view; CREATE VIEW join_view AS SELECT (id % 100)::smallint, v FROM join_target', 'TABLE join_view'); ROLLBACK;
+BEGIN; SELECT engram_knn_join($$SELECT id, v FROM join_query$$, $$SELECT execute('DROP TABLE join_query'), v FROM join_target$$, 3); ROLLBACK;
+\set VERBOSITY default
 SELECT count(*) AS still_works FROM engram_knn_join('SELECT id, v FROM join_query', 'SELECT id, v FROM join_target', 3);
 
+DROP FUNCTION join_rows();
+DROP VIEW join_view;
 DROP TABLE join_target, join_query;
 DROP ROLE regress_engramk_join;

@@ -1,0 +1,143 @@
+/*
+ * state_stubs.c
+ *		As much of a PostgreSQL server as the reading and writing of states calls.
+ *
+ * What it does not call is missing: fuzz_state is linked without it, and would
+ * end at once if it were called.
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "libpq/pqformat.h"
+#include "miscadmin.h"
+#include "port/pg_bswap.h"
+#include "utils/memutils.h"
+
+#include "../../src/arena.h"
+#include "../../src/guc.h"
+#include "server_stubs.h"
+
+volatile sig_atomic_t InterruptPending = false;
+MemoryContext CurrentMemoryContext = NULL;
+int			ek_arena_size = 1024 * 1024;
+
+int
+AggCheckCallContext(FunctionCallInfo fcinfo, MemoryContext *context)
+{
+	*context = NULL;
+	return AGG_CONTEXT_AGGREGATE;
+}
+
+struct varlena *
+pg_detoast_datum_packed(struct varlena *datum)
+{
+	return datum;
+}
+
+void *
+palloc0(Size size)
+{
+	return memset(palloc(size), 0, size);
+}
+
+void *
+MemoryContextAllocHuge(MemoryContext context, Size size)
+{
+	return palloc(size);
+}
+
+void *
+MemoryContextAllocExtended(MemoryContext context, Size size, int flags)
+{
+	return (flags & MCXT_ALLOC_ZERO) != 0 ? palloc0(size) : palloc(size);
+}
+
+void
+ek_arena_count_budget(Size used, bool exceeded)
+{
+}
+
+int
+errhint(const char *fmt,...)
+{
+	return 0;
+}
+
+/* Enough for what is sent; what is more overflows it, and is found out. */
+void
+enlargeStringInfo(StringInfo bytes, int needed)
+{
+	char	   *data;
+
+	if (bytes->len + needed < bytes->maxlen)
+		return;
+	data = palloc((Size) bytes->len + needed + 1);
+	memcpy(data, bytes->data, bytes->len);
+	bytes->data = data;
+	bytes->maxlen = bytes->len + needed + 1;
+}
+
+void
+pq_begintypsend(StringInfo bytes)
+{
+	bytes->maxlen = VARHDRSZ + 1;
+	bytes->data = palloc(bytes->maxlen);
+	bytes->len = VARHDRSZ;
+	bytes->cursor = 0;
+}
+
+bytea *
+pq_endtypsend(StringInfo bytes)
+{
+	SET_VARSIZE(bytes->data, bytes->len);
+	return (bytea *) bytes->data;
+}
+
+void
+pq_sendfloat8(StringInfo bytes, float8 number)
+{
+	uint64		bits;
+
+	memcpy(&bits, &number, sizeof(bits));
+	pq_sendint64(bytes, bits);
+}
+
+/* The server raises an error; here somebody has not looked before. */
+static const char *
+take(StringInfo bytes, int size)
+{
+	if (size > bytes->len - bytes->cursor)
+		abort();
+	bytes->cursor += size;
+	return bytes->data + bytes->cursor - size;
+}
+
+unsigned int
+pq_getmsgint(StringInfo bytes, int size)
+{
+	uint32		number;
+
+	if (size != sizeof(number))
+		abort();
+	memcpy(&number, take(bytes, sizeof(number)), sizeof(number));
+	return pg_ntoh32(number);
+}
+
+int64
+pq_getmsgint64(StringInfo bytes)
+{
+	uint64		number;
+
+	memcpy(&number, take(bytes, sizeof(number)), sizeof(number));
+	return (int64) pg_ntoh64(number);
+}
+
+float8
+pq_getmsgfloat8(StringInfo bytes)
+{
+	uint64		bits = (uint64) pq_getmsgint64(bytes);
+	float8		number;
+
+	memcpy(&number, &bits, sizeof(number));
+	return number;
+}
