@@ -6,6 +6,9 @@
  * The check walks every page with a share lock at a time, as amcheck does, and
  * so runs beside everything else; it derives the codes of every row again from
  * the table and compares.
+ *
+ * Expressions and predicates of an index are code of the table's owner, so the
+ * check runs them as that owner, whoever asked for it.
  */
 #include "postgres.h"
 
@@ -16,6 +19,7 @@
 #include "access/relation.h"
 #include "access/table.h"
 #include "access/tableam.h"
+#include "access/xlog.h"
 #include "catalog/index.h"
 #include "catalog/pg_am.h"
 #include "executor/executor.h"
@@ -23,6 +27,7 @@
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -55,6 +60,11 @@ open_index(Oid oid)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("cannot access temporary indexes of other sessions")));
+	/* there it has no pages, not even the first */
+	if (RecoveryInProgress() && !RelationIsPermanent(index))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot access temporary or unlogged relations during recovery")));
 
 	allowed = pg_class_aclcheck(index->rd_index->indrelid, GetUserId(), ACL_SELECT);
 	if (allowed != ACLCHECK_OK)
@@ -300,17 +310,10 @@ check_early_nulls(check_state *state, uint32 pages)
 	}
 }
 
-/*
- * engram_index_check(index regclass) returns bigint
- *
- * Raises an error at the first thing that is wrong.  Returns how many rows it
- * has compared with their entries.
- */
-Datum
-ek_sql_index_check(PG_FUNCTION_ARGS)
+static int64
+check_index(Relation heap, Relation index)
 {
-	Relation	index = open_index(PG_GETARG_OID(0));
-	check_state state = {.index = index};
+	check_state state = {.index = index,.heap = heap};
 	ek_meta		meta = ek_read_meta(index);
 
 	check_early_nulls(&state, meta.null_pages);
@@ -319,10 +322,9 @@ ek_sql_index_check(PG_FUNCTION_ARGS)
 		state.basis = ek_copy_basis(index);
 		if (!ek_basis_is_correct(state.basis->rows, (int) meta.coarse_dims, (int) meta.dims))
 			ek_raise_corrupted(index, meta.first_block, "the basis stretches vectors");
-		state.heap = table_open(index->rd_index->indrelid, AccessShareLock);
 		state.info = BuildIndexInfo(index);
 		state.estate = CreateExecutorState();
-		state.slot = table_slot_create(state.heap, NULL);
+		state.slot = table_slot_create(heap, NULL);
 		state.snapshot = RegisterSnapshot(GetTransactionSnapshot());
 		state.scratch = AllocSetContextCreate(CurrentMemoryContext, "engramk check",
 											  ALLOCSET_DEFAULT_SIZES);
@@ -330,8 +332,66 @@ ek_sql_index_check(PG_FUNCTION_ARGS)
 		UnregisterSnapshot(state.snapshot);
 		ExecDropSingleTupleTableSlot(state.slot);
 		FreeExecutorState(state.estate);
-		table_close(state.heap, AccessShareLock);
 	}
+	return state.checked;
+}
+
+/*
+ * What the owner's code could do to somebody else, a superuser perhaps, is
+ * ruled out in the way of CREATE INDEX and amcheck.
+ */
+static int64
+check_as_owner(Relation heap, Relation index)
+{
+	Oid			user;
+	int			security;
+	int			settings;
+	int64		checked;
+
+	GetUserIdAndSecContext(&user, &security);
+	SetUserIdAndSecContext(heap->rd_rel->relowner,
+						   security | SECURITY_RESTRICTED_OPERATION);
+	settings = NewGUCNestLevel();
+	ek_restrict_search_path();
+
+	checked = check_index(heap, index);
+
+	AtEOXact_GUC(false, settings);
+	SetUserIdAndSecContext(user, security);
+	return checked;
+}
+
+/*
+ * engram_index_check(index regclass) returns bigint
+ *
+ * Raises an error at the first thing that is wrong.  Returns how many rows it
+ * has compared with their entries.
+ *
+ * The table is locked before the index, as everybody else does, DROP INDEX
+ * among them.
+ */
+Datum
+ek_sql_index_check(PG_FUNCTION_ARGS)
+{
+	Oid			oid = PG_GETARG_OID(0);
+	Oid			heap_oid = IndexGetRelation(oid, true);
+	Relation	heap = OidIsValid(heap_oid) ? table_open(heap_oid, AccessShareLock) : NULL;
+	Relation	index = open_index(oid);
+	int64		checked;
+
+	/* before the lock it may have been dropped, and its number used again */
+	if (heap == NULL || index->rd_index->indrelid != heap_oid)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("could not open the table of index \"%s\"",
+						RelationGetRelationName(index))));
+	if (!index->rd_index->indisvalid)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("index \"%s\" is not valid", RelationGetRelationName(index))));
+
+	checked = check_as_owner(heap, index);
 	relation_close(index, AccessShareLock);
-	PG_RETURN_INT64(state.checked);
+	table_close(heap, AccessShareLock);
+	PG_RETURN_INT64(checked);
 }
