@@ -244,6 +244,7 @@ typedef struct ek_coded_query
 /* Valid until the relation cache is next looked at; or a copy, for longer. */
 extern const ek_basis *ek_get_basis(Relation index);
 extern const ek_basis *ek_copy_basis(Relation index);
+extern void ek_forget_basis(Relation index);
 extern ek_encoder *ek_encoder_create(const ek_basis *basis);
 /* Raises an error unless the vector is finite. */
 extern const ek_encoded *ek_encode(ek_encoder *encoder, const float *vector);

@@ -370,6 +370,15 @@ ek_get_basis(Relation index)
 	return basis;
 }
 
+/* What is read next is read anew, and the seals of all pages are looked at. */
+void
+ek_forget_basis(Relation index)
+{
+	if (index->rd_amcache != NULL)
+		pfree(index->rd_amcache);
+	index->rd_amcache = NULL;
+}
+
 const ek_basis *
 ek_copy_basis(Relation index)
 {
