@@ -151,6 +151,7 @@ typedef struct check_state
 	ExprState  *predicate;
 	TupleTableSlot *slot;
 	IndexFetchTableData *fetch;
+	BlockNumber heap_blocks;	/* when last asked */
 	MemoryContext scratch;		/* of one entry */
 
 	/* changes with each entry and row */
@@ -179,7 +180,7 @@ typedef struct entry_copy
 static void
 complain(const check_state *state, const entry_copy *entry, const char *what)
 {
-	ek_raise_corrupted(state->index, entry->block,
+	ek_raise_corrupted_block(state->index, entry->block,
 					   psprintf("%s %u, of row (%u,%u), %s",
 								entry->early ? "early NULL" : "entry", entry->number,
 								ItemPointerGetBlockNumberNoCheck(&entry->tid),
@@ -190,6 +191,9 @@ static bool
 residual_covers(const double *values, int n, float scale, const int8 *codes, float residual)
 {
 	double		length2 = 0.0;
+
+	if (!isfinite(residual))
+		return false;
 
 	for (int i = 0; i < n; i++)
 	{
@@ -217,14 +221,18 @@ check_certificate(check_state *state, const entry_copy *entry, const float *vect
 	if (entry->norm != expected->norm)
 		complain(state, entry, "has another norm than its vector");
 	if (entry->state == EK_ENTRY_ZERO)
+	{
+		if (entry->coarse_scale != 0.0f || entry->coarse_residual != 0.0f || entry->tail != 0.0f)
+			complain(state, entry, "has a certificate, though its vector has no direction");
 		return;
+	}
 
 	for (int i = 0; i < coarse_dims; i++)
 		length2 += encoder->projected[i] * encoder->projected[i];
 	if (!residual_covers(encoder->projected, coarse_dims, entry->coarse_scale,
 						 entry->coarse, entry->coarse_residual))
 		complain(state, entry, "has a coarse code that is further off than it says");
-	if (!(entry->tail >= sqrt(Max(0.0, 1.0 - length2))))
+	if (!isfinite(entry->tail) || !(entry->tail >= sqrt(Max(0.0, 1.0 - length2))))
 		complain(state, entry, "has a tail that is longer than it says");
 	if (!residual_covers(encoder->widened, dims, entry->fine.scale,
 						 entry->fine_codes, entry->fine.residual))
@@ -242,6 +250,8 @@ check_against_heap(check_state *state, entry_copy *entry)
 	Datum		value;
 	bool		is_null;
 
+	if (!ek_tid_is_possible(state->heap, &tid, &state->heap_blocks))
+		complain(state, entry, "points to where the table has no rows");
 	if (!table_index_fetch_tuple(state->fetch, &tid, state->snapshot, state->slot,
 								 &call_again, &all_dead))
 		return;
@@ -274,7 +284,7 @@ copy_entry(check_state *state, uint32 number, entry_copy *entry)
 	const ek_geometry *geometry = &state->basis->geometry;
 	ek_place	place = ek_place_of(geometry, number);
 	Buffer		buffer = ek_read_page(state->index, place.coarse_block,
-									  BUFFER_LOCK_SHARE, EK_PAGE_COARSE);
+									  BUFFER_LOCK_SHARE, EK_PAGE_COARSE, geometry);
 	ek_group   *group = ek_group_on(geometry, BufferGetPage(buffer), place.group);
 	int8	   *packed = ek_group_codes(group) + (Size) 4 * place.lane;
 	ek_fine    *fine;
@@ -295,10 +305,7 @@ copy_entry(check_state *state, uint32 number, entry_copy *entry)
 		return false;
 	if (entry->state > EK_ENTRY_NULL)
 		complain(state, entry, "is of no known kind");
-	if (!ItemPointerIsValid(&entry->tid))
-		complain(state, entry, "points nowhere");
-
-	buffer = ek_read_page(state->index, place.fine_block, BUFFER_LOCK_SHARE, EK_PAGE_FINE);
+	buffer = ek_read_page(state->index, place.fine_block, BUFFER_LOCK_SHARE, EK_PAGE_FINE, geometry);
 	fine = ek_fine_on(geometry, BufferGetPage(buffer), place.fine_slot);
 	entry->fine = *fine;
 	entry->fine_codes = palloc(geometry->dims);
@@ -329,15 +336,23 @@ check_entries(check_state *state)
 static uint32
 copy_early_nulls(check_state *state, BlockNumber block, ItemPointer tids)
 {
-	Buffer		buffer = ek_read_page(state->index, block, BUFFER_LOCK_SHARE, EK_PAGE_NULLS);
+	Buffer		buffer = ek_read_page(state->index, block, BUFFER_LOCK_SHARE, EK_PAGE_NULLS, NULL);
 	Page		page = BufferGetPage(buffer);
 	uint32		count = ek_page_opaque_of(page)->count;
 
 	if (count > ek_tids_per_page())
-		ek_raise_corrupted(state->index, block, "it counts more pointers than a page holds");
+		ek_raise_corrupted_block(state->index, block, "it counts more pointers than a page holds");
 	memcpy(tids, ek_page_tids(page), sizeof(ItemPointerData) * count);
 	UnlockReleaseBuffer(buffer);
 	return count;
+}
+
+/* What VACUUM leaves where an early NULL was */
+static bool
+is_gap(ItemPointer tid)
+{
+	return !ItemPointerIsValid(tid) &&
+		!BlockNumberIsValid(ItemPointerGetBlockNumberNoCheck(tid));
 }
 
 static void
@@ -360,8 +375,7 @@ check_early_nulls(check_state *state)
 			};
 
 			CHECK_FOR_INTERRUPTS();
-			/* those that VACUUM took out have left a gap */
-			if (ItemPointerIsValid(&tids[i]))
+			if (!is_gap(&tids[i]))
 				check_against_heap(state, &entry);
 		}
 	}
@@ -376,12 +390,9 @@ check_row(Relation index, ItemPointer tid, Datum *values pg_attribute_unused(),
 	check_state *state = arg;
 
 	if (bloom_lacks_element(state->indexed, (unsigned char *) tid, sizeof(*tid)))
-		ereport(ERROR,
-				(errcode(ERRCODE_INDEX_CORRUPTED),
-				 errmsg("index \"%s\" is corrupted", RelationGetRelationName(index)),
-				 errdetail("Row (%u,%u) has no entry.", ItemPointerGetBlockNumber(tid),
-						   ItemPointerGetOffsetNumber(tid)),
-				 errhint("REINDEX it.")));
+		ek_raise_corrupted(index, psprintf("Row (%u,%u) has no entry",
+										   ItemPointerGetBlockNumber(tid),
+										   ItemPointerGetOffsetNumber(tid)));
 	state->rows++;
 }
 
@@ -402,12 +413,9 @@ check_rows(check_state *state)
 	info->ii_Concurrent = true;
 	table_index_build_scan(state->heap, state->index, info, true, false, check_row, state, scan);
 	if (state->rows != state->checked)
-		ereport(ERROR,
-				(errcode(ERRCODE_INDEX_CORRUPTED),
-				 errmsg("index \"%s\" is corrupted", RelationGetRelationName(state->index)),
-				 errdetail("There are %lld entries for %lld rows.",
-						   (long long) state->checked, (long long) state->rows),
-				 errhint("REINDEX it.")));
+		ek_raise_corrupted(state->index,
+						   psprintf("There are %lld entries for %lld rows",
+									(long long) state->checked, (long long) state->rows));
 }
 
 /*
@@ -440,7 +448,7 @@ begin_check(check_state *state)
 	state->basis = ek_copy_basis(state->index);
 	meta = &state->basis->meta;
 	if (!ek_basis_is_correct(state->basis->rows, (int) meta->coarse_dims, (int) meta->dims))
-		ek_raise_corrupted(state->index, meta->null_pages + 1, "the basis stretches vectors");
+		ek_raise_corrupted_block(state->index, meta->null_pages + 1, "the basis stretches vectors");
 
 	state->info = BuildIndexInfo(state->index);
 	state->estate = CreateExecutorState();

@@ -113,7 +113,7 @@ find_free(Relation index, const ek_geometry *geometry, ek_meta *meta)
 		 page * geometry->coarse_per_page < meta->entries; page++)
 	{
 		Buffer		buffer = ek_read_page(index, ek_coarse_block(geometry, page),
-										  BUFFER_LOCK_SHARE, EK_PAGE_COARSE);
+										  BUFFER_LOCK_SHARE, EK_PAGE_COARSE, geometry);
 		uint32		first = page * geometry->coarse_per_page;
 
 		for (uint32 i = Max(first, meta->free_hint) - first;
@@ -148,7 +148,7 @@ insert_early_null(Relation index, Buffer meta_buffer, ItemPointer tid)
 
 	if (meta.null_pages > 0)
 	{
-		buffer = ek_read_page(index, meta.null_pages, BUFFER_LOCK_EXCLUSIVE, EK_PAGE_NULLS);
+		buffer = ek_read_page(index, meta.null_pages, BUFFER_LOCK_EXCLUSIVE, EK_PAGE_NULLS, NULL);
 		if (ek_page_opaque_of(BufferGetPage(buffer))->count >= ek_tids_per_page())
 		{
 			UnlockReleaseBuffer(buffer);
@@ -161,7 +161,7 @@ insert_early_null(Relation index, Buffer meta_buffer, ItemPointer tid)
 		if (RelationGetNumberOfBlocks(index) <= meta.null_pages)
 			add_page(index, EK_PAGE_NULLS, NULL);
 		ensure_kind(index, meta.null_pages, EK_PAGE_NULLS, NULL);
-		buffer = ek_read_page(index, meta.null_pages, BUFFER_LOCK_EXCLUSIVE, EK_PAGE_NULLS);
+		buffer = ek_read_page(index, meta.null_pages, BUFFER_LOCK_EXCLUSIVE, EK_PAGE_NULLS, NULL);
 	}
 
 	state = GenericXLogStart(index);
@@ -209,7 +209,7 @@ insert_entry(Relation index, Buffer meta_buffer, const ek_encoded *encoded,
 		entry = find_free(index, &geometry, &meta);
 	if (entry == meta.entries)
 	{
-		if (meta.entries > PG_UINT32_MAX - geometry.stretch_entries)
+		if (meta.entries >= ek_most_entries(&geometry))
 			raise_full(index);
 		place = ek_place_of(&geometry, entry);
 		ensure_pages(index, &geometry, &place);
@@ -221,8 +221,10 @@ insert_entry(Relation index, Buffer meta_buffer, const ek_encoded *encoded,
 	}
 
 	place = ek_place_of(&geometry, entry);
-	coarse = ek_read_page(index, place.coarse_block, BUFFER_LOCK_EXCLUSIVE, EK_PAGE_COARSE);
-	fine = ek_read_page(index, place.fine_block, BUFFER_LOCK_EXCLUSIVE, EK_PAGE_FINE);
+	coarse = ek_read_page(index, place.coarse_block, BUFFER_LOCK_EXCLUSIVE, EK_PAGE_COARSE,
+						  &geometry);
+	fine = ek_read_page(index, place.fine_block, BUFFER_LOCK_EXCLUSIVE, EK_PAGE_FINE,
+						&geometry);
 
 	state = GenericXLogStart(index);
 	meta_page = GenericXLogRegisterBuffer(state, meta_buffer, 0);
@@ -248,7 +250,7 @@ static bool
 insert_early(Relation index, bool isnull, uint32 dims, ItemPointer tid)
 {
 	Buffer		meta_buffer = ek_read_page(index, EK_META_BLOCK,
-										   BUFFER_LOCK_EXCLUSIVE, EK_PAGE_META);
+										   BUFFER_LOCK_EXCLUSIVE, EK_PAGE_META, NULL);
 	bool		unsettled = ek_meta_on(BufferGetPage(meta_buffer))->dims == 0;
 
 	if (unsettled && isnull)
@@ -284,7 +286,7 @@ insert_value(Relation index, Datum value, bool isnull, ItemPointer tid)
 	else
 		ek_encode(encoder, vector);
 
-	meta_buffer = ek_read_page(index, EK_META_BLOCK, BUFFER_LOCK_EXCLUSIVE, EK_PAGE_META);
+	meta_buffer = ek_read_page(index, EK_META_BLOCK, BUFFER_LOCK_EXCLUSIVE, EK_PAGE_META, NULL);
 	insert_entry(index, meta_buffer, &encoder->encoded, tid);
 	UnlockReleaseBuffer(meta_buffer);
 }

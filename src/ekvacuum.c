@@ -36,7 +36,7 @@ vacuum_coarse_page(vacuum_state *state, const ek_geometry *geometry,
 				   BlockNumber block, uint32 first, uint32 count)
 {
 	Relation	index = state->info->index;
-	Buffer		buffer = ek_read_page(index, block, BUFFER_LOCK_EXCLUSIVE, EK_PAGE_COARSE);
+	Buffer		buffer = ek_read_page(index, block, BUFFER_LOCK_EXCLUSIVE, EK_PAGE_COARSE, geometry);
 	GenericXLogState *xlog = GenericXLogStart(index);
 	Page		page = GenericXLogRegisterBuffer(xlog, buffer, 0);
 	bool		changed = false;
@@ -52,7 +52,7 @@ vacuum_coarse_page(vacuum_state *state, const ek_geometry *geometry,
 			continue;
 		}
 		if (group->state[lane] > EK_ENTRY_NULL)
-			ek_raise_corrupted(index, block, "an entry is of no known kind");
+			ek_raise_corrupted_block(index, block, "an entry is of no known kind");
 		if (!state->callback(&group->tid[lane], state->callback_state))
 		{
 			state->stats->num_index_tuples += 1;
@@ -79,7 +79,7 @@ static void
 vacuum_nulls_page(vacuum_state *state, BlockNumber block)
 {
 	Relation	index = state->info->index;
-	Buffer		buffer = ek_read_page(index, block, BUFFER_LOCK_EXCLUSIVE, EK_PAGE_NULLS);
+	Buffer		buffer = ek_read_page(index, block, BUFFER_LOCK_EXCLUSIVE, EK_PAGE_NULLS, NULL);
 	GenericXLogState *xlog = GenericXLogStart(index);
 	Page		page = GenericXLogRegisterBuffer(xlog, buffer, 0);
 	ek_page_opaque *opaque = ek_page_opaque_of(page);
@@ -120,7 +120,7 @@ publish_free(vacuum_state *state)
 
 	if (state->free == 0)
 		return;
-	buffer = ek_read_page(index, EK_META_BLOCK, BUFFER_LOCK_EXCLUSIVE, EK_PAGE_META);
+	buffer = ek_read_page(index, EK_META_BLOCK, BUFFER_LOCK_EXCLUSIVE, EK_PAGE_META, NULL);
 	xlog = GenericXLogStart(index);
 	page = GenericXLogRegisterBuffer(xlog, buffer, 0);
 	meta = ek_meta_on(page);

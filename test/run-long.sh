@@ -15,4 +15,5 @@ test/drill/run.sh
 echo "== the index, at length"
 test/with-cluster.sh psql -X -q -v ON_ERROR_STOP=1 -f test/index/bloat.sql
 test/with-cluster.sh test/index/churn.sh 180
-INDEX_CRASHES=50 DAMAGED_INDEXES=1000 test/t/run.sh test/index/crash.pl test/index/damage.pl
+INDEX_CRASHES=50 DAMAGED_INDEXES=1000 FORGED_INDEXES=1000 test/t/run.sh test/index/crash.pl \
+	test/index/damage.pl test/index/forge.pl
