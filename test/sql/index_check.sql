@@ -22,12 +22,12 @@ BEGIN
 END $$;
 CREATE OR REPLACE FUNCTION halve(v real[]) RETURNS real[] LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN
-    PERFORM seize();
+    PERFORM index_check.seize();
     RETURN ARRAY[v[1] / 2, v[2] / 2];
 END $$;
 CREATE OR REPLACE FUNCTION is_wanted(id int) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN
-    PERFORM seize();
+    PERFORM index_check.seize();
     RETURN id > 1;
 END $$;
 RESET ROLE;
