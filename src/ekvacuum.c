@@ -53,6 +53,8 @@ vacuum_coarse_page(vacuum_state *state, const ek_geometry *geometry,
 		}
 		if (group->state[lane] > EK_ENTRY_NULL)
 			ek_raise_corrupted_block(index, block, "an entry is of no known kind");
+		if (!ItemPointerIsValid(&group->tid[lane]))
+			ek_raise_corrupted_block(index, block, "an entry points nowhere");
 		if (!state->callback(&group->tid[lane], state->callback_state))
 		{
 			state->stats->num_index_tuples += 1;
