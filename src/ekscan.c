@@ -530,10 +530,11 @@ next_listed(IndexScanDesc scan, bool nulls, ItemPointer tid)
 	{
 		uint32		page = state->next / geometry->coarse_per_page;
 		uint32		end = Min((page + 1) * geometry->coarse_per_page, state->meta.entries);
-		Buffer		buffer = ek_read_page(scan->indexRelation, ek_coarse_block(geometry, page),
-										  BUFFER_LOCK_SHARE, EK_PAGE_COARSE, geometry);
+		Buffer		buffer;
 
 		CHECK_FOR_INTERRUPTS();
+		buffer = ek_read_page(scan->indexRelation, ek_coarse_block(geometry, page),
+							  BUFFER_LOCK_SHARE, EK_PAGE_COARSE, geometry);
 		while (state->next < end)
 		{
 			uint32		i = state->next++ % geometry->coarse_per_page;
@@ -560,12 +561,16 @@ next_early_null(IndexScanDesc scan, ItemPointer tid)
 
 	while (state->next / per_page < state->meta.null_pages)
 	{
-		Buffer		buffer = ek_read_page(scan->indexRelation, 1 + state->next / per_page,
-										  BUFFER_LOCK_SHARE, EK_PAGE_NULLS, NULL);
-		Page		page = BufferGetPage(buffer);
-		uint32		count = Min(ek_page_opaque_of(page)->count, per_page);
+		Buffer		buffer;
+		Page		page;
+		uint32		count;
 		uint32		i = state->next % per_page;
 
+		CHECK_FOR_INTERRUPTS();
+		buffer = ek_read_page(scan->indexRelation, 1 + state->next / per_page,
+							  BUFFER_LOCK_SHARE, EK_PAGE_NULLS, NULL);
+		page = BufferGetPage(buffer);
+		count = Min(ek_page_opaque_of(page)->count, per_page);
 		while (i < count && !ItemPointerIsValid(ek_page_tids(page) + i))
 			i++;
 		if (i < count)
