@@ -6,8 +6,9 @@
  * to page.  Every page says what kind it is; a page that is not what its place
  * calls for is reported as corruption, whatever its bytes.
  *
- * Locks: the metapage before a coarse page before a fine page; a scan holds
- * one at a time.
+ * Locks: the metapage before a coarse page before a fine page, and never two of
+ * a kind.  A scan holds one page at a time; in a pass by keys, a coarse page and
+ * one of the fine pages of its entries.
  */
 #include "postgres.h"
 
