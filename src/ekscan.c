@@ -35,6 +35,7 @@
 #include "pgstat.h"
 #include "utils/float.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 
 #include "arena.h"
 #include "ekam.h"
@@ -657,6 +658,9 @@ start(IndexScanDesc scan)
 
 	if (scan->numberOfOrderBys != 1)
 		elog(ERROR, "an engramk index is scanned for one order only");
+	/* others may see the rows of entries that are used again meanwhile */
+	if (!IsMVCCSnapshot(scan->xs_snapshot))
+		elog(ERROR, "an engramk index is scanned with MVCC snapshots only");
 
 	state->fresh = false;
 	state->counts.scans = 1;
@@ -684,6 +688,10 @@ start(IndexScanDesc scan)
 		}
 	}
 	pgstat_count_index_scan(scan->indexRelation);
+#if PG_VERSION_NUM >= 180000
+	if (scan->instrument != NULL)
+		scan->instrument->nsearches++;
+#endif
 	MemoryContextSwitchTo(caller);
 }
 

@@ -208,6 +208,18 @@ EXECUTE bad('[5:6]={-1,0}');
 -- unless nobody asks for a row
 SELECT id FROM small ORDER BY v <=> '{1,0,0}' LIMIT 0;
 
+-- 18 shows how often an index was searched.
+CREATE FUNCTION searches(statement text) RETURNS int LANGUAGE plpgsql AS $$
+DECLARE
+    line text;
+BEGIN
+    FOR line IN EXECUTE 'EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) ' || statement LOOP
+        IF line LIKE '%Index Searches: %' THEN RETURN substring(line FROM '\d+'); END IF;
+    END LOOP;
+END $$;
+SELECT current_setting('server_version_num')::int < 180000 OR
+    searches('SELECT a.id FROM small AS a, LATERAL (SELECT id FROM small AS b ORDER BY b.v <=> a.v LIMIT 1) AS n') = 6 AS counted;
+
 -- Locking rows on the way
 BEGIN;
 SELECT id FROM small ORDER BY v <=> '{0,1}' LIMIT 2 FOR UPDATE;
