@@ -208,6 +208,40 @@ EXECUTE bad('[5:6]={-1,0}');
 -- unless nobody asks for a row
 SELECT id FROM small ORDER BY v <=> '{1,0,0}' LIMIT 0;
 
+-- An index scan computes the distance of a row before its filter, a sequential
+-- scan after it, and so may not come to compute any: that is the one difference.
+CREATE TABLE guarded (id int, v real[]);
+CREATE INDEX guarded_v ON guarded USING engramk (v);
+CREATE FUNCTION outcome(statement text, by_index boolean) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    rows bigint;
+BEGIN
+    PERFORM set_config('enable_indexscan', by_index::text, true), set_config('enable_seqscan', (NOT by_index)::text, true),
+        set_config('enable_sort', (NOT by_index)::text, true);
+    EXECUTE format('SELECT count(*) FROM (%s OFFSET 0) AS x', statement) INTO rows;
+    RETURN rows || ' rows';
+EXCEPTION WHEN data_exception THEN
+    RETURN SQLSTATE || ' ' || SQLERRM;
+END $$;
+CREATE FUNCTION outcomes() RETURNS TABLE (filter text, query text, sequential text, index text) LANGUAGE sql AS $$
+    SELECT f, q, outcome(s, false), outcome(s, true)
+    FROM unnest(ARRAY['true', 'id < 0', 'v IS NULL', 'id = 1']) WITH ORDINALITY AS f(f, n),
+        unnest(ARRAY['{1,2,3}', '{1,NaN}', '{}', '{1,2}']) WITH ORDINALITY AS q(q, m),
+        format('SELECT id FROM index_queries.guarded WHERE %s ORDER BY v <-> %L', f, q) AS s
+    ORDER BY n, m
+$$;
+-- no row
+SELECT * FROM outcomes() WHERE sequential <> index OR sequential <> '0 rows';
+-- a row without a vector
+INSERT INTO guarded VALUES (0, NULL);
+SELECT * FROM outcomes() WHERE sequential <> index OR sequential !~ '^[01] rows';
+-- rows with one
+INSERT INTO guarded VALUES (1, '{1,2}'), (2, '{3,4}');
+SELECT * FROM outcomes();
+-- whose rows are gone, but their entries are not
+DELETE FROM guarded WHERE id > 0;
+SELECT * FROM outcomes() WHERE sequential <> index;
+
 -- 18 shows how often an index was searched.
 CREATE FUNCTION searches(statement text) RETURNS int LANGUAGE plpgsql AS $$
 DECLARE
