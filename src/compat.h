@@ -22,4 +22,11 @@
 #define ek_vacuum_delay_point()	vacuum_delay_point()
 #endif
 
+/* 17 rules out that functions of an index depend on the caller's search_path */
+#if PG_VERSION_NUM >= 170000
+#define ek_restrict_search_path()	RestrictSearchPath()
+#else
+#define ek_restrict_search_path()	((void) 0)
+#endif
+
 #endif							/* EK_COMPAT_H */

@@ -144,6 +144,7 @@ typedef struct ek_place
 } ek_place;
 
 extern ek_geometry ek_geometry_of(const ek_meta *meta);
+extern uint32 ek_most_entries(const ek_geometry *geometry);
 extern BlockNumber ek_coarse_block(const ek_geometry *geometry, uint32 coarse_page);
 extern ek_place ek_place_of(const ek_geometry *geometry, uint32 entry);
 extern ek_group *ek_group_on(const ek_geometry *geometry, Page page, uint32 group);
@@ -165,16 +166,20 @@ extern ek_meta *ek_meta_on(Page page);
 
 /*
  * A buffer, locked, whose page is of this kind and sealed; else the error that
- * the index is corrupted.  What a metapage says is checked, too.
+ * the index is corrupted.  What a metapage says is checked, too.  The geometry
+ * says how large coarse and fine pages are; for others it may be NULL.
  */
 extern Buffer ek_read_page(Relation index, BlockNumber block, int lock,
-						   ek_page_kind kind);
+						   ek_page_kind kind, const ek_geometry *geometry);
 /* The same for a buffer that the caller has locked. */
-extern void ek_require_page(Relation index, Buffer buffer, ek_page_kind kind);
+extern void ek_require_page(Relation index, Buffer buffer, ek_page_kind kind,
+							const ek_geometry *geometry);
+extern bool ek_tid_is_possible(Relation heap, ItemPointer tid, BlockNumber *blocks);
 extern Buffer ek_extend(Relation index);
 extern ek_meta ek_read_meta(Relation index);
-pg_noreturn extern void ek_raise_corrupted(Relation index, BlockNumber block,
-										   const char *detail);
+pg_noreturn extern void ek_raise_corrupted(Relation index, const char *detail);
+pg_noreturn extern void ek_raise_corrupted_block(Relation index, BlockNumber block,
+												 const char *detail);
 
 /*
  * ekcode.c: from vectors to codes, and from codes to bounds
@@ -244,6 +249,7 @@ typedef struct ek_coded_query
 /* Valid until the relation cache is next looked at; or a copy, for longer. */
 extern const ek_basis *ek_get_basis(Relation index);
 extern const ek_basis *ek_copy_basis(Relation index);
+extern void ek_forget_basis(Relation index);
 extern ek_encoder *ek_encoder_create(const ek_basis *basis);
 /* Raises an error unless the vector is finite. */
 extern const ek_encoded *ek_encode(ek_encoder *encoder, const float *vector);

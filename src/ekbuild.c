@@ -145,7 +145,8 @@ sample_tuple(Relation index, ItemPointer tid pg_attribute_unused(), Datum *value
 
 /*
  * Vectors of random blocks, as many blocks as vectors wanted, because those of
- * one block tend to be alike.
+ * one block tend to be alike.  A concurrent build samples what its snapshot
+ * sees; rows that come meanwhile make no other basis.
  */
 static void
 take_sample(build_state *state, Relation heap, IndexInfo *info)
@@ -160,8 +161,8 @@ take_sample(build_state *state, Relation heap, IndexInfo *info)
 		BlockNumber block = BlockSampler_Next(&state->blocks);
 
 		CHECK_FOR_INTERRUPTS();
-		table_index_build_range_scan(heap, state->index, info, false, true, false,
-									 block, 1, sample_tuple, state, NULL);
+		table_index_build_range_scan(heap, state->index, info, false, !info->ii_Concurrent,
+									 false, block, 1, sample_tuple, state, NULL);
 	}
 }
 

@@ -322,6 +322,28 @@ ek_bound_fine(const ek_coded_query *query, const ek_geometry *geometry,
 						  query->fine_residual + query->eta);
 }
 
+/* What is read next is read anew, and the seals of all pages are looked at. */
+void
+ek_forget_basis(Relation index)
+{
+	if (index->rd_amcache != NULL)
+		pfree(index->rd_amcache);
+	index->rd_amcache = NULL;
+}
+
+/* No element of a matrix with |B| <= 1 is larger than that, and none is NaN. */
+static void
+require_basis(Relation index, const ek_basis *basis)
+{
+	const Size	floats = (Size) basis->meta.coarse_dims * basis->meta.dims;
+
+	for (Size i = 0; i < floats; i++)
+	{
+		if (!(fabsf(basis->rows[i]) <= 1.0f))
+			ek_raise_corrupted_block(index, basis->meta.null_pages + 1, "the basis stretches vectors");
+	}
+}
+
 /*
  * The metapage and the basis, cached with the relation.  They do not change
  * once the number of dimensions is known; REINDEX makes a new relation file,
@@ -341,8 +363,6 @@ ek_get_basis(Relation index)
 
 	meta = ek_read_meta(index);
 	floats = (Size) meta.coarse_dims * meta.dims;
-	if ((floats + per_page - 1) / per_page != meta.basis_pages)
-		ek_raise_corrupted(index, EK_META_BLOCK, "the basis has another size");
 	blocks = RelationGetNumberOfBlocks(index);
 	basis = MemoryContextAllocHuge(index->rd_indexcxt,
 								   offsetof(ek_basis, rows) + floats * sizeof(float) +
@@ -356,7 +376,7 @@ ek_get_basis(Relation index)
 	for (uint32 page = 0; page < meta.basis_pages; page++)
 	{
 		BlockNumber block = meta.first_block - meta.basis_pages + page;
-		Buffer		buffer = ek_read_page(index, block, BUFFER_LOCK_SHARE, EK_PAGE_BASIS);
+		Buffer		buffer = ek_read_page(index, block, BUFFER_LOCK_SHARE, EK_PAGE_BASIS, NULL);
 		Size		done = (Size) page * per_page;
 
 		memcpy(basis->rows + done, ek_page_tids(BufferGetPage(buffer)),
@@ -364,8 +384,9 @@ ek_get_basis(Relation index)
 		UnlockReleaseBuffer(buffer);
 	}
 
-	if (index->rd_amcache != NULL)
-		pfree(index->rd_amcache);
+	require_basis(index, basis);
+
+	ek_forget_basis(index);
 	index->rd_amcache = basis;
 	return basis;
 }

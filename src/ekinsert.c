@@ -4,15 +4,21 @@
  *
  * The metapage is locked for as long as it takes: it says which entry is next.
  * An insert changes it, a coarse page and a fine page in one WAL record.
+ *
+ * Whoever waits for the metapage cannot be interrupted, nor can its holder.  So
+ * what is done meanwhile has a limit: a few pages to look for a free entry, one
+ * stretch to add.
  */
 #include "postgres.h"
 
-#include "miscadmin.h"
 #include "utils/memutils.h"
 
 #include "ekam.h"
 #include "stats.h"
 #include "vector.h"
+
+/* Coarse pages that an insert looks for a free entry on: a stretch's. */
+#define FREE_SEARCH_PAGES	EK_STRETCH_PAGES
 
 const float *
 ek_indexed_vector(Relation index, Datum value, uint32 *dims)
@@ -62,8 +68,9 @@ add_page(Relation index, ek_page_kind kind, const ek_geometry *geometry)
 }
 
 /*
- * Makes the pages of an entry exist.  A crash in between leaves pages behind
- * that the next insert finds.
+ * Makes the pages of an entry exist: at most the coarse pages of a stretch and
+ * one fine page, since those of the entry before it are there.  A crash in
+ * between leaves pages behind that the next insert finds.
  */
 static void
 ensure_pages(Relation index, const ek_geometry *geometry, const ek_place *place)
@@ -75,7 +82,6 @@ ensure_pages(Relation index, const ek_geometry *geometry, const ek_place *place)
 		bool		coarse = (block - geometry->first_block) % geometry->stretch_blocks <
 			EK_STRETCH_PAGES;
 
-		CHECK_FOR_INTERRUPTS();
 		add_page(index, coarse ? EK_PAGE_COARSE : EK_PAGE_FINE, geometry);
 	}
 }
@@ -103,36 +109,39 @@ ensure_kind(Relation index, BlockNumber block, ek_page_kind kind,
 }
 
 /*
- * A free entry from the hint on, or meta->entries if there is none after all.
- * Moves the hint.
+ * A free entry from the hint on, or meta->entries if there is none nearby.
+ * Moves the hint past what is in use: the next insert goes on from there.
  */
 static uint32
 find_free(Relation index, const ek_geometry *geometry, ek_meta *meta)
 {
-	for (uint32 page = meta->free_hint / geometry->coarse_per_page;
-		 page * geometry->coarse_per_page < meta->entries; page++)
-	{
-		Buffer		buffer = ek_read_page(index, ek_coarse_block(geometry, page),
-										  BUFFER_LOCK_SHARE, EK_PAGE_COARSE);
-		uint32		first = page * geometry->coarse_per_page;
+	const uint32 per_page = geometry->coarse_per_page;
 
-		for (uint32 i = Max(first, meta->free_hint) - first;
-			 i < geometry->coarse_per_page && first + i < meta->entries; i++)
+	for (int pages = 0; pages < FREE_SEARCH_PAGES && meta->free_hint < meta->entries; pages++)
+	{
+		uint32		page = meta->free_hint / per_page;
+		uint32		end = Min((page + 1) * per_page, meta->entries);
+		Buffer		buffer = ek_read_page(index, ek_coarse_block(geometry, page),
+										  BUFFER_LOCK_SHARE, EK_PAGE_COARSE, geometry);
+
+		while (meta->free_hint < end)
 		{
+			uint32		i = meta->free_hint++ % per_page;
 			ek_group   *group = ek_group_on(geometry, BufferGetPage(buffer), i / EK_LANES);
 
 			if (group->state[i % EK_LANES] == EK_ENTRY_FREE)
 			{
 				UnlockReleaseBuffer(buffer);
-				meta->free_hint = first + i + 1;
 				meta->free_entries--;
-				return first + i;
+				return meta->free_hint - 1;
 			}
 		}
 		UnlockReleaseBuffer(buffer);
 	}
-	meta->free_entries = 0;
-	meta->free_hint = meta->entries;
+
+	/* to the end: there are none, whatever vacuum has counted */
+	if (meta->free_hint == meta->entries)
+		meta->free_entries = 0;
 	return meta->entries;
 }
 
@@ -148,7 +157,7 @@ insert_early_null(Relation index, Buffer meta_buffer, ItemPointer tid)
 
 	if (meta.null_pages > 0)
 	{
-		buffer = ek_read_page(index, meta.null_pages, BUFFER_LOCK_EXCLUSIVE, EK_PAGE_NULLS);
+		buffer = ek_read_page(index, meta.null_pages, BUFFER_LOCK_EXCLUSIVE, EK_PAGE_NULLS, NULL);
 		if (ek_page_opaque_of(BufferGetPage(buffer))->count >= ek_tids_per_page())
 		{
 			UnlockReleaseBuffer(buffer);
@@ -161,7 +170,7 @@ insert_early_null(Relation index, Buffer meta_buffer, ItemPointer tid)
 		if (RelationGetNumberOfBlocks(index) <= meta.null_pages)
 			add_page(index, EK_PAGE_NULLS, NULL);
 		ensure_kind(index, meta.null_pages, EK_PAGE_NULLS, NULL);
-		buffer = ek_read_page(index, meta.null_pages, BUFFER_LOCK_EXCLUSIVE, EK_PAGE_NULLS);
+		buffer = ek_read_page(index, meta.null_pages, BUFFER_LOCK_EXCLUSIVE, EK_PAGE_NULLS, NULL);
 	}
 
 	state = GenericXLogStart(index);
@@ -209,7 +218,7 @@ insert_entry(Relation index, Buffer meta_buffer, const ek_encoded *encoded,
 		entry = find_free(index, &geometry, &meta);
 	if (entry == meta.entries)
 	{
-		if (meta.entries > PG_UINT32_MAX - geometry.stretch_entries)
+		if (meta.entries >= ek_most_entries(&geometry))
 			raise_full(index);
 		place = ek_place_of(&geometry, entry);
 		ensure_pages(index, &geometry, &place);
@@ -221,8 +230,10 @@ insert_entry(Relation index, Buffer meta_buffer, const ek_encoded *encoded,
 	}
 
 	place = ek_place_of(&geometry, entry);
-	coarse = ek_read_page(index, place.coarse_block, BUFFER_LOCK_EXCLUSIVE, EK_PAGE_COARSE);
-	fine = ek_read_page(index, place.fine_block, BUFFER_LOCK_EXCLUSIVE, EK_PAGE_FINE);
+	coarse = ek_read_page(index, place.coarse_block, BUFFER_LOCK_EXCLUSIVE, EK_PAGE_COARSE,
+						  &geometry);
+	fine = ek_read_page(index, place.fine_block, BUFFER_LOCK_EXCLUSIVE, EK_PAGE_FINE,
+						&geometry);
 
 	state = GenericXLogStart(index);
 	meta_page = GenericXLogRegisterBuffer(state, meta_buffer, 0);
@@ -248,7 +259,7 @@ static bool
 insert_early(Relation index, bool isnull, uint32 dims, ItemPointer tid)
 {
 	Buffer		meta_buffer = ek_read_page(index, EK_META_BLOCK,
-										   BUFFER_LOCK_EXCLUSIVE, EK_PAGE_META);
+										   BUFFER_LOCK_EXCLUSIVE, EK_PAGE_META, NULL);
 	bool		unsettled = ek_meta_on(BufferGetPage(meta_buffer))->dims == 0;
 
 	if (unsettled && isnull)
@@ -284,7 +295,7 @@ insert_value(Relation index, Datum value, bool isnull, ItemPointer tid)
 	else
 		ek_encode(encoder, vector);
 
-	meta_buffer = ek_read_page(index, EK_META_BLOCK, BUFFER_LOCK_EXCLUSIVE, EK_PAGE_META);
+	meta_buffer = ek_read_page(index, EK_META_BLOCK, BUFFER_LOCK_EXCLUSIVE, EK_PAGE_META, NULL);
 	insert_entry(index, meta_buffer, &encoder->encoded, tid);
 	UnlockReleaseBuffer(meta_buffer);
 }

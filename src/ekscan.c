@@ -35,6 +35,7 @@
 #include "pgstat.h"
 #include "utils/float.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 
 #include "arena.h"
 #include "ekam.h"
@@ -83,6 +84,7 @@ typedef struct scan_state
 	bool		fresh;			/* no row has been asked for */
 	scan_phase	phase;
 	bool		null_query;
+	BlockNumber heap_blocks;	/* of the table, when last asked */
 	ek_meta		meta;
 	ek_geometry geometry;
 	ek_coded_query *query;
@@ -285,6 +287,27 @@ next_fine_block(const scan_state *state, uint32 entry, const ek_place *place)
 }
 
 /*
+ * What a lane holds.  Its bound means nothing unless that is a vector; then it
+ * is a number, or the certificate is none.
+ */
+static inline ek_entry_state
+state_of(IndexScanDesc scan, const ek_group *group, uint32 entry, double bound)
+{
+	const scan_state *state = scan->opaque;
+	const ek_entry_state kind = (ek_entry_state) group->state[entry % EK_LANES];
+
+	if (kind > EK_ENTRY_NULL)
+		ek_raise_corrupted_block(scan->indexRelation,
+						   ek_place_of(&state->geometry, entry).coarse_block,
+						   "an entry is of no known kind");
+	if ((kind == EK_ENTRY_VECTOR || kind == EK_ENTRY_ZERO) && isnan(bound))
+		ek_raise_corrupted_block(scan->indexRelation,
+						   ek_place_of(&state->geometry, entry).coarse_block,
+						   "the certificate of an entry is not a number");
+	return kind;
+}
+
+/*
  * The larger of the coarse and the fine bound.  The last fine page stays
  * pinned, since the next is often the same.
  */
@@ -309,24 +332,29 @@ read_key(IndexScanDesc scan, const candidate *c)
 	{
 		LockBuffer(state->fine_buffer, BUFFER_LOCK_SHARE);
 		state->fine_locked = true;
-		ek_require_page(scan->indexRelation, state->fine_buffer, EK_PAGE_FINE);
+		ek_require_page(scan->indexRelation, state->fine_buffer, EK_PAGE_FINE,
+						&state->geometry);
 	}
 	fine = ek_fine_on(&state->geometry, BufferGetPage(state->fine_buffer), place.fine_slot);
 	ask_for(state->fine_ahead, (char *) fine, BufferGetPage(state->fine_buffer),
 			state->geometry.fine_size);
 	bound = ek_bound_fine(state->query, &state->geometry, fine, ek_fine_codes(fine), c->norm);
+	if (isnan(bound))
+		ek_raise_corrupted_block(scan->indexRelation, place.fine_block,
+						   "the certificate of an entry is not a number");
 	state->counts.fine_codes++;
 	return Max(bound, c->bound);
 }
 
-static double
-smallest(const double *bounds)
+/* What is not a number is not beyond: somebody should look at it. */
+static bool
+all_beyond(const double *bounds, double key)
 {
-	double		least = bounds[0];
+	int			within = 0;
 
-	for (int lane = 1; lane < EK_LANES; lane++)
-		least = Min(least, bounds[lane]);
-	return least;
+	for (int lane = 0; lane < EK_LANES; lane++)
+		within |= !(bounds[lane] > key);
+	return within == 0;
 }
 
 /* The candidates of a group, given the bounds of its lanes. */
@@ -337,20 +365,17 @@ collect_group(IndexScanDesc scan, ek_group *group, uint32 first, uint32 lanes,
 	scan_state *state = scan->opaque;
 
 	/* most groups have nothing to offer */
-	if (!state->complete && smallest(bounds) > state->horizon.key)
+	if (!state->complete && all_beyond(bounds, state->horizon.key))
 		return;
 
 	for (uint32 lane = 0; lane < lanes; lane++)
 	{
+		const ek_entry_state kind = state_of(scan, group, first + lane, bounds[lane]);
 		candidate	c;
 
-		if (group->state[lane] > EK_ENTRY_NULL)
-			ek_raise_corrupted(scan->indexRelation,
-							   ek_place_of(&state->geometry, first + lane).coarse_block,
-							   "an entry is of no known kind");
 		if (!within_horizon(state, bounds[lane], first + lane))
 			continue;
-		if (group->state[lane] != EK_ENTRY_VECTOR && group->state[lane] != EK_ENTRY_ZERO)
+		if (kind != EK_ENTRY_VECTOR && kind != EK_ENTRY_ZERO)
 			continue;
 
 		c.bound = bounds[lane];
@@ -358,7 +383,7 @@ collect_group(IndexScanDesc scan, ek_group *group, uint32 first, uint32 lanes,
 		c.entry = first + lane;
 		c.tid = group->tid[lane];
 		/* of a zero vector everything is known */
-		c.has_key = group->state[lane] == EK_ENTRY_ZERO;
+		c.has_key = kind == EK_ENTRY_ZERO;
 		if (state->by_key && !c.has_key)
 		{
 			c.bound = read_key(scan, &c);
@@ -382,7 +407,7 @@ collect_page(IndexScanDesc scan, uint32 page, uint32 pages)
 								 ek_coarse_block(geometry, page), next);
 
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
-	ek_require_page(scan->indexRelation, buffer, EK_PAGE_COARSE);
+	ek_require_page(scan->indexRelation, buffer, EK_PAGE_COARSE, geometry);
 	for (uint32 i = 0; i < count; i += EK_LANES)
 	{
 		ek_group   *group = ek_group_on(geometry, BufferGetPage(buffer), i / EK_LANES);
@@ -506,15 +531,16 @@ next_listed(IndexScanDesc scan, bool nulls, ItemPointer tid)
 	{
 		uint32		page = state->next / geometry->coarse_per_page;
 		uint32		end = Min((page + 1) * geometry->coarse_per_page, state->meta.entries);
-		Buffer		buffer = ek_read_page(scan->indexRelation, ek_coarse_block(geometry, page),
-										  BUFFER_LOCK_SHARE, EK_PAGE_COARSE);
+		Buffer		buffer;
 
 		CHECK_FOR_INTERRUPTS();
+		buffer = ek_read_page(scan->indexRelation, ek_coarse_block(geometry, page),
+							  BUFFER_LOCK_SHARE, EK_PAGE_COARSE, geometry);
 		while (state->next < end)
 		{
 			uint32		i = state->next++ % geometry->coarse_per_page;
 			ek_group   *group = ek_group_on(geometry, BufferGetPage(buffer), i / EK_LANES);
-			uint8		kind = group->state[i % EK_LANES];
+			ek_entry_state kind = state_of(scan, group, state->next - 1, 0.0);
 
 			if (kind != EK_ENTRY_FREE && (kind == EK_ENTRY_NULL) == nulls)
 			{
@@ -536,12 +562,16 @@ next_early_null(IndexScanDesc scan, ItemPointer tid)
 
 	while (state->next / per_page < state->meta.null_pages)
 	{
-		Buffer		buffer = ek_read_page(scan->indexRelation, 1 + state->next / per_page,
-										  BUFFER_LOCK_SHARE, EK_PAGE_NULLS);
-		Page		page = BufferGetPage(buffer);
-		uint32		count = Min(ek_page_opaque_of(page)->count, per_page);
+		Buffer		buffer;
+		Page		page;
+		uint32		count;
 		uint32		i = state->next % per_page;
 
+		CHECK_FOR_INTERRUPTS();
+		buffer = ek_read_page(scan->indexRelation, 1 + state->next / per_page,
+							  BUFFER_LOCK_SHARE, EK_PAGE_NULLS, NULL);
+		page = BufferGetPage(buffer);
+		count = Min(ek_page_opaque_of(page)->count, per_page);
 		while (i < count && !ItemPointerIsValid(ek_page_tids(page) + i))
 			i++;
 		if (i < count)
@@ -628,6 +658,9 @@ start(IndexScanDesc scan)
 
 	if (scan->numberOfOrderBys != 1)
 		elog(ERROR, "an engramk index is scanned for one order only");
+	/* others may see the rows of entries that are used again meanwhile */
+	if (!IsMVCCSnapshot(scan->xs_snapshot))
+		elog(ERROR, "an engramk index is scanned with MVCC snapshots only");
 
 	state->fresh = false;
 	state->counts.scans = 1;
@@ -655,6 +688,10 @@ start(IndexScanDesc scan)
 		}
 	}
 	pgstat_count_index_scan(scan->indexRelation);
+#if PG_VERSION_NUM >= 180000
+	if (scan->instrument != NULL)
+		scan->instrument->nsearches++;
+#endif
 	MemoryContextSwitchTo(caller);
 }
 
@@ -663,6 +700,11 @@ return_row(IndexScanDesc scan, ItemPointer tid, bool is_null, double bound)
 {
 	scan_state *state = scan->opaque;
 
+	if (!ek_tid_is_possible(scan->heapRelation, tid, &state->heap_blocks))
+		ek_raise_corrupted(scan->indexRelation,
+						   psprintf("An entry points to (%u,%u), where the table has no rows",
+									ItemPointerGetBlockNumberNoCheck(tid),
+									ItemPointerGetOffsetNumberNoCheck(tid)));
 	scan->xs_heaptid = *tid;
 	scan->xs_recheck = false;
 	scan->xs_recheckorderby = true;

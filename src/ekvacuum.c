@@ -23,6 +23,36 @@ typedef struct vacuum_state
 	uint32		first_free;
 } vacuum_state;
 
+/*
+ * VACUUM has a ring of buffers of its own, so that it does not drive out what
+ * others use.
+ */
+static Buffer
+lock_page(vacuum_state *state, BlockNumber block, ek_page_kind kind,
+		  const ek_geometry *geometry)
+{
+	IndexVacuumInfo *info = state->info;
+	Buffer		buffer = ReadBufferExtended(info->index, MAIN_FORKNUM, block, RBM_NORMAL,
+											info->strategy);
+
+	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+	ek_require_page(info->index, buffer, kind, geometry);
+	return buffer;
+}
+
+static void
+finish(Buffer buffer, Page page, GenericXLogState *xlog, bool changed)
+{
+	if (changed)
+	{
+		ek_page_seal(page);
+		GenericXLogFinish(xlog);
+	}
+	else
+		GenericXLogAbort(xlog);
+	UnlockReleaseBuffer(buffer);
+}
+
 static void
 count_free(vacuum_state *state, uint32 entry)
 {
@@ -36,7 +66,7 @@ vacuum_coarse_page(vacuum_state *state, const ek_geometry *geometry,
 				   BlockNumber block, uint32 first, uint32 count)
 {
 	Relation	index = state->info->index;
-	Buffer		buffer = ek_read_page(index, block, BUFFER_LOCK_EXCLUSIVE, EK_PAGE_COARSE);
+	Buffer		buffer = lock_page(state, block, EK_PAGE_COARSE, geometry);
 	GenericXLogState *xlog = GenericXLogStart(index);
 	Page		page = GenericXLogRegisterBuffer(xlog, buffer, 0);
 	bool		changed = false;
@@ -52,7 +82,9 @@ vacuum_coarse_page(vacuum_state *state, const ek_geometry *geometry,
 			continue;
 		}
 		if (group->state[lane] > EK_ENTRY_NULL)
-			ek_raise_corrupted(index, block, "an entry is of no known kind");
+			ek_raise_corrupted_block(index, block, "an entry is of no known kind");
+		if (!ItemPointerIsValid(&group->tid[lane]))
+			ek_raise_corrupted_block(index, block, "an entry points nowhere");
 		if (!state->callback(&group->tid[lane], state->callback_state))
 		{
 			state->stats->num_index_tuples += 1;
@@ -64,26 +96,19 @@ vacuum_coarse_page(vacuum_state *state, const ek_geometry *geometry,
 		changed = true;
 	}
 
-	if (changed)
-	{
-		ek_page_seal(page);
-		GenericXLogFinish(xlog);
-	}
-	else
-		GenericXLogAbort(xlog);
-	UnlockReleaseBuffer(buffer);
+	finish(buffer, page, xlog, changed);
 }
 
 /* An early NULL that is dead leaves a gap, for a running scan counts places. */
 static void
 vacuum_nulls_page(vacuum_state *state, BlockNumber block)
 {
-	Relation	index = state->info->index;
-	Buffer		buffer = ek_read_page(index, block, BUFFER_LOCK_EXCLUSIVE, EK_PAGE_NULLS);
-	GenericXLogState *xlog = GenericXLogStart(index);
+	Buffer		buffer = lock_page(state, block, EK_PAGE_NULLS, NULL);
+	GenericXLogState *xlog = GenericXLogStart(state->info->index);
 	Page		page = GenericXLogRegisterBuffer(xlog, buffer, 0);
 	ek_page_opaque *opaque = ek_page_opaque_of(page);
 	uint32		count = Min(opaque->count, ek_tids_per_page());
+	bool		changed = false;
 
 	for (uint32 i = 0; i < count; i++)
 	{
@@ -95,13 +120,12 @@ vacuum_nulls_page(vacuum_state *state, BlockNumber block)
 		{
 			ItemPointerSetInvalid(tid);
 			state->stats->tuples_removed += 1;
+			changed = true;
 		}
 		else
 			state->stats->num_index_tuples += 1;
 	}
-	ek_page_seal(page);
-	GenericXLogFinish(xlog);
-	UnlockReleaseBuffer(buffer);
+	finish(buffer, page, xlog, changed);
 }
 
 /*
@@ -120,7 +144,7 @@ publish_free(vacuum_state *state)
 
 	if (state->free == 0)
 		return;
-	buffer = ek_read_page(index, EK_META_BLOCK, BUFFER_LOCK_EXCLUSIVE, EK_PAGE_META);
+	buffer = ek_read_page(index, EK_META_BLOCK, BUFFER_LOCK_EXCLUSIVE, EK_PAGE_META, NULL);
 	xlog = GenericXLogStart(index);
 	page = GenericXLogRegisterBuffer(xlog, buffer, 0);
 	meta = ek_meta_on(page);

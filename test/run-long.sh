@@ -13,6 +13,7 @@ suite "the drill" test/drill/run.sh
 suite "index: its size after many deletes" \
 	test/with-cluster.sh psql -X -q -v ON_ERROR_STOP=1 -f test/index/bloat.sql
 suite "index: right while it changes, at length" test/with-cluster.sh test/index/churn.sh 180
-suite "index: crashes and damaged pages, at length" env INDEX_CRASHES=50 DAMAGED_INDEXES=1000 \
-	test/t/run.sh test/index/crash.pl test/index/damage.pl
+suite "index: crashes, damaged and forged pages, at length" \
+	env INDEX_CRASHES=50 DAMAGED_INDEXES=1000 FORGED_INDEXES=1000 \
+	test/t/run.sh test/index/crash.pl test/index/damage.pl test/index/forge.pl
 suites_end

@@ -1,5 +1,6 @@
 # What the tests of the index share: vectors, and comparing the index with a
-# sequential scan in one statement, so that both see the same rows.
+# sequential scan in one statement, so that both see the same rows; and sealing
+# pages that a test has changed.
 #
 # The operators can use the index, the functions that they stand for cannot.
 package EngramkIndex;
@@ -11,7 +12,7 @@ use Exporter 'import';
 use File::Basename;
 use PostgreSQL::Test::Utils;
 
-our @EXPORT = qw(comparison answers_of);
+our @EXPORT = qw(comparison answers_of no_data_checksums seal);
 
 sub comparison
 {
@@ -25,6 +26,41 @@ sub answers_of
 	my ($table, $k) = @_;
 
 	return "SELECT string_agg(finding, '; ') FROM generate_series(1, 4) AS n, compare('$table', n * 7, $k) AS finding";
+}
+
+# For initdb: PostgreSQL's own checksums, which 18 has by default, would find
+# what is meant for ours.
+sub no_data_checksums
+{
+	my ($node) = @_;
+
+	return $node->{_pg_version} >= 18 ? ('--no-data-checksums') : ();
+}
+
+my @crc_table = map {
+	my $c = $_;
+	$c = $c & 1 ? ($c >> 1) ^ 0x82F63B78 : $c >> 1 foreach 1 .. 8;
+	$c
+} 0 .. 255;
+
+sub crc32c
+{
+	my $crc = 0xFFFFFFFF;
+
+	$crc = $crc_table[ ($crc ^ $_) & 255 ] ^ ($crc >> 8) foreach unpack('C*', $_[0]);
+	return $crc ^ 0xFFFFFFFF;
+}
+
+# What ek_page_seal() does: a CRC-32C of what is between the header and pd_lower,
+# in the special space
+sub seal
+{
+	my ($page) = @_;
+	my $lower = unpack('v', substr($$page, 12, 2));
+	my $covered = $lower > 24 && $lower <= 8192 ? substr($$page, 24, $lower - 24) : '';
+
+	substr($$page, 8192 - 8, 4) = pack('V', crc32c($covered));
+	return;
 }
 
 1;

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Rows are inserted, updated, deleted and vacuumed by pgbench while others ask
 # the index and a sequential scan, in one statement, and compare: in READ
-# COMMITTED, and over several statements in REPEATABLE READ.
+# COMMITTED, and over several statements in REPEATABLE READ.  Meanwhile
+# engram_index_check must find nothing, and as many entries as rows.
 #
 #	test/with-cluster.sh test/index/churn.sh [SECONDS]
 #
@@ -22,7 +23,7 @@ sql()
 
 sql -c "CREATE EXTENSION IF NOT EXISTS engramk" -f "$here/compare.sql"
 sql <<'SQL'
-CREATE TABLE item (id serial PRIMARY KEY, v real[]) WITH (autovacuum_enabled = off);
+CREATE TABLE item (id serial PRIMARY KEY, v real[], note int) WITH (autovacuum_enabled = off, fillfactor = 70);
 INSERT INTO item (v) SELECT sample_vector(i) FROM generate_series(1, 4000) AS i;
 CREATE INDEX item_v ON item USING engramk (v);
 SQL
@@ -56,6 +57,22 @@ SET LOCAL engramk.arena_size = '64kB';
 SELECT must_be_equal('item', :query, 100000);
 COMMIT;
 SQL
+# HOT updates besides, and a table whose pages are pruned
+cat >"$scratch/hot.sql" <<'SQL'
+\set a random(1, 1000000)
+UPDATE item SET note = :a WHERE ctid = ANY (ARRAY(SELECT ctid FROM item OFFSET :a % 3000 LIMIT 20 FOR UPDATE SKIP LOCKED));
+SQL
+cat >"$scratch/check.sql" <<'SQL'
+SELECT engram_index_check('item_v');
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+DO $$
+BEGIN
+    IF engram_index_check('item_v') <> (SELECT count(*) FROM item) THEN
+        RAISE 'the check has not seen as many entries as there are rows';
+    END IF;
+END $$;
+COMMIT;
+SQL
 
 run()
 {
@@ -70,6 +87,8 @@ run write -c 2 &
 run vacuum -c 1 &
 run committed -c 2 &
 run repeatable -c 1 &
+run hot -c 1 &
+run check -c 2 &
 wait
 [ ! -e "$scratch/failed" ] || exit 1
 
@@ -89,5 +108,6 @@ transactions()
 	sed -n 's/^number of transactions actually processed: \([0-9]*\).*/\1/p' "$scratch/$1.out"
 }
 echo "$(transactions committed) + $(transactions repeatable) comparisons found no difference beside" \
-	"$(transactions write) writing transactions and $(transactions vacuum) vacuums"
+	"$(transactions write) writing transactions and $(transactions vacuum) vacuums;" \
+	"$(transactions check) times two checks found nothing"
 sql -c "DROP TABLE item" -c "DROP FUNCTION sample_vector, compare, must_be_equal"

@@ -19,7 +19,7 @@ my $seed = $ENV{DAMAGE_SEED} // int(rand(1_000_000));
 srand($seed);
 
 my $node = PostgreSQL::Test::Cluster->new('damage');
-$node->init(extra => [ '--locale=C', '--encoding=UTF8' ]);
+$node->init(extra => [ '--locale=C', '--encoding=UTF8', no_data_checksums($node) ]);
 # restart_after_crash, or one crash would hide the others
 $node->append_conf('postgresql.conf', "restart_after_crash = on\nautovacuum = off\nstatement_timeout = '30s'\n");
 $node->start;

@@ -56,6 +56,18 @@ equal_on_both('a new index');
 $primary->safe_psql('postgres', 'INSERT INTO item (v) SELECT sample_vector(i) FROM generate_series(30000, 31000) i');
 equal_on_both('inserts into that');
 
+# An unlogged index has no pages there.
+$primary->safe_psql('postgres', q{
+	CREATE UNLOGGED TABLE forgotten (v real[]);
+	CREATE INDEX forgotten_v ON forgotten USING engramk (v);});
+$primary->wait_for_catchup($standby);
+foreach my $function (qw(engram_index_check engram_index_info))
+{
+	my ($out, $err);
+	$standby->psql('postgres', "SELECT $function('forgotten_v')", stdout => \$out, stderr => \$err);
+	like($err, qr/ERROR:  cannot access temporary or unlogged relations during recovery/, "$function of an unlogged index on a standby");
+}
+
 # A scan of the standby that stands still while the primary vacuums
 my $cursor = $standby->background_psql('postgres');
 $cursor->query_safe("SET enable_seqscan = off");

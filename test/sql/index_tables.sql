@@ -235,6 +235,26 @@ SELECT vectors, dead > 0 AS some_free FROM engram_index_info('item_v');
 SELECT (nearest('item', wave(77, 33), 150)).equal;
 SELECT engram_index_check('item_v');
 
+-- Free entries far from each other: no insert looks for one for long, since
+-- others wait for it, and all are used in the end.
+CREATE TABLE sparse (id int, v real[]) WITH (autovacuum_enabled = off);
+INSERT INTO sparse SELECT i, ARRAY[i, 1] FROM generate_series(1, 30000) AS i;
+CREATE INDEX sparse_v ON sparse USING engramk (v);
+DELETE FROM sparse WHERE id IN (1, 29999);
+VACUUM (INDEX_CLEANUP on) sparse;
+CREATE FUNCTION blocks_for(statement text) RETURNS int LANGUAGE plpgsql AS $$
+DECLARE
+    plan json;
+BEGIN
+    EXECUTE 'EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) ' || statement INTO plan;
+    RETURN (plan->0->'Plan'->>'Shared Hit Blocks')::int + (plan->0->'Plan'->>'Shared Read Blocks')::int;
+END $$;
+SELECT dead, blocks_for('INSERT INTO sparse VALUES (1, ARRAY[1, 1])') < 30 AS quick FROM engram_index_info('sparse_v');
+SELECT dead, blocks_for('INSERT INTO sparse VALUES (2, ARRAY[1, 1])') < 50 AS quick FROM engram_index_info('sparse_v');
+INSERT INTO sparse SELECT i, ARRAY[i, 1] FROM generate_series(3, 10) AS i;
+SELECT vectors, dead FROM engram_index_info('sparse_v');
+SELECT engram_index_check('sparse_v');
+
 -- An index keeps its dimensions when it becomes empty, even when the only row
 -- was never committed; REINDEX forgets them.
 CREATE TABLE settled (id int, v real[]);
@@ -253,7 +273,7 @@ SELECT engram_index_info('item_id');
 SELECT engram_index_check('item');
 
 DROP INDEX CONCURRENTLY item_v;
-DROP TABLE one, wide;
+DROP TABLE one, wide, sparse;
 DROP TABLE temp;
 SET client_min_messages = warning;
 DROP SCHEMA index_tables CASCADE;

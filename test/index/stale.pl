@@ -1,0 +1,88 @@
+# engram_index_check looks at what is there now, whatever its session has read
+# before: pages go bad on disk after they were read, and leave shared buffers.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+use EngramkIndex;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = PostgreSQL::Test::Cluster->new('stale');
+$node->init(extra => [ '--locale=C', '--encoding=UTF8', no_data_checksums($node) ]);
+# so few buffers that another table drives every page out
+$node->append_conf('postgresql.conf', "autovacuum = off\nshared_buffers = '1MB'\n");
+$node->start;
+$node->safe_psql('postgres', 'CREATE EXTENSION engramk');
+$node->safe_psql('postgres', comparison());
+$node->safe_psql('postgres', qq{
+	CREATE TABLE $_ AS SELECT i AS id, sample_vector(i) AS v FROM generate_series(1, 1100) AS i;
+	CREATE INDEX ${_}_v ON $_ USING engramk (v);}) foreach qw(basis seal);
+$node->safe_psql('postgres', q{
+	CREATE TABLE filler AS SELECT i AS id, sample_vector(i) AS v FROM generate_series(1, 8000) AS i;
+	CREATE INDEX filler_v ON filler USING engramk (v);});
+is($node->safe_psql('postgres', q{SELECT basis > 0 FROM engram_index_info('basis_v')}), 't', 'there is a basis');
+
+sub change_page
+{
+	my ($index, $block, $change) = @_;
+	my $path = $node->data_dir . '/' . $node->safe_psql('postgres', "SELECT pg_relation_filepath('$index')");
+	my $page;
+
+	open(my $handle, '+<:raw', $path) or die "$path: $!";
+	seek($handle, $block * 8192, 0);
+	read($handle, $page, 8192) == 8192 or die "$path: no block $block";
+	$change->(\$page);
+	seek($handle, $block * 8192, 0);
+	print $handle $page;
+	close($handle) or die;
+	return;
+}
+
+my $session = $node->background_psql('postgres', on_error_stop => 0);
+$session->query_safe('SET enable_seqscan = off');
+
+sub read_all
+{
+	my ($table) = @_;
+
+	return $session->query_safe("SELECT count(*) FROM (SELECT id FROM $table ORDER BY v <-> sample_vector(3)) AS x");
+}
+
+# The session has seen all of it and found it sound
+foreach my $table (qw(basis seal))
+{
+	is(read_all($table), 1100, "$table: the session reads it");
+	is($session->query_safe("SELECT engram_index_check('${table}_v')"), 1100, "$table: and finds it sound");
+}
+$node->safe_psql('postgres', 'CHECKPOINT');
+
+# A basis, under a seal that is right; and a place where no entry is, under one
+# that is not
+change_page('basis_v', 1, sub {
+	my ($page) = @_;
+
+	substr($$page, 24, 1600) = pack('f<', 0.01) x 400;
+	seal($page);
+});
+my $last = $node->safe_psql('postgres', q{SELECT pg_relation_size('seal_v') / 8192 - 1});
+change_page('seal_v', $last, sub {
+	my ($page) = @_;
+	my $lower = unpack('v', substr($$page, 12, 2));
+
+	substr($$page, $lower - 1, 1) ^= chr(1);
+});
+read_all('filler');
+
+foreach my $table (qw(basis seal))
+{
+	$session->{stderr} = '';
+	$session->query("SELECT engram_index_check('${table}_v')");
+	like($session->{stderr}, qr/ERROR:  index "${table}_v" is corrupted/, "$table: what has become of it is found");
+}
+eval { $session->quit };
+$node->stop;
+done_testing();
