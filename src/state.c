@@ -21,7 +21,7 @@
 #define FORMAT	2
 
 /* It travels in a row, whose header and other columns need some room. */
-#define MAX_SIZE	(MaxAllocSize - 64 * 1024)
+#define MAX_SIZE	(MaxAllocSize - 65536)
 
 /* In the upper half of the first number; the format is in the lower. */
 static const uint16 magic[] = {
