@@ -135,7 +135,7 @@ ek_sql_sum_combine(PG_FUNCTION_ARGS)
 }
 
 /*
- * A state as bytes: dims, count, the sums.
+ * A state as bytes: count, dims, the sums.
  */
 Datum
 ek_sql_sum_serialize(PG_FUNCTION_ARGS)
@@ -146,13 +146,9 @@ ek_sql_sum_serialize(PG_FUNCTION_ARGS)
 	(void) state_context(fcinfo);
 	bytes = ek_state_begin(EK_AGGREGATE_SUM, sizeof(int32) + sizeof(int64) +
 						   sizeof(double) * (Size) state->dims);
-	pq_sendint32(&bytes, (uint32) state->dims);
 	pq_sendint64(&bytes, (uint64) state->count);
-	for (int i = 0; i < state->dims; i++)
-	{
-		CHECK_FOR_INTERRUPTS();
-		pq_sendfloat8(&bytes, state->sums[i]);
-	}
+	pq_sendint32(&bytes, (uint32) state->dims);
+	pq_sendbytes(&bytes, (const char *) state->sums, (int) (sizeof(double) * (Size) state->dims));
 	PG_RETURN_BYTEA_P(pq_endtypsend(&bytes));
 }
 
@@ -167,18 +163,16 @@ ek_sql_sum_deserialize(PG_FUNCTION_ARGS)
 
 	(void) state_context(fcinfo);
 	reader = ek_state_open(EK_AGGREGATE_SUM, PG_GETARG_BYTEA_PP(0));
-	dims = ek_state_read_int32(&reader);
 	count = ek_state_read_int64(&reader);
+	dims = ek_state_read_int32(&reader);
 	ek_state_require(EK_AGGREGATE_SUM, dims >= 1 && count >= 1 &&
 					 ek_state_left(&reader) == sizeof(double) * (Size) dims);
 
 	state = create_state(CurrentMemoryContext, dims);
 	state->count = count;
+	ek_state_read_bytes(&reader, state->sums, sizeof(double) * (Size) dims);
 	for (int i = 0; i < dims; i++)
-	{
-		CHECK_FOR_INTERRUPTS();
-		state->sums[i] = ek_state_read_finite(&reader);
-	}
+		ek_state_require(EK_AGGREGATE_SUM, isfinite(state->sums[i]));
 	ek_state_close(&reader);
 	PG_RETURN_POINTER(state);
 }

@@ -72,7 +72,6 @@ typedef struct call_site
 	MemoryContext last_context; /* where that is */
 } call_site;
 
-/* Part of a state's bytes. */
 typedef enum id_type
 {
 	ID_BIGINT,
@@ -82,7 +81,6 @@ typedef enum id_type
 typedef struct nearest_state
 {
 	ek_nearest *nearest;
-	id_type		ids;
 	shared_queries *shared;		/* NULL if it came from another process */
 } nearest_state;
 
@@ -110,14 +108,20 @@ id_of_datum(id_type type, Datum datum)
 	return ek_id_of_bigint(DatumGetInt64(datum));
 }
 
-/* A uuid is put into `uuid`. */
+/*
+ * A uuid is put into `uuid`.  Which type the ids of a state are of is not in its
+ * bytes, but one that takes more than a bigint has room for is none.
+ */
 static Datum
 datum_of_id(id_type type, ek_id id, pg_uuid_t *uuid)
 {
 	uint64		halves[2] = {pg_hton64(id.high), pg_hton64(id.low)};
 
 	if (type == ID_BIGINT)
+	{
+		ek_state_require(EK_AGGREGATE_NEAREST, id.low == 0);
 		return Int64GetDatum(ek_bigint_of_id(id));
+	}
 	memcpy(uuid->data, halves, UUID_LEN);
 	return UUIDPGetDatum(uuid);
 }
@@ -317,7 +321,7 @@ check_same(FunctionCallInfo fcinfo, const nearest_state *state)
 }
 
 static nearest_state *
-begin_group(FunctionCallInfo fcinfo, call_site *site, MemoryContext context, id_type ids)
+begin_group(FunctionCallInfo fcinfo, call_site *site, MemoryContext context)
 {
 	const int	k = PG_GETARG_INT32(ARGUMENT_K);
 	ek_nearest_metric metric = metric_argument(fcinfo);
@@ -328,7 +332,6 @@ begin_group(FunctionCallInfo fcinfo, call_site *site, MemoryContext context, id_
 	ek_nearest_check_k(k);
 	caller = MemoryContextSwitchTo(context);
 	state = palloc(sizeof(nearest_state));
-	state->ids = ids;
 	state->shared = queries_of_group(site, context, metric, raw);
 	state->nearest = ek_nearest_create(state->shared->queries, k, NULL, EK_NEAREST);
 	MemoryContextSwitchTo(caller);
@@ -354,7 +357,7 @@ add_row(FunctionCallInfo fcinfo, id_type ids)
 		PG_RETURN_NULL();
 	}
 	if (state == NULL)
-		state = begin_group(fcinfo, site, context, ids);
+		state = begin_group(fcinfo, site, context);
 	else if (!site->stable)
 		check_same(fcinfo, state);
 
@@ -407,7 +410,6 @@ ek_sql_nearest_combine(PG_FUNCTION_ARGS)
 	{
 		caller = MemoryContextSwitchTo(context);
 		state = palloc0(sizeof(nearest_state));
-		state->ids = other->ids;
 		state->nearest = ek_nearest_create_empty(ek_nearest_query_count(other->nearest),
 												 ek_nearest_k(other->nearest),
 												 ek_nearest_metric_in_use(other->nearest),
@@ -420,7 +422,6 @@ ek_sql_nearest_combine(PG_FUNCTION_ARGS)
 			 ek_nearest_metric_in_use(state->nearest) != ek_nearest_metric_in_use(other->nearest) ||
 			 ek_nearest_k(state->nearest) != ek_nearest_k(other->nearest))
 		raise_not_the_same();
-	ek_state_require(EK_AGGREGATE_NEAREST, state->ids == other->ids);
 	ek_nearest_combine(state->nearest, other->nearest);
 	PG_RETURN_POINTER(state);
 }
@@ -452,24 +453,22 @@ write_neighbours(StringInfo bytes, const ek_neighbours *neighbours)
 }
 
 /*
- * A state as bytes: the type of its ids, the number of queries, k, the metric,
- * by which number the queries are known, and for each query the number of its
- * neighbours and they themselves.
+ * A state as bytes: the number of queries, k, the metric, by which number the
+ * queries are known, and for each query the number of its neighbours and they
+ * themselves.
  */
 Datum
 ek_sql_nearest_serialize(PG_FUNCTION_ARGS)
 {
-	const nearest_state *state = (nearest_state *) PG_GETARG_POINTER(0);
-	ek_nearest *nearest = state->nearest;
+	ek_nearest *nearest = ((nearest_state *) PG_GETARG_POINTER(0))->nearest;
 	const int	count = ek_nearest_query_count(nearest);
 	StringInfoData bytes;
 
 	(void) state_context(fcinfo);
 	ek_nearest_finish(nearest);
-	bytes = ek_state_begin(EK_AGGREGATE_NEAREST, 4 * sizeof(int32) + sizeof(int64) +
+	bytes = ek_state_begin(EK_AGGREGATE_NEAREST, 3 * sizeof(int32) + sizeof(int64) +
 						   sizeof(int32) * (Size) count +
 						   SIZE_OF_NEIGHBOUR * (Size) count_neighbours(nearest));
-	pq_sendint32(&bytes, state->ids);
 	pq_sendint32(&bytes, (uint32) count);
 	pq_sendint32(&bytes, (uint32) ek_nearest_k(nearest));
 	pq_sendint32(&bytes, ek_nearest_metric_in_use(nearest));
@@ -495,8 +494,6 @@ read_neighbours(ek_state_reader *reader, nearest_state *state, int query)
 		neighbour.distance = ek_state_read_finite(reader);
 		neighbour.id.high = (uint64) ek_state_read_int64(reader);
 		neighbour.id.low = (uint64) ek_state_read_int64(reader);
-		ek_state_require(EK_AGGREGATE_NEAREST,
-						 state->ids == ID_UUID || neighbour.id.low == 0);
 		ek_nearest_add_neighbour(state->nearest, query, neighbour);
 	}
 }
@@ -507,24 +504,20 @@ ek_sql_nearest_deserialize(PG_FUNCTION_ARGS)
 {
 	nearest_state *state;
 	ek_state_reader reader;
-	int			ids;
 	int			count;
 	int			k;
 	int			metric;
 
 	(void) state_context(fcinfo);
 	reader = ek_state_open(EK_AGGREGATE_NEAREST, PG_GETARG_BYTEA_PP(0));
-	ids = ek_state_read_int32(&reader);
 	count = ek_state_read_int32(&reader);
 	k = ek_state_read_int32(&reader);
 	metric = ek_state_read_int32(&reader);
 	ek_state_require(EK_AGGREGATE_NEAREST,
-					 (ids == ID_BIGINT || ids == ID_UUID) && k >= 1 &&
-					 metric >= 0 && metric <= EK_NEAREST_L1 && count >= 0 &&
+					 k >= 1 && metric >= 0 && metric <= EK_NEAREST_L1 && count >= 0 &&
 					 (Size) count <= ek_state_left(&reader) / sizeof(int32));
 
 	state = palloc0(sizeof(nearest_state));
-	state->ids = (id_type) ids;
 	state->nearest = ek_nearest_create_empty(count, k, (ek_nearest_metric) metric,
 											 (uint64) ek_state_read_int64(&reader), EK_NEAREST);
 	for (int q = 0; q < count; q++)
@@ -644,18 +637,17 @@ array_of_matches(const ek_nearest *nearest, id_type ids, TupleDesc columns, Oid 
 static Datum
 result(FunctionCallInfo fcinfo, id_type ids)
 {
-	const nearest_state *state;
+	ek_nearest *nearest;
 	TupleDesc	columns;
 	Oid			type;
 	ArrayType  *array;
 
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
-	state = (nearest_state *) PG_GETARG_POINTER(0);
-	ek_state_require(EK_AGGREGATE_NEAREST, state->ids == ids);
-	ek_nearest_finish(state->nearest);
+	nearest = ((nearest_state *) PG_GETARG_POINTER(0))->nearest;
+	ek_nearest_finish(nearest);
 	columns = match_type(fcinfo, ids, &type);
-	array = array_of_matches(state->nearest, ids, columns, type);
+	array = array_of_matches(nearest, ids, columns, type);
 	ReleaseTupleDesc(columns);
 	PG_RETURN_ARRAYTYPE_P(array);
 }

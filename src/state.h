@@ -5,8 +5,11 @@
  * state: what an aggregate has taken from rows so far.  It travels from
  * parallel workers to their leader, or between nodes.
  *
- * Numbers are in network order.  The first tells whose state it is and in which
- * format, since another process may have another version of this library.
+ * Another process may have another version of this library: a session that began
+ * before an update keeps the older one, and its parallel workers load the newer.
+ * So the formats are those of 1.3, to the byte, and stay.  Integers and distances
+ * are in network order; sums of vectors lie as they do in memory, which is
+ * little-endian wherever engramk runs.
  */
 #ifndef EK_STATE_H
 #define EK_STATE_H
@@ -42,6 +45,7 @@ extern ek_state_reader ek_state_open(ek_aggregate aggregate, const bytea *bytes)
 extern int32 ek_state_read_int32(ek_state_reader *reader);
 extern int64 ek_state_read_int64(ek_state_reader *reader);
 extern double ek_state_read_finite(ek_state_reader *reader);
+extern void ek_state_read_bytes(ek_state_reader *reader, void *bytes, Size size);
 
 /* How many are left: to look at before there is memory for what they say. */
 extern Size ek_state_left(const ek_state_reader *reader);

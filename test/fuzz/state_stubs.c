@@ -102,6 +102,16 @@ pq_sendfloat8(StringInfo bytes, float8 number)
 	pq_sendint64(bytes, bits);
 }
 
+/* Into the room that was asked for. */
+void
+pq_sendbytes(StringInfo bytes, const char *data, int size)
+{
+	if (size > bytes->maxlen - bytes->len)
+		abort();
+	memcpy(bytes->data + bytes->len, data, size);
+	bytes->len += size;
+}
+
 /* The server raises an error; here somebody has not looked before. */
 static const char *
 take(StringInfo bytes, int size)
@@ -121,6 +131,12 @@ pq_getmsgint(StringInfo bytes, int size)
 		abort();
 	memcpy(&number, take(bytes, sizeof(number)), sizeof(number));
 	return pg_ntoh32(number);
+}
+
+void
+pq_copymsgbytes(StringInfo bytes, char *data, int size)
+{
+	memcpy(data, take(bytes, size), size);
 }
 
 int64

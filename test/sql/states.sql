@@ -49,39 +49,38 @@ EXCEPTION WHEN OTHERS THEN
 END $$;
 
 CREATE FUNCTION nearest_state(
-    neighbours bytea, ids integer DEFAULT 0, queries integer DEFAULT 1, k integer DEFAULT 2,
-    metric integer DEFAULT 0, identity bigint DEFAULT 5, head bytea DEFAULT '\xe64e0002') RETURNS bytea
+    neighbours bytea, queries integer DEFAULT 1, k integer DEFAULT 2,
+    metric integer DEFAULT 0, identity bigint DEFAULT 5) RETURNS bytea
 LANGUAGE sql AS $$
-    SELECT head || int4send(ids) || int4send(queries) || int4send(k) || int4send(metric) || int8send(identity) || neighbours
+    SELECT int4send(queries) || int4send(k) || int4send(metric) || int8send(identity) || neighbours
 $$;
 CREATE FUNCTION neighbour(distance float8, high bigint, low bigint DEFAULT 0) RETURNS bytea
 LANGUAGE sql AS $$ SELECT float8send(distance) || int8send(high) || int8send(low) $$;
-CREATE FUNCTION sum_state(dims integer, count bigint, sums bytea, head bytea DEFAULT '\xe6530002') RETURNS bytea
-LANGUAGE sql AS $$ SELECT head || int4send(dims) || int8send(count) || sums $$;
+-- sums lie as they do in memory
+CREATE FUNCTION sumsend(number float8) RETURNS bytea LANGUAGE sql AS $$
+    SELECT string_agg(substr(float8send(number), i, 1), '' ORDER BY i DESC) FROM generate_series(1, 8) AS i
+$$;
+CREATE FUNCTION sum_state(dims integer, count bigint, sums bytea) RETURNS bytea
+LANGUAGE sql AS $$ SELECT int8send(count) || int4send(dims) || sums $$;
 
 -- the instrument works: states that are none of ours are read and combined
 EXPLAIN (COSTS OFF) SELECT read_nearest(bytes, NULL) FROM state;
 SELECT result_of('read_nearest', nearest_state(int4send(1) || neighbour(0.5, 7))) AS one_state,
     result_of('read_nearest', nearest_state(int4send(2) || neighbour(0.25, 7) || neighbour(3, 9)),
         nearest_state(int4send(1) || neighbour(1, 8))) AS combined;
-SELECT result_of('read_uuid_nearest', nearest_state(int4send(1) || neighbour(0.5, 7, 9), ids => 1)) AS uuid,
+SELECT result_of('read_uuid_nearest', nearest_state(int4send(1) || neighbour(0.5, 7, 9))) AS uuid,
     result_of('read_nearest', nearest_state('', queries => 0)) AS no_queries,
     result_of('read_nearest', nearest_state(int4send(0))) AS no_neighbours;
-SELECT result_of('read_sum', sum_state(2, 4, float8send(1) || float8send(-2))) AS sum,
-    result_of('read_avg', sum_state(2, 4, float8send(1) || float8send(-2)),
-        sum_state(2, 4, float8send(3) || float8send(0.5))) AS combined;
+SELECT result_of('read_sum', sum_state(2, 4, sumsend(1) || sumsend(-2))) AS sum,
+    result_of('read_avg', sum_state(2, 4, sumsend(1) || sumsend(-2)),
+        sum_state(2, 4, sumsend(3) || sumsend(0.5))) AS combined;
 
 -- engram_nearest
 SELECT what, result_of('read_nearest', bytes) FROM (VALUES
     ('nothing', ''::bytea),
-    ('half a number', '\xe64e'),
-    ('a number', '\xe64e0002'),
-    ('no name', nearest_state(int4send(0), head => '\x12340002')),
-    ('a sum', sum_state(1, 1, float8send(1))),
-    ('the format of 1.3', int4send(1) || int4send(2) || int4send(0) || int8send(5) || int4send(0)),
-    ('a later format', nearest_state(int4send(0), head => '\xe64e0003')),
-    ('unknown ids', nearest_state(int4send(0), ids => 2)),
-    ('negative ids', nearest_state(int4send(0), ids => -1)),
+    ('half a number', '\x0000'),
+    ('a number', int4send(1)),
+    ('a sum', sum_state(2, 3, sumsend(1) || sumsend(2))),
     ('k of 0', nearest_state(int4send(1) || neighbour(0.5, 7), k => 0)),
     ('negative k', nearest_state(int4send(0), k => -1)),
     ('unknown metric', nearest_state(int4send(0), metric => 4)),
@@ -100,11 +99,8 @@ SELECT what, result_of('read_nearest', bytes) FROM (VALUES
     ('NaN', nearest_state(int4send(1) || neighbour('NaN', 7))),
     ('infinity', nearest_state(int4send(1) || neighbour('-Infinity', 7))),
     ('a bigint of 16 bytes', nearest_state(int4send(1) || neighbour(0.5, 7, 1)))) AS t(what, bytes);
-SELECT result_of('read_uuid_nearest', nearest_state(int4send(1) || neighbour(0.5, 7))) AS bigint_as_uuid,
-    result_of('read_nearest', nearest_state(int4send(1) || neighbour(0.5, 7), ids => 1)) AS uuid_as_bigint;
 SELECT what, result_of('read_nearest', nearest_state(int4send(0)), other) AS combined_with
 FROM (VALUES
-    ('other ids', nearest_state(int4send(0), ids => 1)),
     ('other queries', nearest_state(int4send(0), identity => 6)),
     ('more queries', nearest_state(int4send(0) || int4send(0), queries => 2)),
     ('another k', nearest_state(int4send(0), k => 3)),
@@ -113,25 +109,22 @@ FROM (VALUES
 -- engram_sum and engram_avg
 SELECT what, result_of('read_sum', bytes) FROM (VALUES
     ('nothing', ''::bytea),
-    ('a number', '\xe6530002'),
-    ('no name', sum_state(1, 1, float8send(1), '\x12340002')),
+    ('a number', int8send(1)),
     ('a state of engram_nearest', nearest_state(int4send(0))),
-    ('the format of 1.3', int8send(1) || int4send(1) || '\x000000000000f03f'),
-    ('a later format', sum_state(1, 1, float8send(1), '\xe6530003')),
     ('no dimensions', sum_state(0, 1, '')),
-    ('negative dimensions', sum_state(-1, 1, float8send(1))),
-    ('more dimensions than bytes', sum_state(2, 1, float8send(1))),
+    ('negative dimensions', sum_state(-1, 1, sumsend(1))),
+    ('more dimensions than bytes', sum_state(2, 1, sumsend(1))),
     -- of which 8 times as many are 8 bytes in 32 bits
-    ('very many dimensions', sum_state(536870913, 1, float8send(1))),
-    ('the most dimensions', sum_state(2147483647, 1, float8send(1))),
-    ('no rows', sum_state(1, 0, float8send(1))),
-    ('a negative count of rows', sum_state(1, -1, float8send(1))),
-    ('a byte too many', sum_state(1, 1, float8send(1) || '\x00')),
-    ('NaN', sum_state(1, 1, float8send('NaN'))),
-    ('infinity', sum_state(1, 1, float8send('Infinity')))) AS t(what, bytes);
-SELECT left(result_of('read_sum', sum_state(1, 1, float8send(1)), sum_state(2, 1, float8send(1) || float8send(1))), 5) AS other_dimensions,
-    result_of('read_avg', sum_state(1, 9223372036854775807, float8send(1)), sum_state(1, 1, float8send(1))) AS too_many_rows,
-    result_of('read_sum', sum_state(1, 1, float8send(1e308)), sum_state(1, 1, float8send(1e308))) AS too_large;
+    ('very many dimensions', sum_state(536870913, 1, sumsend(1))),
+    ('the most dimensions', sum_state(2147483647, 1, sumsend(1))),
+    ('no rows', sum_state(1, 0, sumsend(1))),
+    ('a negative count of rows', sum_state(1, -1, sumsend(1))),
+    ('a byte too many', sum_state(1, 1, sumsend(1) || '\x00')),
+    ('NaN', sum_state(1, 1, sumsend('NaN'))),
+    ('infinity', sum_state(1, 1, sumsend('Infinity')))) AS t(what, bytes);
+SELECT left(result_of('read_sum', sum_state(1, 1, sumsend(1)), sum_state(2, 1, sumsend(1) || sumsend(1))), 5) AS other_dimensions,
+    result_of('read_avg', sum_state(1, 9223372036854775807, sumsend(1)), sum_state(1, 1, sumsend(1))) AS too_many_rows,
+    result_of('read_sum', sum_state(1, 1, sumsend(1e308)), sum_state(1, 1, sumsend(1e308))) AS too_large;
 
 -- and the session goes on
 SELECT engram_nearest(1::bigint, '{3,4}'::real[], '{4,3}', 1), engram_sum('{3,4}'::real[]);
@@ -139,7 +132,7 @@ SELECT engram_nearest(1::bigint, '{3,4}'::real[], '{4,3}', 1), engram_sum('{3,4}
 -- Bytes that are almost a state: each byte of one changed, and each length.
 -- As many are accepted as differ in no more than what they say.
 CREATE FUNCTION outcomes(aggregate text, bytes bytea) RETURNS TABLE (outcome text, times bigint) LANGUAGE sql AS $$
-    SELECT CASE WHEN r LIKE '22P03: invalid state of %' OR r LIKE '0A000: state of % has format %' THEN left(r, 5) ELSE 'a result' END, count(*)
+    SELECT CASE WHEN r LIKE '22P03: invalid state of %' THEN left(r, 5) ELSE 'a result' END, count(*)
     FROM (SELECT result_of(aggregate, set_byte(bytes, place, get_byte(bytes, place) # flip))
           FROM generate_series(0, length(bytes) - 1) AS place, (VALUES (1), (64), (128), (255)) AS f(flip)
           UNION ALL
@@ -147,7 +140,7 @@ CREATE FUNCTION outcomes(aggregate text, bytes bytea) RETURNS TABLE (outcome tex
     GROUP BY 1 ORDER BY 1
 $$;
 SELECT * FROM outcomes('read_nearest', nearest_state(int4send(2) || neighbour(0.5, 7) || neighbour(0.25, -3)));
-SELECT * FROM outcomes('read_avg', sum_state(2, 300, float8send(1.5) || float8send(-2)));
+SELECT * FROM outcomes('read_avg', sum_state(2, 300, sumsend(1.5) || sumsend(-2)));
 
 DROP AGGREGATE read_nearest(bytea, bytea), read_uuid_nearest(bytea, bytea), read_sum(bytea, bytea), read_avg(bytea, bytea);
 DROP TABLE state;
