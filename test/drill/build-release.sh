@@ -17,7 +17,7 @@ if ! git rev-parse --verify --quiet HEAD >/dev/null 2>&1; then
 	exit 1
 fi
 
-for commit in $(git rev-list HEAD -- .); do
+for commit in $(git rev-list --first-parent HEAD); do
 	if git show "$commit:engramk.control" 2>/dev/null | grep -q "^default_version = '$version'"; then
 		break
 	fi
