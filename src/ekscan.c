@@ -84,11 +84,11 @@ typedef struct scan_state
 	bool		fresh;			/* no row has been asked for */
 	scan_phase	phase;
 	bool		null_query;
-	BlockNumber heap_blocks;	/* of the table, when last asked */
 	ek_meta		meta;
 	ek_geometry geometry;
 	ek_coded_query *query;
 	uint32		capacity;		/* candidates that the budget holds */
+	BlockNumber heap_blocks;	/* of the table, when last asked */
 
 	/* changes with each row */
 	candidate  *candidates;
