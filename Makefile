@@ -14,50 +14,11 @@ MODULE_big = engramk
 EXTENSION = engramk
 DATA = $(wildcard sql/engramk--*.sql) $(wildcard sql/downgrades/engramk--*.sql)
 
-SIMD_OBJS = \
-	simd/ek_avx2.o \
-	simd/ek_avx512.o \
-	simd/ek_cpu.o \
-	simd/ek_dispatch.o \
-	simd/ek_neon.o \
-	simd/ek_query.o \
-	simd/ek_scalar.o \
-	simd/ek_selftest.o
-
-OBJS = $(SIMD_OBJS) \
-	src/aggregates.o \
-	src/arena.o \
-	src/compute.o \
-	src/ekbasis.o \
-	src/ekbuild.o \
-	src/ekcode.o \
-	src/ekcost.o \
-	src/ekhandler.o \
-	src/ekinfo.o \
-	src/ekinsert.o \
-	src/ekoptions.o \
-	src/ekpage.o \
-	src/ekscan.o \
-	src/ekvacuum.o \
-	src/ekvalidate.o \
-	src/engramk.o \
-	src/functions.o \
-	src/guc.o \
-	src/join.o \
-	src/level.o \
-	src/nearest.o \
-	src/nearest_functions.o \
-	src/neighbours.o \
-	src/operands.o \
-	src/stat_functions.o \
-	src/state.o \
-	src/stats.o \
-	src/topk.o \
-	src/vector.o
+OBJS = $(patsubst %.c,%.o,$(sort $(wildcard simd/*.c src/*.c src/*/*.c)))
 
 # Without contraction, or results would depend on the compiler.  PG_CPPFLAGS
 # reaches the JIT's bitcode too; PG_CFLAGS would not.
-PG_CPPFLAGS = -ffp-contract=off
+PG_CPPFLAGS = -ffp-contract=off -I$(srcdir) -I$(srcdir)/src
 # Kernels that give wrong results on demand, to test what happens then.  Never
 # in a build that is installed.
 ifdef FAULT_INJECTION
@@ -81,7 +42,7 @@ ifneq ($(wildcard $(PGXS)),)
 include $(PGXS)
 endif
 
-$(OBJS) $(OBJS:.o=.bc): $(wildcard simd/*.h src/*.h)
+$(OBJS) $(OBJS:.o=.bc): $(wildcard simd/*.h src/*.h src/*/*.h)
 
 # A second make, because the first may have begun without PGXS.
 .PHONY: demo test test-long test-majors bench bench-check drill
@@ -117,4 +78,4 @@ lint:
 check-layers:
 	@test/check-layers.sh
 format:
-	clang-format -i simd/*.[ch] src/*.[ch]
+	clang-format -i simd/*.[ch] src/*.[ch] src/*/*.[ch]

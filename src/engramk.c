@@ -11,11 +11,11 @@
 #include "access/xact.h"
 #include "fmgr.h"
 
-#include "arena.h"
-#include "guc.h"
-#include "level.h"
+#include "base/arena.h"
+#include "base/guc.h"
+#include "base/level.h"
 #include "stat_functions.h"
-#include "stats.h"
+#include "base/stats.h"
 
 PG_MODULE_MAGIC;
 

@@ -10,9 +10,9 @@
 #include "funcapi.h"
 #include "utils/builtins.h"
 
-#include "arena.h"
+#include "base/arena.h"
 #include "stat_functions.h"
-#include "stats.h"
+#include "base/stats.h"
 
 PG_FUNCTION_INFO_V1(ek_sql_stat_kernels);
 PG_FUNCTION_INFO_V1(ek_sql_stat_arena);

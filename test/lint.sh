@@ -9,18 +9,19 @@ PG_CONFIG=${PG_CONFIG:-pg_config}
 warnings="-Wall -Wextra -Wmissing-prototypes -Wpointer-arith
 	-Wdeclaration-after-statement -Wvla -Wendif-labels -Wformat-security
 	-Werror"
-flags="-O2 -fno-strict-aliasing -fwrapv -ffp-contract=off -D_GNU_SOURCE
+sources=$(find simd src -name '*.c' | sort)
+flags="-O2 -fno-strict-aliasing -fwrapv -ffp-contract=off -D_GNU_SOURCE -I. -Isrc
 	-isystem $("$PG_CONFIG" --includedir-server)"
 
 # shellcheck disable=SC2086 # lists of flags are meant to be split
 {
-	for source in simd/*.c src/*.c; do
+	for source in $sources; do
 		gcc $warnings $flags -fsyntax-only "$source"
 		clang $warnings $flags -fsyntax-only "$source"
 	done
-	clang-tidy --quiet simd/*.c src/*.c -- $flags 2>/dev/null
+	clang-tidy --quiet $sources -- $flags 2>/dev/null
+	cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr \
+		--enable=warning,performance,portability \
+		--suppress=missingIncludeSystem -I. -Isrc -Isimd $sources
 }
-cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr \
-	--enable=warning,performance,portability \
-	--suppress=missingIncludeSystem -Isimd simd/*.c src/*.c
 shellcheck test/*.sh test/*/*.sh docs/demo/demo.sh bench/*.sh .ci/run

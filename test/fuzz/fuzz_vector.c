@@ -1,11 +1,11 @@
 /*
  * fuzz_vector.c
- *		Arrays of every form and shape through src/vector.c.
+ *		Arrays of every form and shape through src/vector/vector.c.
  *
  * The bytes say what a real[] is like: dimensions, lower bounds, nulls, a
  * bitmap with or without nulls, a plain or short header, expanded with flat
  * or with single elements.  It is well-formed, as the server guarantees, in
- * memory that ends where it ends.  What src/vector.c makes of it, result or
+ * memory that ends where it ends.  What src/vector/vector.c makes of it, result or
  * SQLSTATE, must be what the description of the array alone says.
  */
 #include "postgres.h"
@@ -20,7 +20,7 @@
 
 #include "input.h"
 #include "server_stubs.h"
-#include "vector.h"
+#include "vector/vector.h"
 
 /* the server's own need the rest of the server */
 #undef fprintf

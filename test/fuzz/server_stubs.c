@@ -15,7 +15,7 @@
 #include "utils/array.h"
 #include "utils/expandeddatum.h"
 
-#include "../../src/stats.h"
+#include "base/stats.h"
 #include "server_stubs.h"
 
 /* the server's own needs the rest of the server */

@@ -13,8 +13,8 @@
 #include "port/pg_bswap.h"
 #include "utils/memutils.h"
 
-#include "../../src/arena.h"
-#include "../../src/guc.h"
+#include "base/arena.h"
+#include "base/guc.h"
 #include "server_stubs.h"
 
 volatile sig_atomic_t InterruptPending = false;

@@ -2,8 +2,9 @@
 # Protects: what exceeds the limits of PostgreSQL, an array or a value of 1 GB,
 # gets an error that names it, and the session goes on.  Takes gigabytes of
 # memory and a minute or two.
-# shellcheck source=test/reliability/server.sh
-. "$(dirname "$0")/server.sh"
+top=$(cd "$(dirname "$0")/../.." && pwd)
+# shellcheck source=test/server.sh
+. "$top/test/server.sh"
 
 # no worker is needed for a plan to be parallel
 new_server large 'jit = off' 'max_parallel_workers = 0' 'min_parallel_table_scan_size = 0' \

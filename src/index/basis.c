@@ -1,0 +1,369 @@
+/*
+ * ekbasis.c
+ *		The basis of the coarse codes: principal directions of a sample.
+ *
+ * A basis is good if a few of its coordinates hold most of a vector's length;
+ * principal directions of a sample are, for embeddings of real things.  It is
+ * correct if |B| <= 1 in the spectral norm, and that is made so here, last and
+ * for the floats as they are stored: |B|^2 <= the largest sum of magnitudes in
+ * a row of B B'.  So how well the iteration converged is a matter of speed.
+ *
+ * The directions are found by orthogonal iteration on the sample.  All the
+ * work is in the dot products of dot_rows, in both directions: sample rows
+ * with directions, and sample columns with the coordinates that gives.
+ */
+#include "postgres.h"
+
+#include <float.h>
+#include <math.h>
+
+#include "miscadmin.h"
+#include "utils/memutils.h"
+
+#include "vector/compute.h"
+#include "index/index.h"
+
+#define ROUNDS				3
+#define STEPS_PER_ROUND		2
+#define VANISHED			1e-7	/* what is left of a direction is rounding */
+#define TRIAL_QUERIES		16
+#define MIN_SAMPLE			256
+#define TRIAL_SHARE			5		/* one in so many of the sample is for trials */
+
+/*
+ * What a scan pays, in nanoseconds, as measured with make bench: for reading a
+ * coarse code, with its certificate, and for a survivor's fine code, which is
+ * somewhere else.
+ */
+#define COST_CODE_BYTE		0.05
+#define COST_ENTRY			4.0
+#define COST_SURVIVOR		400.0
+#define CERTIFICATE_BYTES	21
+
+/* What 8 bits add to a bound; only the choice of coordinates depends on it. */
+#define TYPICAL_RESIDUAL	0.008
+
+typedef struct directions
+{
+	int			count;
+	Size		row_size;		/* of values and of coordinates, in doubles */
+	double	   *values;			/* count x dims, rows aligned */
+	Size		coordinate_size;
+	double	   *coordinates;	/* count x sample->count, rows aligned */
+} directions;
+
+static double *
+alloc_rows(int count, Size row_bytes)
+{
+	return (double *) TYPEALIGN(EK_ALIGNMENT,
+								MemoryContextAllocHuge(CurrentMemoryContext,
+													   count * row_bytes + EK_ALIGNMENT));
+}
+
+static double *
+direction(const directions *d, int i)
+{
+	return d->values + i * d->row_size;
+}
+
+static double *
+coordinates_of(const directions *d, int i)
+{
+	return d->coordinates + i * d->coordinate_size;
+}
+
+static double
+dot_of(const double *a, const double *b, int n)
+{
+	double		dot = 0.0;
+
+	for (int i = 0; i < n; i++)
+		dot += a[i] * b[i];
+	return dot;
+}
+
+/* The same of two rows of floats. */
+static double
+dot_of_rows(const float *a, const float *b, int dims)
+{
+	ek_operands operands = {
+		.vector = {.values = a,.dims = dims},
+		.other = {.values = b,.dims = dims}
+	};
+
+	return ek_compute_dot(&operands);
+}
+
+/* Gram and Schmidt; a direction that vanishes stays zero. */
+static void
+orthonormalize(directions *d, int dims)
+{
+	for (int i = 0; i < d->count; i++)
+	{
+		double	   *row = direction(d, i);
+		double		before = sqrt(dot_of(row, row, dims));
+		double		length;
+
+		CHECK_FOR_INTERRUPTS();
+		for (int j = 0; j < i; j++)
+		{
+			const double *other = direction(d, j);
+			double		dot = dot_of(row, other, dims);
+
+			for (int k = 0; k < dims; k++)
+				row[k] -= dot * other[k];
+		}
+		length = sqrt(dot_of(row, row, dims));
+		for (int k = 0; k < dims; k++)
+			row[k] = length > VANISHED * before ? row[k] / length : 0.0;
+	}
+}
+
+/* The coordinates of every vector of the sample. */
+static void
+project(directions *d, const ek_sample *sample)
+{
+	ek_rows		rows = {.first = sample->rows,.count = sample->count};
+
+	for (int i = 0; i < d->count; i++)
+	{
+		ek_query	query = {.values = direction(d, i),.dims = sample->dims};
+
+		CHECK_FOR_INTERRUPTS();
+		ek_compute_dot_rows(&query, &rows, coordinates_of(d, i));
+	}
+}
+
+/* Each direction becomes the sum of the sample weighted by its coordinates. */
+static void
+back_project(directions *d, const ek_sample *sample, const float *columns)
+{
+	ek_rows		rows = {.first = columns,.count = sample->dims};
+
+	for (int i = 0; i < d->count; i++)
+	{
+		ek_query	query = {.values = coordinates_of(d, i),.dims = sample->count};
+
+		CHECK_FOR_INTERRUPTS();
+		ek_compute_dot_rows(&query, &rows, direction(d, i));
+	}
+}
+
+static float *
+transpose(const ek_sample *sample)
+{
+	float	   *columns = MemoryContextAllocHuge(CurrentMemoryContext,
+												 sizeof(float) * (Size) sample->count * sample->dims);
+
+	for (int i = 0; i < sample->count; i++)
+	{
+		for (int k = 0; k < sample->dims; k++)
+			columns[(Size) k * sample->count + i] = sample->rows[(Size) i * sample->dims + k];
+	}
+	return columns;
+}
+
+/* The directions that hold most of the sample come first. */
+static void
+sort_by_energy(directions *d, const ek_sample *sample)
+{
+	double	   *energy = palloc(sizeof(double) * d->count);
+
+	for (int i = 0; i < d->count; i++)
+		energy[i] = dot_of(coordinates_of(d, i), coordinates_of(d, i), sample->count);
+	for (int i = 1; i < d->count; i++)
+	{
+		for (int j = i; j > 0 && energy[j] > energy[j - 1]; j--)
+		{
+			double		e = energy[j];
+
+			energy[j] = energy[j - 1];
+			energy[j - 1] = e;
+			for (int k = 0; k < sample->dims; k++)
+			{
+				double		value = direction(d, j)[k];
+
+				direction(d, j)[k] = direction(d, j - 1)[k];
+				direction(d, j - 1)[k] = value;
+			}
+		}
+	}
+	pfree(energy);
+}
+
+static directions
+find_directions(const ek_sample *sample)
+{
+	const float *columns = transpose(sample);
+	uint64		seed = 1;
+	directions	d = {
+		.count = Min(EK_MAX_COARSE_DIMS, sample->dims / 4 * 4),
+		.row_size = ek_query_size(sample->dims) / sizeof(double),
+		.coordinate_size = ek_query_size(sample->count) / sizeof(double)
+	};
+
+	d.values = alloc_rows(d.count, d.row_size * sizeof(double));
+	d.coordinates = alloc_rows(d.count, d.coordinate_size * sizeof(double));
+	memset(d.values, 0, d.count * d.row_size * sizeof(double));
+	memset(d.coordinates, 0, d.count * d.coordinate_size * sizeof(double));
+
+	/* any start will do that does not favour some of the sample */
+	for (int i = 0; i < d.count; i++)
+	{
+		for (int k = 0; k < sample->dims; k++)
+		{
+			seed = seed * UINT64CONST(6364136223846793005) + UINT64CONST(1442695040888963407);
+			direction(&d, i)[k] = (double) (int64) seed;
+		}
+	}
+	orthonormalize(&d, sample->dims);
+	for (int round = 0; round < ROUNDS; round++)
+	{
+		for (int step = 0; step < STEPS_PER_ROUND; step++)
+		{
+			project(&d, sample);
+			back_project(&d, sample, columns);
+		}
+		orthonormalize(&d, sample->dims);
+	}
+	project(&d, sample);
+	sort_by_energy(&d, sample);
+	project(&d, sample);
+	return d;
+}
+
+/*
+ * How many of these would survive the first n coordinates, for a few of them
+ * as queries that look for their nearest neighbour?  These must not be the
+ * vectors that the directions were found from, which fit them better than any
+ * others do.
+ */
+static double
+survivors(const directions *d, const ek_sample *sample, int n)
+{
+	int64		survived = 0;
+	double	   *tail = palloc0(sizeof(double) * sample->count);
+
+	for (int i = 0; i < sample->count; i++)
+	{
+		double		length2 = 0.0;
+
+		for (int j = 0; j < n; j++)
+			length2 += coordinates_of(d, j)[i] * coordinates_of(d, j)[i];
+		tail[i] = sqrt(Max(0.0, 1.0 - length2));
+	}
+	for (int trial = 0; trial < TRIAL_QUERIES; trial++)
+	{
+		int			q = (int) ((int64) trial * sample->count / TRIAL_QUERIES);
+		const float *query = sample->rows + (Size) q * sample->dims;
+		double		nearest = -1.0;
+
+		for (int i = 0; i < sample->count; i++)
+		{
+			if (i != q)
+				nearest = Max(nearest, dot_of_rows(query, sample->rows + (Size) i * sample->dims,
+												   sample->dims));
+		}
+		for (int i = 0; i < sample->count; i++)
+		{
+			double		dot = 0.0;
+
+			for (int j = 0; j < n; j++)
+				dot += coordinates_of(d, j)[q] * coordinates_of(d, j)[i];
+			if (dot + tail[q] * tail[i] + TYPICAL_RESIDUAL >= nearest)
+				survived++;
+		}
+	}
+	pfree(tail);
+	return (double) survived / ((double) sample->count * TRIAL_QUERIES);
+}
+
+/* The number of coordinates with which a scan is cheapest; 0 for no basis. */
+static int
+choose_coordinates(const directions *d, const ek_sample *sample)
+{
+	double		least = (sample->dims + CERTIFICATE_BYTES) * COST_CODE_BYTE + 2.0 * COST_ENTRY;
+	int			best = 0;
+
+	for (int n = 32; n <= d->count; n += 32)
+	{
+		double		cost = (n + CERTIFICATE_BYTES) * COST_CODE_BYTE + COST_ENTRY +
+			survivors(d, sample, n) * (COST_SURVIVOR + sample->dims * COST_CODE_BYTE);
+
+		if (cost < least)
+		{
+			least = cost;
+			best = n;
+		}
+	}
+	return best;
+}
+
+/* An upper limit of |B|^2 for these floats. */
+static double
+spectral_limit(const float *rows, int count, int dims)
+{
+	double		limit = 0.0;
+
+	for (int i = 0; i < count; i++)
+	{
+		double		sum = 0.0;
+
+		for (int j = 0; j < count; j++)
+			sum += fabs(dot_of_rows(rows + (Size) i * dims, rows + (Size) j * dims, dims));
+		limit = Max(limit, sum);
+	}
+	return limit * (1.0 + (dims + count) * DBL_EPSILON) + count * (dims + 64) * DBL_EPSILON;
+}
+
+bool
+ek_basis_is_correct(const float *rows, int count, int dims)
+{
+	return spectral_limit(rows, count, dims) <= 1.0;
+}
+
+/* Rounding to float can take a norm above 1 again, so it is checked after it. */
+static void
+make_correct(float *rows, int count, int dims)
+{
+	double		limit;
+
+	while ((limit = spectral_limit(rows, count, dims)) > 1.0)
+	{
+		const double factor = (1.0 - FLT_EPSILON) / sqrt(limit);
+
+		for (Size i = 0; i < (Size) count * dims; i++)
+			rows[i] = (float) (rows[i] * factor);
+	}
+}
+
+/*
+ * Finds a basis for vectors like those of the sample.  Writes at most
+ * EK_MAX_COARSE_DIMS rows of sample->dims floats and returns how many: 0 if none
+ * would make scans faster.
+ */
+int
+ek_find_basis(const ek_sample *sample, float *rows)
+{
+	ek_sample	model = *sample;
+	ek_sample	trial = *sample;
+	directions	d;
+	int			count;
+
+	if (sample->count < MIN_SAMPLE || sample->dims < 32)
+		return 0;
+
+	model.count = sample->count - sample->count / TRIAL_SHARE;
+	trial.count = sample->count - model.count;
+	trial.rows = sample->rows + (Size) model.count * sample->dims;
+	d = find_directions(&model);
+	project(&d, &trial);
+	count = choose_coordinates(&d, &trial);
+	for (int i = 0; i < count; i++)
+	{
+		for (int k = 0; k < sample->dims; k++)
+			rows[(Size) i * sample->dims + k] = (float) direction(&d, i)[k];
+	}
+	make_correct(rows, count, sample->dims);
+	return count;
+}

@@ -1,0 +1,413 @@
+/*
+ * ekbuild.c
+ *		Building an index: a sample, a basis, and one pass over the table.
+ *
+ * Nobody else sees the index, so pages are written in place and WAL-logged as
+ * whole pages at the end.
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "access/tableam.h"
+#include "access/xloginsert.h"
+#include "catalog/index.h"
+#include "commands/progress.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "utils/memutils.h"
+#include "utils/sampling.h"
+
+#include "vector/compute.h"
+#include "index/index.h"
+#include "vector/vector.h"
+
+#define SAMPLE_VECTORS	2000
+
+/* The phases that pg_stat_progress_create_index shows. */
+#define PHASE_SAMPLE	2
+#define PHASE_BASIS		3
+#define PHASE_LOAD		4
+
+typedef struct build_state
+{
+	Relation	index;
+	MemoryContext scratch;		/* of one vector; reset for each */
+	MemoryContext lasting;
+
+	/* sampling */
+	ek_sample	sample;
+	BlockSamplerData blocks;
+	int64		seen;			/* vectors, while sampling */
+	uint64		random;
+
+	/* loading */
+	uint32		dims;
+	ek_basis   *basis;			/* NULL before the first vector */
+	ek_encoder *encoder;
+	uint32		entries;
+	double		heap_tuples;
+	uint32		null_pages;
+	uint64		early_nulls;
+	Buffer		nulls;			/* these three are pinned, or invalid */
+	Buffer		coarse;
+	Buffer		fine;
+} build_state;
+
+char *
+ek_build_phase_name(int64 phase)
+{
+	switch (phase)
+	{
+		case PROGRESS_CREATEIDX_SUBPHASE_INITIALIZE:
+			return "initializing";
+		case PHASE_SAMPLE:
+			return "sampling vectors";
+		case PHASE_BASIS:
+			return "finding the basis";
+		case PHASE_LOAD:
+			return "loading vectors";
+		default:
+			return NULL;
+	}
+}
+
+static void
+show_phase(int64 phase)
+{
+	pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, phase);
+}
+
+/*
+ * The sample
+ */
+
+static void
+keep_in_sample(build_state *state, int place, const float *vector)
+{
+	ek_sample  *sample = &state->sample;
+	double		norm = sqrt(ek_compute_norm2((ek_vector) {vector, sample->dims}));
+	float	   *row = sample->rows + (Size) place * sample->dims;
+
+	for (int i = 0; i < sample->dims; i++)
+		row[i] = (float) (vector[i] / norm);
+}
+
+/* The same sample from the same table: an index is built the same way twice. */
+static uint64
+next_random(build_state *state)
+{
+	state->random = state->random * UINT64CONST(6364136223846793005) +
+		UINT64CONST(1442695040888963407);
+	return state->random >> 16;
+}
+
+static void
+sample_tuple(Relation index, ItemPointer tid pg_attribute_unused(), Datum *values,
+			 bool *isnull, bool alive pg_attribute_unused(), void *arg)
+{
+	build_state *state = arg;
+	ek_sample  *sample = &state->sample;
+	MemoryContext caller;
+	const float *vector;
+	uint32		dims = (uint32) sample->dims;
+	double		norm2;
+
+	if (isnull[0])
+		return;
+
+	caller = MemoryContextSwitchTo(state->scratch);
+	vector = ek_indexed_vector(index, values[0], &dims);
+	if (sample->dims == 0)
+	{
+		sample->dims = (int) dims;
+		sample->rows = MemoryContextAllocHuge(state->lasting,
+											  sizeof(float) * (Size) sample->capacity * dims);
+	}
+
+	/* what has no direction, or is not finite and will be refused later, is left out */
+	norm2 = ek_compute_norm2((ek_vector) {vector, (int) dims});
+	if (isfinite(norm2) && norm2 > 0.0)
+	{
+		int64		place = state->seen++;
+
+		/* Vitter's algorithm R: each has the same chance to be in the sample */
+		if (place >= sample->capacity)
+			place = (int64) (next_random(state) % (uint64) state->seen);
+		else
+			sample->count++;
+		if (place < sample->capacity)
+			keep_in_sample(state, (int) place, vector);
+	}
+	MemoryContextSwitchTo(caller);
+	MemoryContextReset(state->scratch);
+}
+
+/*
+ * Vectors of random blocks, as many blocks as vectors wanted, because those of
+ * one block tend to be alike.  A concurrent build samples what its snapshot
+ * sees; rows that come meanwhile make no other basis.
+ */
+static void
+take_sample(build_state *state, Relation heap, IndexInfo *info)
+{
+	BlockNumber blocks = RelationGetNumberOfBlocks(heap);
+
+	show_phase(PHASE_SAMPLE);
+	state->sample.capacity = SAMPLE_VECTORS;
+	BlockSampler_Init(&state->blocks, blocks, SAMPLE_VECTORS, 20260101);
+	while (BlockSampler_HasMore(&state->blocks))
+	{
+		BlockNumber block = BlockSampler_Next(&state->blocks);
+
+		CHECK_FOR_INTERRUPTS();
+		table_index_build_range_scan(heap, state->index, info, false, !info->ii_Concurrent,
+									 false, block, 1, sample_tuple, state, NULL);
+	}
+}
+
+/*
+ * The pages
+ */
+
+static Page
+begin_write(Buffer buffer)
+{
+	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+	return BufferGetPage(buffer);
+}
+
+static void
+end_write(Buffer buffer)
+{
+	MarkBufferDirty(buffer);
+	LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
+}
+
+/* Seals a page only now: it would be done once for each of its entries. */
+static void
+release(Buffer *buffer)
+{
+	if (BufferIsValid(*buffer))
+	{
+		ek_page_seal(begin_write(*buffer));
+		end_write(*buffer);
+		ReleaseBuffer(*buffer);
+	}
+	*buffer = InvalidBuffer;
+}
+
+/* A new page, pinned; whatever was pinned there before is released. */
+static void
+append_page(build_state *state, Buffer *buffer, ek_page_kind kind)
+{
+	release(buffer);
+	*buffer = ek_extend(state->index);
+	ek_page_init(BufferGetPage(*buffer), kind,
+				 state->basis ? &state->basis->geometry : NULL);
+	end_write(*buffer);
+}
+
+static void
+append_basis(build_state *state)
+{
+	const ek_basis *basis = state->basis;
+	Size		floats = (Size) basis->meta.coarse_dims * basis->meta.dims;
+	uint32		per_page = ek_basis_floats_per_page();
+	Buffer		buffer = InvalidBuffer;
+
+	for (Size done = 0; done < floats; done += per_page)
+	{
+		append_page(state, &buffer, EK_PAGE_BASIS);
+		memcpy(ek_page_tids(begin_write(buffer)), basis->rows + done,
+			   sizeof(float) * Min(per_page, floats - done));
+		end_write(buffer);
+	}
+	release(&buffer);
+}
+
+/* With the number of dimensions known, and perhaps a sample of the vectors. */
+static void
+settle_basis(build_state *state, uint32 dims)
+{
+	MemoryContext caller = MemoryContextSwitchTo(state->lasting);
+	ek_basis   *basis = MemoryContextAllocHuge(state->lasting,
+											   offsetof(ek_basis, rows) +
+											   sizeof(float) * (Size) EK_MAX_COARSE_DIMS * dims);
+	uint32		per_page = ek_basis_floats_per_page();
+	MemoryContext work = AllocSetContextCreate(state->lasting, "engramk basis",
+											   ALLOCSET_DEFAULT_SIZES);
+
+	show_phase(PHASE_BASIS);
+	memset(&basis->meta, 0, sizeof(ek_meta));
+	MemoryContextSwitchTo(work);
+	basis->meta.coarse_dims = (uint32) ek_find_basis(&state->sample, basis->rows);
+	MemoryContextSwitchTo(state->lasting);
+	MemoryContextDelete(work);
+
+	basis->meta.magic = EK_INDEX_MAGIC;
+	basis->meta.format = EK_INDEX_FORMAT;
+	basis->meta.dims = dims;
+	basis->meta.sampled = (uint32) state->sample.count;
+	basis->meta.null_pages = state->null_pages;
+	basis->meta.basis_pages = (uint32)
+		(((Size) basis->meta.coarse_dims * dims + per_page - 1) / per_page);
+	basis->meta.first_block = 1 + state->null_pages + basis->meta.basis_pages;
+	basis->geometry = ek_geometry_of(&basis->meta);
+
+	state->dims = dims;
+	state->basis = basis;
+	state->encoder = ek_encoder_create(basis);
+	release(&state->nulls);
+	append_basis(state);
+	show_phase(PHASE_LOAD);
+	MemoryContextSwitchTo(caller);
+}
+
+static void
+store_early_null(build_state *state, ItemPointer tid)
+{
+	Page		page;
+
+	if (state->early_nulls++ % ek_tids_per_page() == 0)
+	{
+		append_page(state, &state->nulls, EK_PAGE_NULLS);
+		state->null_pages++;
+	}
+	page = begin_write(state->nulls);
+	ek_page_tids(page)[ek_page_opaque_of(page)->count++] = *tid;
+	end_write(state->nulls);
+}
+
+static void
+go_to_page(build_state *state, Buffer *buffer, BlockNumber block)
+{
+	if (BufferIsValid(*buffer) && BufferGetBlockNumber(*buffer) == block)
+		return;
+	release(buffer);
+	*buffer = ReadBuffer(state->index, block);
+}
+
+/*
+ * No page stays locked between two tuples: getting the next one may run an
+ * index expression, and should be possible to interrupt.
+ */
+static void
+store_entry(build_state *state, const ek_encoded *encoded, ItemPointer tid)
+{
+	const ek_geometry *geometry = &state->basis->geometry;
+	uint32		entry = state->entries++;
+	ek_place	place = ek_place_of(geometry, entry);
+
+	/* a new stretch begins with all of its coarse pages */
+	if (entry % geometry->stretch_entries == 0)
+	{
+		for (int i = 0; i < EK_STRETCH_PAGES; i++)
+			append_page(state, &state->coarse, EK_PAGE_COARSE);
+	}
+	if (place.fine_slot == 0)
+		append_page(state, &state->fine, EK_PAGE_FINE);
+	go_to_page(state, &state->coarse, place.coarse_block);
+
+	ek_encoded_store(encoded, geometry, begin_write(state->coarse),
+					 begin_write(state->fine), &place, tid);
+	end_write(state->fine);
+	end_write(state->coarse);
+}
+
+static void
+load_tuple(Relation index, ItemPointer tid, Datum *values, bool *isnull,
+		   bool alive pg_attribute_unused(), void *arg)
+{
+	build_state *state = arg;
+	MemoryContext caller = MemoryContextSwitchTo(state->scratch);
+
+	state->heap_tuples += 1;
+	if (!isnull[0])
+	{
+		uint32		dims = state->dims;
+		const float *vector = ek_indexed_vector(index, values[0], &dims);
+
+		if (state->basis == NULL)
+			settle_basis(state, dims);
+		store_entry(state, ek_encode(state->encoder, vector), tid);
+	}
+	else if (state->basis == NULL)
+		store_early_null(state, tid);
+	else
+		store_entry(state, ek_encode_null(state->encoder), tid);
+	MemoryContextSwitchTo(caller);
+	MemoryContextReset(state->scratch);
+}
+
+static void
+write_meta(build_state *state)
+{
+	Buffer		buffer = ReadBuffer(state->index, EK_META_BLOCK);
+	ek_meta    *meta = ek_meta_on(begin_write(buffer));
+
+	if (state->basis != NULL)
+		*meta = state->basis->meta;
+	meta->null_pages = state->null_pages;
+	meta->entries = state->entries;
+	meta->free_hint = state->entries;
+	ek_page_seal(BufferGetPage(buffer));
+	end_write(buffer);
+	ReleaseBuffer(buffer);
+}
+
+IndexBuildResult *
+ek_build(Relation heap, Relation index, IndexInfo *info)
+{
+	IndexBuildResult *result = palloc0(sizeof(IndexBuildResult));
+	build_state state = {.index = index};
+	Buffer		buffer;
+
+	if (RelationGetNumberOfBlocks(index) != 0)
+		elog(ERROR, "index \"%s\" already contains data", RelationGetRelationName(index));
+
+	state.lasting = AllocSetContextCreate(CurrentMemoryContext, "engramk build",
+										  ALLOCSET_DEFAULT_SIZES);
+	state.scratch = AllocSetContextCreate(state.lasting, "engramk build vector",
+										  ALLOCSET_DEFAULT_SIZES);
+
+	buffer = ek_extend(index);
+	ek_meta_init(BufferGetPage(buffer));
+	end_write(buffer);
+	ReleaseBuffer(buffer);
+
+	take_sample(&state, heap, info);
+	if (state.sample.dims > 0)
+		settle_basis(&state, (uint32) state.sample.dims);
+	show_phase(PHASE_LOAD);
+	result->heap_tuples = table_index_build_scan(heap, index, info, true, true,
+												 load_tuple, &state, NULL);
+	release(&state.nulls);
+	release(&state.coarse);
+	release(&state.fine);
+	write_meta(&state);
+	if (RelationNeedsWAL(index))
+		log_newpage_range(index, MAIN_FORKNUM, 0, RelationGetNumberOfBlocks(index), true);
+
+	result->index_tuples = state.heap_tuples;
+	MemoryContextDelete(state.lasting);
+	return result;
+}
+
+/*
+ * The init fork of an unlogged index.  Generic WAL leaves unlogged relations
+ * out, but their init forks must be logged.
+ */
+void
+ek_build_empty(Relation index)
+{
+	Buffer		buffer = ReadBufferExtended(index, INIT_FORKNUM, P_NEW, RBM_NORMAL, NULL);
+
+	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+	START_CRIT_SECTION();
+	ek_meta_init(BufferGetPage(buffer));
+	MarkBufferDirty(buffer);
+	log_newpage_buffer(buffer, true);
+	END_CRIT_SECTION();
+	UnlockReleaseBuffer(buffer);
+}

@@ -1,0 +1,60 @@
+/*
+ * ekcost.c
+ *		What a scan costs, so that the planner can choose between the index, a
+ *		bitmap scan with a sort, and a sequential scan with a sort.
+ *
+ * Before its first row a scan reads every coarse code: that is its start-up
+ * cost.  Each row after that costs a fine code and, to the executor, a visit to
+ * the heap.  A row further down the order has ever more rows beside it whose
+ * bounds say no more than that they might come first; EXTRA_VISITS stands for
+ * those.
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "optimizer/optimizer.h"
+#include "utils/float.h"
+#include "utils/selfuncs.h"
+
+#include "access/genam.h"
+#include "index/index.h"
+
+/* In units of cpu_operator_cost, as measured beside a distance of 20. */
+#define COARSE_CODE_COST	0.5
+#define FINE_CODE_COST		10.0
+#define EXTRA_VISITS		2.0
+
+void
+ek_cost_estimate(PlannerInfo *root, IndexPath *path, double loop_count,
+				 Cost *startup_cost, Cost *total_cost,
+				 Selectivity *selectivity, double *correlation, double *pages)
+{
+	GenericCosts costs = {0};
+	double		entries = Max(path->indexinfo->tuples, 1.0);
+	double		coarse;
+
+	/* this access method orders; it cannot search or merely list */
+	if (list_length(path->indexorderbys) != 1 || path->indexclauses != NIL)
+	{
+		*startup_cost = *total_cost = get_float8_infinity();
+		*selectivity = 0.0;
+		*correlation = 0.0;
+		*pages = 0.0;
+#if PG_VERSION_NUM >= 180000
+		/* counts before costs do; more than any other path can have */
+		path->path.disabled_nodes = 2;
+#endif
+		return;
+	}
+
+	genericcostestimate(root, path, loop_count, &costs);
+
+	coarse = entries * COARSE_CODE_COST * cpu_operator_cost;
+	*startup_cost = coarse;
+	*total_cost = coarse + entries * EXTRA_VISITS *
+		(FINE_CODE_COST * cpu_operator_cost + cpu_index_tuple_cost);
+	*selectivity = 1.0;
+	*correlation = 0.0;
+	*pages = path->indexinfo->pages;
+}

@@ -1,0 +1,449 @@
+/*
+ * join.c
+ *		engram_knn_join: the k nearest targets of each of many queries.
+ *
+ * Queries and targets are two SELECTs, run with the rights and the snapshot of
+ * the caller, one statement each and read only.  Functions that they call may do
+ * anything, even change what the other one selects from: so a statement is
+ * planned when it runs, and its columns are looked at again.  Queries are read
+ * through a
+ * cursor, as many at a time as fit the budget, engramk.arena_size; for each
+ * such block the targets are read once, streamed from the executor into a
+ * receiver of our own, so that nothing is stored of them.  With more than one
+ * block the SELECT of the targets runs again, in the same snapshot: it must
+ * give the same rows each time.
+ */
+#include "postgres.h"
+
+#include "access/tupdesc.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "executor/tuptable.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "tcop/dest.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/plancache.h"
+#include "utils/tuplestore.h"
+
+#include "nearest/nearest.h"
+
+PG_FUNCTION_INFO_V1(ek_sql_knn_join);
+
+/* Queries fetched from the cursor at a time. */
+#define FETCH_ROWS	64
+
+/* Queries that a block has room for at first; it doubles as it fills. */
+#define FIRST_QUERIES	64
+
+/* One of the two SELECTs. */
+typedef struct join_side
+{
+	const char *name;			/* "queries" or "targets" */
+	const char *statement;
+	Oid			id_type;		/* smallint, integer or bigint */
+} join_side;
+
+/* Queries of one pass over the targets. */
+typedef struct query_block
+{
+	int			dims;			/* 0 before the first query of all */
+	int			room;			/* as many as fit the budget */
+	int			capacity;		/* that there is memory for */
+	int			count;
+	float	   *values;
+	ek_id	   *ids;
+	int64	   *numbers;		/* the ids as they came */
+} query_block;
+
+/* The receiver of the targets. */
+typedef struct target_receiver
+{
+	DestReceiver pub;
+	ek_nearest *nearest;
+	join_side  *side;
+	MemoryContext row_context;
+	int64		count;			/* targets that could be compared */
+} target_receiver;
+
+/*
+ * The two SELECTs
+ */
+
+pg_noreturn static void raise_wrong_columns(const join_side *side);
+
+static void
+raise_wrong_columns(const join_side *side)
+{
+	ek_stats_count_error(EK_ERROR_OTHER);
+	ereport(ERROR,
+			(errcode(ERRCODE_DATATYPE_MISMATCH),
+			 errmsg("%s must return two columns, of types bigint and real[]", side->name)));
+}
+
+static void
+check_columns(join_side *side, TupleDesc columns)
+{
+	if (columns == NULL || columns->natts != 2)
+		raise_wrong_columns(side);
+	side->id_type = getBaseType(TupleDescAttr(columns, 0)->atttypid);
+	if ((side->id_type != INT8OID && side->id_type != INT4OID && side->id_type != INT2OID) ||
+		getBaseType(TupleDescAttr(columns, 1)->atttypid) != FLOAT4ARRAYOID)
+		raise_wrong_columns(side);
+}
+
+pg_noreturn static void raise_not_one_select(const join_side *side);
+
+static void
+raise_not_one_select(const join_side *side)
+{
+	ek_stats_count_error(EK_ERROR_OTHER);
+	ereport(ERROR,
+			(errcode(ERRCODE_SYNTAX_ERROR),
+			 errmsg("%s must be one SELECT statement", side->name)));
+}
+
+/* What a view or a subquery locks is left to PostgreSQL, which refuses it too. */
+static void
+check_statement(const join_side *side, List *sources)
+{
+	const CachedPlanSource *source;
+	const Query *query;
+
+	if (list_length(sources) != 1)
+		raise_not_one_select(side);
+	source = linitial(sources);
+	if (list_length(source->query_list) != 1)
+		raise_not_one_select(side);
+	query = linitial_node(Query, source->query_list);
+	if (query->commandType == CMD_UTILITY)
+		raise_not_one_select(side);
+	if (query->commandType != CMD_SELECT || query->hasModifyingCTE || query->hasForUpdate)
+	{
+		ek_stats_count_error(EK_ERROR_OTHER);
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("%s must not modify data or lock rows", side->name)));
+	}
+}
+
+/* Looks at it before either side runs. */
+static SPIPlanPtr
+prepare(join_side *side)
+{
+	SPIPlanPtr	plan = SPI_prepare(side->statement, 0, NULL);
+	List	   *sources;
+
+	if (plan == NULL)
+		elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
+	sources = SPI_plan_get_plan_sources(plan);
+	check_statement(side, sources);
+	check_columns(side, ((const CachedPlanSource *) linitial(sources))->resultDesc);
+	return plan;
+}
+
+static int64
+integer_of(Datum id, Oid type)
+{
+	switch (type)
+	{
+		case INT2OID:
+			return DatumGetInt16(id);
+		case INT4OID:
+			return DatumGetInt32(id);
+	}
+	return DatumGetInt64(id);
+}
+
+/*
+ * Targets
+ */
+
+static void
+startup_receiver(DestReceiver *self, int operation pg_attribute_unused(), TupleDesc columns)
+{
+	check_columns(((target_receiver *) self)->side, columns);
+}
+
+static void
+ignore_receiver(DestReceiver *self pg_attribute_unused())
+{
+}
+
+/* A row without id or vector is nobody's neighbour. */
+static bool
+receive_target(TupleTableSlot *slot, DestReceiver *self)
+{
+	target_receiver *receiver = (target_receiver *) self;
+	MemoryContext caller;
+
+	slot_getallattrs(slot);
+	if (slot->tts_isnull[0] || slot->tts_isnull[1])
+		return true;
+
+	caller = MemoryContextSwitchTo(receiver->row_context);
+	ek_nearest_add(receiver->nearest,
+				   ek_id_of_bigint(integer_of(slot->tts_values[0], receiver->side->id_type)),
+				   ek_vector_get(slot->tts_values[1]));
+	MemoryContextSwitchTo(caller);
+	MemoryContextReset(receiver->row_context);
+	receiver->count++;
+	return true;
+}
+
+/* Returns how many there were. */
+static int64
+read_targets(join_side *targets, ek_nearest *nearest)
+{
+	SPIExecuteOptions options = {.read_only = true};
+	target_receiver receiver = {
+		.pub = {
+			.receiveSlot = receive_target,
+			.rStartup = startup_receiver,
+			.rShutdown = ignore_receiver,
+			.rDestroy = ignore_receiver,
+			.mydest = DestNone
+		},
+		.nearest = nearest,
+		.side = targets,
+		.row_context = AllocSetContextCreate(CurrentMemoryContext, "engramk target",
+											 ALLOCSET_DEFAULT_SIZES)
+	};
+	int			outcome;
+
+	options.dest = (DestReceiver *) &receiver;
+	outcome = SPI_execute_extended(targets->statement, &options);
+	if (outcome < 0)
+		elog(ERROR, "SPI_execute_extended failed: %s", SPI_result_code_string(outcome));
+	MemoryContextDelete(receiver.row_context);
+	return receiver.count;
+}
+
+/*
+ * Queries
+ */
+
+static void
+begin_block(query_block *block, MemoryContext context, ek_nearest_metric metric, int k)
+{
+	block->room = (int) Max(1, Min(PG_INT32_MAX / 2,
+								   ek_nearest_room_for_queries(block->dims) /
+								   ek_nearest_size_of_query(metric, block->dims, k)));
+	block->capacity = Min(FIRST_QUERIES, block->room);
+	block->values = MemoryContextAllocHuge(context, sizeof(float) * (Size) block->dims * block->capacity);
+	block->ids = MemoryContextAllocHuge(context, sizeof(ek_id) * block->capacity);
+	block->numbers = MemoryContextAllocHuge(context, sizeof(int64) * block->capacity);
+}
+
+static void
+grow_block(query_block *block)
+{
+	block->capacity = Min(2 * block->capacity, block->room);
+	block->values = repalloc_huge(block->values, sizeof(float) * (Size) block->dims * block->capacity);
+	block->ids = repalloc_huge(block->ids, sizeof(ek_id) * block->capacity);
+	block->numbers = repalloc_huge(block->numbers, sizeof(int64) * block->capacity);
+}
+
+static void
+add_query(query_block *block, int64 id, ek_vector vector)
+{
+	if (vector.dims != block->dims)
+		ek_raise_different_dimensions(block->dims, vector.dims);
+	if (block->count == block->capacity)
+		grow_block(block);
+	memcpy(block->values + (Size) block->count * block->dims, vector.values,
+		   sizeof(float) * block->dims);
+	block->ids[block->count] = ek_id_of_bigint(id);
+	block->numbers[block->count] = id;
+	block->count++;
+}
+
+/* Takes over what was fetched. */
+static void
+add_fetched(query_block *block, const join_side *queries, MemoryContext context,
+			ek_nearest_metric metric, int k)
+{
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		HeapTuple	row = SPI_tuptable->vals[i];
+		TupleDesc	columns = SPI_tuptable->tupdesc;
+		bool		id_is_null;
+		bool		vector_is_null;
+		Datum		id = SPI_getbinval(row, columns, 1, &id_is_null);
+		Datum		datum = SPI_getbinval(row, columns, 2, &vector_is_null);
+		ek_vector	vector;
+
+		if (id_is_null || vector_is_null)
+			continue;
+		vector = ek_vector_get(datum);
+		if (block->dims == 0)
+			block->dims = vector.dims;
+		if (block->values == NULL)
+			begin_block(block, context, metric, k);
+		add_query(block, integer_of(id, queries->id_type), vector);
+	}
+}
+
+/* The next queries, in `context`; none if that was all. */
+static query_block
+read_queries(Portal cursor, const join_side *queries, int dims, MemoryContext context,
+			 ek_nearest_metric metric, int k)
+{
+	query_block block = {.dims = dims};
+	MemoryContext scratch = AllocSetContextCreate(context, "engramk queries",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(scratch);
+	int			wanted;
+
+	/* what is fetched must fit, and before the first nothing is known */
+	do
+	{
+		wanted = block.values == NULL ? 1 : Min(FETCH_ROWS, block.room - block.count);
+		SPI_cursor_fetch(cursor, true, wanted);
+		add_fetched(&block, queries, context, metric, k);
+		wanted = (int) SPI_processed;
+		SPI_freetuptable(SPI_tuptable);
+		MemoryContextReset(scratch);
+	} while (wanted > 0 && (block.values == NULL || block.count < block.room));
+
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(scratch);
+	return block;
+}
+
+/*
+ * The result
+ */
+
+/* A row type of the result, and where it goes. */
+typedef struct join_result
+{
+	Tuplestorestate *store;
+	TupleDesc	columns;
+} join_result;
+
+static join_result
+begin_result(FunctionCallInfo fcinfo)
+{
+	ReturnSetInfo *set = (ReturnSetInfo *) fcinfo->resultinfo;
+	join_result result;
+	TupleDesc	columns;
+	MemoryContext caller;
+
+	if (set == NULL || !IsA(set, ReturnSetInfo) || !(set->allowedModes & SFRM_Materialize))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("engram_knn_join was called in a context that cannot take its rows")));
+
+	/* not in the memory of the query, of which it would take more than it gives */
+	if (get_call_result_type(fcinfo, NULL, &columns) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	caller = MemoryContextSwitchTo(set->econtext->ecxt_per_query_memory);
+	result.columns = CreateTupleDescCopy(columns);
+	result.store = tuplestore_begin_heap((set->allowedModes & SFRM_Materialize_Random) != 0,
+										 false, work_mem);
+	set->returnMode = SFRM_Materialize;
+	set->setResult = result.store;
+	set->setDesc = result.columns;
+	MemoryContextSwitchTo(caller);
+	return result;
+}
+
+static void
+put_neighbours(const join_result *result, const query_block *block, const ek_nearest *nearest)
+{
+	for (int q = 0; q < block->count; q++)
+	{
+		const ek_neighbours *neighbours = ek_nearest_neighbours(nearest, q);
+
+		for (int rank = 1; rank <= neighbours->count; rank++)
+		{
+			const ek_neighbour *neighbour = ek_neighbour_of_rank(neighbours, rank);
+			Datum		values[4] = {
+				Int64GetDatum(block->numbers[q]),
+				Int64GetDatum(ek_bigint_of_id(neighbour->id)),
+				Int32GetDatum(rank),
+				Float8GetDatum(neighbour->distance)
+			};
+			bool		nulls[4] = {false, false, false, false};
+
+			CHECK_FOR_INTERRUPTS();
+			tuplestore_putvalues(result->store, result->columns, values, nulls);
+		}
+	}
+}
+
+static Portal
+open_queries(join_side *queries)
+{
+	Portal		cursor = SPI_cursor_open(NULL, prepare(queries), NULL, NULL, true);
+
+	check_columns(queries, cursor->tupDesc);
+	return cursor;
+}
+
+static void
+join(join_side *queries, join_side *targets, int k, ek_nearest_metric metric,
+	 bool exclude_self, const join_result *result)
+{
+	Portal		cursor;
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "engramk join",
+												  ALLOCSET_DEFAULT_SIZES);
+	int			dims = 0;
+
+	SPI_freeplan(prepare(targets));
+	cursor = open_queries(queries);
+	for (;;)
+	{
+		query_block block = read_queries(cursor, queries, dims, context, metric, k);
+		MemoryContext caller = MemoryContextSwitchTo(context);
+		ek_vectors	vectors = {.values = block.values,.count = block.count,.dims = block.dims};
+		ek_nearest *nearest;
+		int64		count;
+
+		if (block.count == 0)
+			break;
+		nearest = ek_nearest_create(ek_queries_create(metric, vectors), k,
+									exclude_self ? block.ids : NULL, EK_KNN_JOIN);
+		count = read_targets(targets, nearest);
+		ek_nearest_finish(nearest);
+		put_neighbours(result, &block, nearest);
+
+		/* more neighbours than targets need no room in the next block */
+		k = (int) Min((int64) k, Max(count, 1));
+		dims = block.dims;
+		MemoryContextSwitchTo(caller);
+		MemoryContextReset(context);
+	}
+	SPI_cursor_close(cursor);
+}
+
+/*
+ * engram_knn_join(queries text, targets text, k integer, metric text,
+ *				   exclude_self boolean)
+ * returns table (query_id bigint, target_id bigint, rank integer,
+ *				  distance double precision)
+ *
+ * The k nearest targets of each query, in the order of the queries, nearest
+ * first and ties by id.  Rows without id or vector are left out.
+ */
+Datum
+ek_sql_knn_join(PG_FUNCTION_ARGS)
+{
+	const int	k = PG_GETARG_INT32(2);
+	const ek_nearest_metric metric = ek_nearest_metric_of(PG_GETARG_TEXT_PP(3));
+	const bool	exclude_self = PG_GETARG_BOOL(4);
+	join_side	queries = {.name = "queries",.statement = text_to_cstring(PG_GETARG_TEXT_PP(0))};
+	join_side	targets = {.name = "targets",.statement = text_to_cstring(PG_GETARG_TEXT_PP(1))};
+	join_result result;
+
+	ek_nearest_check_k(k);
+	result = begin_result(fcinfo);
+
+	SPI_connect();
+	join(&queries, &targets, k, metric, exclude_self, &result);
+	SPI_finish();
+	PG_RETURN_NULL();
+}

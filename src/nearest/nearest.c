@@ -1,0 +1,809 @@
+/*
+ * nearest.c
+ *		Many queries against a stream of vectors: the k nearest of each query.
+ *
+ * Most targets are far from most queries, and most of the arithmetic goes into
+ * finding that out.  So it is found out from codes of 8 bits, by products of
+ * integers, for many queries and many targets at once; the exact kernels run
+ * for what may be among the k nearest, and their distances alone are compared
+ * in the end.
+ *
+ * Targets are collected in a block of packed tiles, EK_LANES each.  A full
+ * block is compared with EK_CODE_QUERIES queries at a time.
+ *
+ * What is skipped is proven to be farther than the k-th neighbour so far.  Let
+ * c be the real cosine of the query and the target, t and s the scales of
+ * their codes, L the length of the query's decoded code from above, r and e
+ * the residuals of target and query (docs/exact-index.md):
+ *
+ *		c <= U = t * s * <codes> + L * r + e
+ *
+ * A target whose distance, as computed, is at most that of the k-th neighbour,
+ * kth, satisfies the following, where x and q are the norms, and slack is
+ * several times eta, which stands for all rounding:
+ *
+ *		cosine			U + slack >= 1 - kth
+ *		inner product	x * q * (U + slack) >= -kth
+ *		L2				2 * x * q * (U + slack) - x^2 * (1 - slack) >=
+ *						q^2 * (1 - slack) - kth^2 * (1 + slack)
+ *
+ * Each is a sum of four products, of a factor of the query and one of the
+ * target, and a number of the query: what the screen compares.  A zero vector
+ * needs no rule of its own: its code, scale, residual and norm are 0, and the
+ * inequalities hold for the distances that it has by definition.
+ *
+ * There is no such limit of L1.  It is computed for all, and so is everything
+ * where there are few queries, long vectors, or no fast integer products.
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "common/hashfn.h"
+#include "miscadmin.h"
+#include "port/pg_bitutils.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+#include "base/arena.h"
+#include "base/certificate.h"
+#include "vector/compute.h"
+#include "base/guc.h"
+#include "base/level.h"
+#include "nearest/nearest.h"
+
+/* A code of a target costs as much as three exact distances (make bench). */
+#define MIN_QUERIES_TO_SCREEN	4
+
+/* Tiles of a block, if they fit a quarter of the budget. */
+#define MAX_TILES	4
+
+/* Factors of a query in the screen. */
+typedef struct query_factors
+{
+	double		dot;
+	double		length;
+	double		one;
+} query_factors;
+
+/* Factors of the targets of a tile. */
+typedef struct tile_factors
+{
+	double		dot[EK_LANES];
+	double		length[EK_LANES];
+	double		one[EK_LANES];
+	double		off[EK_LANES];
+} tile_factors;
+
+struct ek_queries
+{
+	ek_nearest_metric metric;
+	ek_vectors	vectors;
+	uint64		identity;
+	Size		size;
+
+	/* where few are compared exactly */
+	ek_query   *prepared;		/* NULL if they are not prepared */
+
+	/* where targets are screened */
+	bool		screened;
+	double	   *norm2;
+	Size		stride;			/* of codes: dims rounded up to 4 */
+	int8	   *codes;			/* of count rounded up to EK_CODE_QUERIES */
+	query_factors *factors;
+};
+
+struct ek_nearest
+{
+	/* set once */
+	const ek_queries *queries;	/* NULL if there is nothing but neighbours */
+	int			count;
+	int			k;
+	ek_nearest_metric metric;
+	uint64		identity;
+	const ek_id *own;
+	ek_operation operation;
+	MemoryContext context;
+
+	ek_neighbours *neighbours;	/* count of them */
+
+	/* the budget */
+	Size		used;
+	bool		exceeded;
+	bool		published;
+
+	/* the block, where targets are screened */
+	double	   *need;			/* of each query: what the screen compares with */
+	int			capacity;		/* targets */
+	int			pending;
+	int8	   *codes;			/* of one target */
+	int8	   *packed;
+	float	   *values;
+	double	   *norm2;
+	ek_id	   *ids;
+	tile_factors *tiles;
+	int32	   *dots;
+};
+
+static Size
+budget(void)
+{
+	return (Size) ek_arena_size * 1024;
+}
+
+static inline Size
+stride_of(int dims)
+{
+	return TYPEALIGN(4, (Size) dims);
+}
+
+static double
+slack_of(int dims)
+{
+	return 8.0 * ek_eta_of(dims);
+}
+
+ek_nearest_metric
+ek_nearest_metric_of(const text *name)
+{
+	static const char *const names[] = {
+		[EK_NEAREST_COSINE] = "cosine",
+		[EK_NEAREST_INNER_PRODUCT] = "inner_product",
+		[EK_NEAREST_L2] = "l2",
+		[EK_NEAREST_L1] = "l1"
+	};
+
+	for (int i = 0; i < (int) lengthof(names); i++)
+	{
+		if (strlen(names[i]) == VARSIZE_ANY_EXHDR(name) &&
+			memcmp(names[i], VARDATA_ANY(name), strlen(names[i])) == 0)
+			return (ek_nearest_metric) i;
+	}
+	ek_stats_count_error(EK_ERROR_OTHER);
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("metric \"%s\" does not exist", text_to_cstring(name)),
+			 errhint("Metrics are \"cosine\", \"inner_product\", \"l2\" and \"l1\".")));
+}
+
+void
+ek_nearest_check_k(int k)
+{
+	if (k >= 1)
+		return;
+	ek_stats_count_error(EK_ERROR_OTHER);
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("k must be between 1 and %d", PG_INT32_MAX)));
+}
+
+/*
+ * The queries
+ */
+
+static void *
+allocate_aligned(Size size)
+{
+	return (void *) TYPEALIGN(EK_ALIGNMENT,
+							  MemoryContextAllocHuge(CurrentMemoryContext,
+													 size + EK_ALIGNMENT));
+}
+
+static const float *
+query_values(const ek_queries *queries, int q)
+{
+	return queries->vectors.values + (Size) q * queries->vectors.dims;
+}
+
+static ek_vector
+query_vector(const ek_queries *queries, int q)
+{
+	return (ek_vector)
+	{
+		.values = query_values(queries, q),.dims = queries->vectors.dims
+	};
+}
+
+static pg_noinline void
+raise_query_not_finite(const ek_queries *queries, int q)
+{
+	ek_vector_require_finite(query_values(queries, q), queries->vectors.dims,
+							 queries->vectors.count == 1 ? "the query" :
+							 psprintf("query %d", q + 1));
+	elog(ERROR, "a sum of finite elements is not finite");
+}
+
+/* Widened, as the prepared query of an operator is. */
+static void
+prepare_queries(ek_queries *queries)
+{
+	const Size	size = ek_query_size(queries->vectors.dims);
+
+	queries->prepared = palloc(sizeof(ek_query) * queries->vectors.count);
+	for (int q = 0; q < queries->vectors.count; q++)
+	{
+		ek_query_prepare(ek_level_kernels(EK_LEVEL_SCALAR), query_values(queries, q),
+						 queries->vectors.dims, allocate_aligned(size),
+						 &queries->prepared[q]);
+		if (!isfinite(queries->prepared[q].norm2))
+			raise_query_not_finite(queries, q);
+	}
+	queries->size += size * queries->vectors.count;
+}
+
+/*
+ * One vector's code: its scale and residual are those of the vector of length
+ * 1.  `codes` has room for dims rounded up to EK_LANES.
+ */
+static void
+encode(const float *values, int dims, double norm, int largest_code, int8 *codes,
+	   double *scale, double *residual)
+{
+	const ek_vector vector = {.values = values,.dims = dims};
+	double		largest = ek_compute_largest(vector);
+
+	*scale = 0.0;
+	*residual = 0.0;
+	if (norm == 0.0)
+	{
+		memset(codes, 0, stride_of(dims));
+		return;
+	}
+	*residual = sqrt(ek_compute_quantize(vector, largest_code / largest,
+										 largest / largest_code, codes)) / norm +
+		ek_eta_of(dims);
+	*scale = largest / largest_code / norm;
+	memset(codes + dims, 0, stride_of(dims) - dims);
+}
+
+static query_factors
+factors_of_query(ek_nearest_metric metric, double norm, double scale,
+				 double length, double residual, double slack)
+{
+	query_factors factors = {scale, length, residual + slack};
+	double		factor = 1.0;
+
+	if (metric == EK_NEAREST_INNER_PRODUCT)
+		factor = norm;
+	else if (metric == EK_NEAREST_L2)
+		factor = 2.0 * norm;
+	factors.dot *= factor;
+	factors.length *= factor;
+	factors.one *= factor;
+	return factors;
+}
+
+static void
+encode_query(ek_queries *queries, int q, int8 *scratch)
+{
+	const int	dims = queries->vectors.dims;
+	const double norm2 = ek_compute_norm2(query_vector(queries, q));
+	int8	   *codes = queries->codes + (Size) q * queries->stride;
+	double		scale;
+	double		residual;
+	double		length;
+
+	if (!isfinite(norm2))
+		raise_query_not_finite(queries, q);
+	encode(query_values(queries, q), dims, sqrt(norm2), EK_MAX_CODE, scratch, &scale, &residual);
+	memcpy(codes, scratch, queries->stride);
+	length = scale * (1.0 + ek_eta_of(dims)) *
+		sqrt((double) ek_compute_code_dot(codes, codes, queries->stride));
+
+	queries->norm2[q] = norm2;
+	queries->factors[q] = factors_of_query(queries->metric, sqrt(norm2), scale,
+										   length, residual, slack_of(dims));
+}
+
+static void
+encode_queries(ek_queries *queries)
+{
+	const int	count = queries->vectors.count;
+	const Size	rows = TYPEALIGN(EK_CODE_QUERIES, (Size) count);
+	int8	   *scratch = palloc(queries->vectors.dims + EK_LANES);
+
+	queries->stride = stride_of(queries->vectors.dims);
+	/* a gigabyte need not be enough, if they are many and short */
+	queries->norm2 = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(double) * count);
+	queries->factors = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(query_factors) * count);
+	queries->codes = allocate_aligned(rows * queries->stride);
+	memset(queries->codes + count * queries->stride, 0, (rows - count) * queries->stride);
+	for (int q = 0; q < count; q++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		encode_query(queries, q, scratch);
+	}
+	pfree(scratch);
+	queries->size += rows * queries->stride +
+		count * (sizeof(double) + sizeof(query_factors));
+}
+
+static bool
+is_screened(ek_nearest_metric metric, ek_vectors vectors)
+{
+	return metric != EK_NEAREST_L1 &&
+		vectors.count >= MIN_QUERIES_TO_SCREEN &&
+		vectors.dims <= EK_CODE_MAX_DIMS &&
+		ek_kernels_in_use()->level != EK_LEVEL_SCALAR;
+}
+
+/* Where they are many and not screened, they are compared as they are. */
+static void
+check_queries(ek_queries *queries)
+{
+	for (int q = 0; q < queries->vectors.count; q++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (!isfinite(ek_compute_norm2(query_vector(queries, q))))
+			raise_query_not_finite(queries, q);
+	}
+}
+
+static void
+identify(ek_queries *queries)
+{
+	for (int q = 0; q < queries->vectors.count; q++)
+	{
+		const unsigned char *bytes = (const unsigned char *) query_values(queries, q);
+		uint64		hash = hash_bytes_extended(bytes, queries->vectors.dims * (int) sizeof(float), 0);
+
+		CHECK_FOR_INTERRUPTS();
+		queries->identity = hash_combine64(queries->identity, hash);
+	}
+}
+
+ek_queries *
+ek_queries_create(ek_nearest_metric metric, ek_vectors vectors)
+{
+	ek_queries *queries = palloc0(sizeof(ek_queries));
+	const Size	bytes = (Size) vectors.count * vectors.dims * sizeof(float);
+
+	queries->metric = metric;
+	queries->vectors = vectors;
+	queries->size = sizeof(ek_queries) + bytes;
+	queries->screened = is_screened(metric, vectors);
+	identify(queries);
+	if (queries->screened)
+		encode_queries(queries);
+	else if (vectors.count < MIN_QUERIES_TO_SCREEN)
+		prepare_queries(queries);
+	else
+		check_queries(queries);
+	return queries;
+}
+
+ek_nearest_metric
+ek_queries_metric(const ek_queries *queries)
+{
+	return queries->metric;
+}
+
+/*
+ * The budget
+ */
+
+Size
+ek_nearest_size_of_query(ek_nearest_metric metric, int dims, int k)
+{
+	Size		size = sizeof(ek_neighbours) + sizeof(ek_id) + dims * sizeof(float);
+
+	if (metric != EK_NEAREST_L1)
+		size += stride_of(dims) + 2 * sizeof(double) + sizeof(query_factors);
+	return size + (Size) k * sizeof(ek_neighbour);
+}
+
+static Size
+size_of_tile(int dims)
+{
+	return sizeof(tile_factors) + EK_LANES *
+		(dims * sizeof(float) + stride_of(dims) + sizeof(double) + sizeof(ek_id) +
+		 EK_CODE_QUERIES * sizeof(int32));
+}
+
+static int
+tiles_in_block(int dims)
+{
+	return (int) Max(1, Min(MAX_TILES, budget() / 4 / size_of_tile(dims)));
+}
+
+Size
+ek_nearest_room_for_queries(int dims)
+{
+	const Size	block = tiles_in_block(dims) * size_of_tile(dims);
+
+	return budget() > block ? budget() - block : 0;
+}
+
+static void
+take_up(ek_nearest *nearest, Size bytes)
+{
+	nearest->used += bytes;
+	if (likely(nearest->used <= budget()) || nearest->exceeded)
+		return;
+	nearest->exceeded = true;
+	ek_arena_exceed_budget(nearest->used);
+}
+
+/*
+ * The block
+ */
+
+static void
+create_block(ek_nearest *nearest)
+{
+	const int	dims = nearest->queries->vectors.dims;
+	const int	tiles = tiles_in_block(dims);
+	const int	capacity = tiles * EK_LANES;
+
+	nearest->capacity = capacity;
+	nearest->need = MemoryContextAllocHuge(nearest->context, sizeof(double) * nearest->count);
+	for (int q = 0; q < nearest->count; q++)
+		nearest->need[q] = -INFINITY;
+	nearest->codes = palloc(dims + EK_LANES);
+	nearest->packed = allocate_aligned(capacity * nearest->queries->stride);
+	memset(nearest->packed, 0, capacity * nearest->queries->stride);
+	nearest->values = allocate_aligned(sizeof(float) * (Size) capacity * dims);
+	nearest->norm2 = palloc(sizeof(double) * capacity);
+	nearest->ids = palloc(sizeof(ek_id) * capacity);
+	nearest->tiles = palloc0(sizeof(tile_factors) * tiles);
+	nearest->dots = palloc(sizeof(int32) * capacity * EK_CODE_QUERIES);
+	take_up(nearest, tiles * size_of_tile(dims) + nearest->count * sizeof(double));
+}
+
+static void
+set_factors(tile_factors *tile, int lane, ek_nearest_metric metric, double norm2,
+			double scale, double residual, double slack)
+{
+	const double norm = metric == EK_NEAREST_COSINE ? 1.0 : sqrt(norm2);
+
+	tile->dot[lane] = norm * scale;
+	tile->length[lane] = norm * residual;
+	tile->one[lane] = norm;
+	tile->off[lane] = metric == EK_NEAREST_L2 ? norm2 * (1.0 - slack) : 0.0;
+}
+
+static void
+add_to_block(ek_nearest *nearest, ek_id id, ek_vector vector)
+{
+	const int	row = nearest->pending;
+	const int	lane = row % EK_LANES;
+	const double norm2 = ek_compute_norm2(vector);
+	int8	   *packed = nearest->packed +
+		(Size) (row - lane) * nearest->queries->stride + (Size) 4 * lane;
+	double		scale;
+	double		residual;
+
+	if (unlikely(!isfinite(norm2)))
+		ek_vector_require_finite(vector.values, vector.dims, "the vector");
+	encode(vector.values, vector.dims, sqrt(norm2), EK_NARROW_CODE, nearest->codes,
+		   &scale, &residual);
+	for (Size i = 0; i < nearest->queries->stride; i += 4, packed += (Size) 4 * EK_LANES)
+		memcpy(packed, nearest->codes + i, 4);
+	set_factors(&nearest->tiles[row / EK_LANES], lane, nearest->metric, norm2,
+				scale, residual, slack_of(vector.dims));
+	memcpy(nearest->values + (Size) row * vector.dims, vector.values,
+		   sizeof(float) * vector.dims);
+	nearest->norm2[row] = norm2;
+	nearest->ids[row] = id;
+	nearest->pending++;
+}
+
+/* What the screen compares with, once there are k neighbours. */
+static double
+need_of(const ek_nearest *nearest, int q)
+{
+	const double kth = nearest->neighbours[q].heap[0].distance;
+	const double slack = slack_of(nearest->queries->vectors.dims);
+
+	switch (nearest->metric)
+	{
+		case EK_NEAREST_COSINE:
+			return 1.0 - kth;
+		case EK_NEAREST_INNER_PRODUCT:
+			return -kth;
+		case EK_NEAREST_L2:
+			return nearest->queries->norm2[q] * (1.0 - slack) - kth * kth * (1.0 + slack);
+		case EK_NEAREST_L1:
+			break;
+	}
+	return -INFINITY;
+}
+
+/*
+ * Exact distances
+ */
+
+static double
+cosine_distance(const ek_operands *operands)
+{
+	ek_cosine_sums sums = ek_compute_cosine(operands);
+
+	/* an infinite norm need not show in the similarity */
+	if (unlikely(!isfinite(sums.norm2_a) || !isfinite(sums.norm2_b)))
+		return NAN;
+	return 1.0 - ek_cosine_similarity(sums.dot, sums.norm2_a, sums.norm2_b);
+}
+
+/* As the operator computes it; not finite if the target is not. */
+static double
+exact_distance(const ek_queries *queries, int q, ek_vector target)
+{
+	ek_operands operands = {
+		.query = queries->prepared != NULL ? &queries->prepared[q] : NULL,
+		.query_argument = 1,
+		.vector = target,
+		.other = query_vector(queries, q)
+	};
+
+	switch (queries->metric)
+	{
+		case EK_NEAREST_COSINE:
+			return cosine_distance(&operands);
+		case EK_NEAREST_INNER_PRODUCT:
+			return 0.0 - ek_compute_dot(&operands);
+		case EK_NEAREST_L2:
+			return sqrt(ek_compute_l2_squared(&operands));
+		case EK_NEAREST_L1:
+			return ek_compute_l1(&operands);
+	}
+	pg_unreachable();
+}
+
+/* The same bits; the norms are known to be finite. */
+static double
+exact_distance_of_pending(const ek_nearest *nearest, int q, int row)
+{
+	const ek_queries *queries = nearest->queries;
+	const int	dims = queries->vectors.dims;
+	ek_operands operands = {
+		.vector = {.values = nearest->values + (Size) row * dims,.dims = dims},
+		.other = query_vector(queries, q)
+	};
+
+	if (queries->metric == EK_NEAREST_COSINE)
+		return 1.0 - ek_cosine_similarity(ek_compute_dot(&operands),
+										  queries->norm2[q], nearest->norm2[row]);
+	return exact_distance(queries, q, operands.vector);
+}
+
+static inline bool
+offer(ek_nearest *nearest, int q, ek_id id, double distance)
+{
+	ek_neighbour neighbour = {distance, id};
+	bool		kept;
+	Size		grown;
+
+	if (nearest->own != NULL && ek_same_id(nearest->own[q], id))
+		return false;
+	grown = ek_neighbours_offer(&nearest->neighbours[q], nearest->k, neighbour,
+								nearest->context, &kept);
+	if (unlikely(grown > 0))
+		take_up(nearest, grown);
+	return kept;
+}
+
+/*
+ * Screening
+ */
+
+/* One bit a lane: may this target be among the query's neighbours? */
+static uint32
+screen(const query_factors *query, const tile_factors *tile, const int32 *dots,
+	   double need)
+{
+	double		reach[EK_LANES];
+	uint32		survivors = 0;
+
+	for (int lane = 0; lane < EK_LANES; lane++)
+		reach[lane] = query->dot * tile->dot[lane] * dots[lane] +
+			query->length * tile->length[lane] +
+			(query->one * tile->one[lane] - tile->off[lane]);
+	for (int lane = 0; lane < EK_LANES; lane++)
+		survivors |= (uint32) (reach[lane] >= need) << lane;
+	return survivors;
+}
+
+static void
+compare_survivors(ek_nearest *nearest, int q, int first, uint32 survivors)
+{
+	bool		changed = false;
+
+	while (survivors != 0)
+	{
+		int			row = first + pg_rightmost_one_pos32(survivors);
+
+		survivors &= survivors - 1;
+		if (row >= nearest->pending)
+			break;
+		if (offer(nearest, q, nearest->ids[row], exact_distance_of_pending(nearest, q, row)))
+			changed = true;
+	}
+	if (changed && nearest->neighbours[q].count == nearest->k)
+		nearest->need[q] = need_of(nearest, q);
+}
+
+static void
+screen_group(ek_nearest *nearest, int first_query, int tiles)
+{
+	const ek_queries *queries = nearest->queries;
+	const int	count = Min(EK_CODE_QUERIES, nearest->count - first_query);
+	const int32 *dots = nearest->dots;
+
+	ek_compute_code_dot_block(queries->codes + first_query * queries->stride,
+							  queries->stride, nearest->packed, tiles,
+							  queries->stride, nearest->dots);
+	for (int tile = 0; tile < tiles; tile++, dots += (Size) EK_CODE_QUERIES * EK_LANES)
+	{
+		for (int i = 0; i < count; i++)
+		{
+			const int	q = first_query + i;
+			uint32		survivors = screen(&queries->factors[q], &nearest->tiles[tile],
+										   dots + (Size) i * EK_LANES, nearest->need[q]);
+
+			if (survivors != 0)
+				compare_survivors(nearest, q, tile * EK_LANES, survivors);
+		}
+	}
+}
+
+static void
+count_targets(const ek_nearest *nearest, ek_stats_call call, int targets)
+{
+	const uint64 pairs = (uint64) targets * nearest->count;
+
+	ek_stats_count(nearest->operation, call, pairs,
+				   pairs * nearest->queries->vectors.dims);
+}
+
+void
+ek_nearest_settle(ek_nearest *nearest)
+{
+	const int	tiles = (nearest->pending + EK_LANES - 1) / EK_LANES;
+	ek_stats_call call;
+
+	if (nearest->pending == 0)
+		return;
+	call = ek_stats_begin(ek_kernels_in_use()->level);
+	for (int q = 0; q < nearest->count; q += EK_CODE_QUERIES)
+	{
+		CHECK_FOR_INTERRUPTS();
+		screen_group(nearest, q, tiles);
+	}
+	count_targets(nearest, call, nearest->pending);
+	nearest->pending = 0;
+}
+
+/*
+ * The stream
+ */
+
+ek_nearest *
+ek_nearest_create_empty(int count, int k, ek_nearest_metric metric,
+						uint64 identity, ek_operation operation)
+{
+	ek_nearest *nearest = palloc0(sizeof(ek_nearest));
+
+	nearest->count = count;
+	nearest->k = k;
+	nearest->metric = metric;
+	nearest->identity = identity;
+	nearest->operation = operation;
+	nearest->context = CurrentMemoryContext;
+	nearest->neighbours = MemoryContextAllocExtended(CurrentMemoryContext,
+													 sizeof(ek_neighbours) * (Size) Max(count, 1),
+													 MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	return nearest;
+}
+
+ek_nearest *
+ek_nearest_create(const ek_queries *queries, int k, const ek_id *own,
+				  ek_operation operation)
+{
+	ek_nearest *nearest = ek_nearest_create_empty(queries->vectors.count, k, queries->metric,
+												  queries->identity, operation);
+
+	nearest->queries = queries;
+	nearest->own = own;
+	take_up(nearest, sizeof(ek_nearest) + queries->size + sizeof(ek_neighbours) * nearest->count);
+	if (queries->screened)
+		create_block(nearest);
+	return nearest;
+}
+
+static void
+compare_all(ek_nearest *nearest, ek_id id, ek_vector vector)
+{
+	ek_stats_call call = ek_stats_begin(ek_kernels_in_use()->level);
+
+	for (int q = 0; q < nearest->count; q++)
+	{
+		double		distance = exact_distance(nearest->queries, q, vector);
+
+		if (unlikely(!isfinite(distance)))
+			ek_vector_require_finite(vector.values, vector.dims, "the vector");
+		offer(nearest, q, id, distance);
+		CHECK_FOR_INTERRUPTS();
+	}
+	count_targets(nearest, call, 1);
+}
+
+void
+ek_nearest_add(ek_nearest *nearest, ek_id id, ek_vector vector)
+{
+	if (nearest->count > 0 && vector.dims != nearest->queries->vectors.dims)
+		ek_raise_different_dimensions(vector.dims, nearest->queries->vectors.dims);
+
+	if (!nearest->queries->screened)
+	{
+		compare_all(nearest, id, vector);
+		return;
+	}
+	add_to_block(nearest, id, vector);
+	if (nearest->pending == nearest->capacity)
+		ek_nearest_settle(nearest);
+}
+
+void
+ek_nearest_add_neighbour(ek_nearest *nearest, int query, ek_neighbour neighbour)
+{
+	offer(nearest, query, neighbour.id, neighbour.distance);
+}
+
+void
+ek_nearest_combine(ek_nearest *nearest, ek_nearest *other)
+{
+	ek_nearest_settle(other);
+	for (int q = 0; q < nearest->count; q++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		for (int i = 0; i < other->neighbours[q].count; i++)
+		{
+			CHECK_FOR_INTERRUPTS();
+			ek_nearest_add_neighbour(nearest, q, other->neighbours[q].heap[i]);
+		}
+	}
+}
+
+void
+ek_nearest_finish(ek_nearest *nearest)
+{
+	ek_nearest_settle(nearest);
+	for (int q = 0; q < nearest->count; q++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		ek_neighbours_sort(&nearest->neighbours[q]);
+	}
+	if (!nearest->published)
+		ek_arena_count_budget(nearest->used, false);
+	nearest->published = true;
+}
+
+const ek_neighbours *
+ek_nearest_neighbours(const ek_nearest *nearest, int query)
+{
+	return &nearest->neighbours[query];
+}
+
+int
+ek_nearest_query_count(const ek_nearest *nearest)
+{
+	return nearest->count;
+}
+
+int
+ek_nearest_k(const ek_nearest *nearest)
+{
+	return nearest->k;
+}
+
+ek_nearest_metric
+ek_nearest_metric_in_use(const ek_nearest *nearest)
+{
+	return nearest->metric;
+}
+
+uint64
+ek_nearest_identity(const ek_nearest *nearest)
+{
+	return nearest->identity;
+}

@@ -1,0 +1,76 @@
+/*
+ * nearest.h
+ *		Many queries against a stream of vectors: the k nearest of each query.
+ *
+ * targets: the vectors of the stream, each with an id.  They are seen once and
+ * need not fit in memory.  What is held has a budget of engramk.arena_size.
+ */
+#ifndef EK_NEAREST_H
+#define EK_NEAREST_H
+
+#include "nearest/neighbours.h"
+#include "base/stats.h"
+#include "vector/vector.h"
+
+typedef enum ek_nearest_metric
+{
+	EK_NEAREST_COSINE,
+	EK_NEAREST_INNER_PRODUCT,
+	EK_NEAREST_L2,
+	EK_NEAREST_L1
+} ek_nearest_metric;
+
+typedef struct ek_queries ek_queries;
+typedef struct ek_nearest ek_nearest;
+
+/* Raises an error for a name that is none. */
+extern ek_nearest_metric ek_nearest_metric_of(const text *name);
+
+/* Raises an error unless k is at least 1. */
+extern void ek_nearest_check_k(int k);
+
+/*
+ * Prepares the queries, in the current memory context; it keeps a pointer to
+ * their values.  Raises an error unless they are finite.
+ */
+extern ek_queries *ek_queries_create(ek_nearest_metric metric, ek_vectors vectors);
+
+extern ek_nearest_metric ek_queries_metric(const ek_queries *queries);
+
+/* What each query takes of the budget, its own vector and k neighbours included. */
+extern Size ek_nearest_size_of_query(ek_nearest_metric metric, int dims, int k);
+
+/* What of the budget is left for queries. */
+extern Size ek_nearest_room_for_queries(int dims);
+
+/*
+ * Everything in the current memory context.  With `own` ids, one a query, a
+ * target of the query's own id is left out of its neighbours.
+ */
+extern ek_nearest *ek_nearest_create(const ek_queries *queries, int k,
+									 const ek_id *own, ek_operation operation);
+/* Only to be combined with others: it has no queries, and takes no targets. */
+extern ek_nearest *ek_nearest_create_empty(int count, int k, ek_nearest_metric metric,
+										   uint64 identity, ek_operation operation);
+
+/* Raises an error unless the vector has the queries' dimensions and is finite. */
+extern void ek_nearest_add(ek_nearest *nearest, ek_id id, ek_vector vector);
+extern void ek_nearest_add_neighbour(ek_nearest *nearest, int query, ek_neighbour neighbour);
+
+/* Takes over the neighbours of another stream, of the same queries. */
+extern void ek_nearest_combine(ek_nearest *nearest, ek_nearest *other);
+
+/* Computes what is pending. */
+extern void ek_nearest_settle(ek_nearest *nearest);
+
+/* Settles and sorts; can be called more than once. */
+extern void ek_nearest_finish(ek_nearest *nearest);
+
+extern const ek_neighbours *ek_nearest_neighbours(const ek_nearest *nearest, int query);
+extern int	ek_nearest_query_count(const ek_nearest *nearest);
+extern int	ek_nearest_k(const ek_nearest *nearest);
+extern ek_nearest_metric ek_nearest_metric_in_use(const ek_nearest *nearest);
+/* A number that differs, in all likelihood, between different queries. */
+extern uint64 ek_nearest_identity(const ek_nearest *nearest);
+
+#endif							/* EK_NEAREST_H */

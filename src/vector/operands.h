@@ -1,0 +1,31 @@
+/*
+ * operands.h
+ *		The two vectors of an operator's call, one of them perhaps prepared.
+ */
+#ifndef EK_OPERANDS_H
+#define EK_OPERANDS_H
+
+#include "fmgr.h"
+
+#include "simd/ek_simd.h"
+#include "vector/vector.h"
+
+/*
+ * A prepared query stands for either argument: every operation on a pair
+ * gives the same bits when its arguments change places.
+ */
+typedef struct ek_operands
+{
+	const ek_query *query;		/* finite; NULL if neither is prepared */
+	int			query_argument; /* which argument it is, 0 or 1 */
+	ek_vector	vector;			/* what is compared with the query; or a */
+	ek_vector	other;			/* b; undefined if there is a query */
+} ek_operands;
+
+/*
+ * Fetches arguments 0 and 1.  Raises an error unless both have the shape of a
+ * vector and the same dimensions.
+ */
+extern ek_operands ek_operands_get(FunctionCallInfo fcinfo);
+
+#endif							/* EK_OPERANDS_H */
