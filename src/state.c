@@ -20,6 +20,9 @@
 /* The format that is written, and the only one that is read. */
 #define FORMAT	2
 
+/* It travels in a row, whose header and other columns need some room. */
+#define MAX_SIZE	(MaxAllocSize - 65536)
+
 /* In the upper half of the first number; the format is in the lower. */
 static const uint16 magic[] = {
 	[EK_AGGREGATE_NEAREST] = 0xE64E,
@@ -37,8 +40,7 @@ ek_state_begin(ek_aggregate aggregate, Size size)
 	const Size	head = sizeof(uint32);
 	StringInfoData bytes;
 
-	/* with its own header, and the zero that a StringInfo ends with */
-	if (size >= MaxAllocSize - VARHDRSZ - head)
+	if (size > MAX_SIZE)
 	{
 		ek_stats_count_error(EK_ERROR_OTHER);
 		ereport(ERROR,
