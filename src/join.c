@@ -329,6 +329,7 @@ begin_result(FunctionCallInfo fcinfo)
 {
 	ReturnSetInfo *set = (ReturnSetInfo *) fcinfo->resultinfo;
 	join_result result;
+	TupleDesc	columns;
 	MemoryContext caller;
 
 	if (set == NULL || !IsA(set, ReturnSetInfo) || !(set->allowedModes & SFRM_Materialize))
@@ -336,9 +337,11 @@ begin_result(FunctionCallInfo fcinfo)
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("engram_knn_join was called in a context that cannot take its rows")));
 
-	caller = MemoryContextSwitchTo(set->econtext->ecxt_per_query_memory);
-	if (get_call_result_type(fcinfo, NULL, &result.columns) != TYPEFUNC_COMPOSITE)
+	/* not in the memory of the query, of which it would take more than it gives */
+	if (get_call_result_type(fcinfo, NULL, &columns) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
+	caller = MemoryContextSwitchTo(set->econtext->ecxt_per_query_memory);
+	result.columns = CreateTupleDescCopy(columns);
 	result.store = tuplestore_begin_heap((set->allowedModes & SFRM_Materialize_Random) != 0,
 										 false, work_mem);
 	set->returnMode = SFRM_Materialize;

@@ -45,7 +45,8 @@ END $$;
 CREATE TABLE query AS SELECT i AS id, ARRAY[i, 1, -2, i % 7]::real[] AS v FROM generate_series(1, 10000) AS i;
 CREATE TABLE candidate AS SELECT i AS id, ARRAY[1, i % 11, i, -1]::real[] AS v FROM generate_series(1, 1000) AS i;
 CREATE TABLE long_query AS SELECT i AS id, array_fill(i::real, ARRAY[3000]) AS v FROM generate_series(1, 20) AS i;
-ANALYZE query, candidate, long_query;
+CREATE TABLE indexed_candidate AS SELECT i AS id, ARRAY[sin(i), cos(i), sin(i * 3), 1]::real[] AS v FROM generate_series(1, 1000) AS i;
+ANALYZE query, candidate, long_query, indexed_candidate;
 
 SELECT growth('LATERAL with rescans',
     'SELECT d FROM query AS q, LATERAL (SELECT q.v <=> c.v AS d FROM candidate AS c OFFSET 0) AS x', 10000000);
@@ -63,6 +64,22 @@ SET engramk.arena_size = '64kB';
 SELECT growth('batches that overflow the arena',
     'SELECT engram_cosine_batch(v || v || v, v || v || v) FROM long_query, generate_series(1, 20000)', 400000);
 RESET engramk.arena_size;
+
+SELECT growth('groups, each with its own query',
+    'SELECT n FROM query AS q, generate_series(1, 20) AS times, LATERAL (SELECT engram_nearest(c.id::bigint, c.v, q.v, 3) AS n FROM candidate AS c WHERE c.id <= 100 AND times > 0 OFFSET 0) AS x', 200000);
+SELECT growth('sums and means',
+    'SELECT s FROM query AS q, generate_series(1, 20) AS times, LATERAL (SELECT engram_sum(c.v) AS s, engram_avg(c.v) FROM candidate AS c WHERE c.id <= 100 + 0 * q.id AND times > 0 OFFSET 0) AS x', 200000);
+SELECT growth('a window that moves',
+    'SELECT engram_nearest(i, ARRAY[i % 100, 1]::real[], ''{1,2}'', 3) OVER w, engram_avg(ARRAY[i, 1]::real[]) OVER w FROM generate_series(1::bigint, 1000000) AS i WINDOW w AS (ORDER BY i ROWS BETWEEN 5 PRECEDING AND CURRENT ROW)', 1000000);
+SELECT growth('joins',
+    $$SELECT n.rank FROM query AS q, generate_series(1, 5) AS times, LATERAL engram_knn_join(
+        format('SELECT id, v FROM candidate WHERE id BETWEEN %s AND %1$s + 1', q.id % 900 + times),
+        'SELECT id, v FROM candidate WHERE id <= 20', 2) AS n$$, 200000);
+CREATE INDEX ON indexed_candidate USING engramk (v);
+SET enable_seqscan = off;
+SELECT growth('index scans',
+    'SELECT c.id FROM query AS q, generate_series(1, 20) AS times, LATERAL (SELECT c.id FROM indexed_candidate AS c WHERE times > 0 ORDER BY c.v <=> q.v LIMIT 5) AS c', 1000000);
+RESET enable_seqscan;
 
 CREATE FUNCTION catch(times int) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE

@@ -39,4 +39,19 @@ is "no memory to prepare a query: 53200, then right" "$(session <<-SQL
 	SELECT engram_cosine_batch('{3,4}', '{4,3,3,4}');
 SQL
 )" "$(printf '%s\n' 'ERROR:  53200' "$right")"
+is "no memory for neighbours: 53200, then right" "$(session <<-SQL
+	SELECT cardinality(engram_nearest(i, '{1}', '{1}', 2147483647)) FROM generate_series(1::bigint, 30000000) AS i;
+	SELECT engram_nearest(i, ARRAY[i], '{1}', 1, 'l2') FROM generate_series(1::bigint, 3) AS i;
+SQL
+)" "$(printf '%s\n' 'ERROR:  53200' '{"(1,1,0)"}')"
+is "no memory for the neighbours of a join: 53200, then right" "$(session <<-SQL
+	SELECT count(*) FROM engram_knn_join('SELECT 1, ''{1}''::real[]', 'SELECT i, ''{1}''::real[] FROM generate_series(1, 30000000) AS i', 2147483647);
+	SELECT target_id FROM engram_knn_join('SELECT 1, ''{1}''::real[]', 'SELECT i, ARRAY[i]::real[] FROM generate_series(1, 3) AS i', 1, 'l2');
+SQL
+)" "$(printf '%s\n' 'ERROR:  53200' 1)"
+is "no memory for a sum: 53200, then right" "$(session <<-SQL
+	SELECT cardinality(engram_sum(array_fill(1::real, ARRAY[60000000])));
+	SELECT engram_sum(ARRAY[i]::real[]) FROM generate_series(1, 3) AS i;
+SQL
+)" "$(printf '%s\n' 'ERROR:  53200' '{6}')"
 is "the server did not crash" "$(grep -c 'terminated by signal' "$data.run/log" || true)" 0

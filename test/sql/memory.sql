@@ -27,7 +27,11 @@ END $$;
 CREATE TABLE query AS SELECT i AS id, ARRAY[i, 1, -2, i % 7]::real[] AS v FROM generate_series(1, 2000) AS i;
 CREATE TABLE candidate AS SELECT i AS id, ARRAY[1, i % 11, i, -1]::real[] AS v FROM generate_series(1, 1000) AS i;
 CREATE TABLE long_query AS SELECT i AS id, array_fill(i::real, ARRAY[3000]) AS v FROM generate_series(1, 20) AS i;
-ANALYZE query, candidate, long_query;
+CREATE TABLE same_query AS SELECT array_fill(1::real, ARRAY[3000]) AS v FROM generate_series(1, 2);
+ALTER TABLE same_query ALTER v SET STORAGE EXTERNAL;
+UPDATE same_query SET v = array_fill(1::real, ARRAY[3000]);
+CREATE TABLE indexed_candidate AS SELECT i AS id, ARRAY[sin(i), cos(i), sin(i * 3), 1]::real[] AS v FROM generate_series(1, 1000) AS i;
+ANALYZE query, candidate, long_query, same_query, indexed_candidate;
 
 -- The instrument sees a leak where there is one: a CTE keeps the rows it gave.
 SELECT * FROM growth('WITH c AS MATERIALIZED (SELECT q.v FROM query AS q, candidate AS c WHERE c.id <= 50) SELECT v FROM c', 1000);
@@ -49,6 +53,23 @@ SELECT * FROM growth('SELECT engram_cosine_batch(v || v || v, v || v || v) FROM 
 SELECT * FROM growth('SELECT engram_topk(v || v || v, v || v || v, 1) FROM long_query, generate_series(1, 300)', 100);
 SELECT overflows - :overflows_before >= 12000 AS overflowed FROM engram_arena_stats();
 RESET engramk.arena_size;
+
+-- Of aggregates: a group for each query, with one that is the same for its rows
+-- and one that is compared row by row, out of line; and of windows.
+SELECT * FROM growth('SELECT n FROM query AS q, LATERAL (SELECT engram_nearest(c.id::bigint, c.v, q.v, 3) AS n FROM candidate AS c WHERE c.id <= 100 OFFSET 0) AS x', 200);
+SELECT * FROM growth('SELECT nearest FROM generate_series(1, 500) AS n, LATERAL (SELECT engram_nearest(l.id::bigint, l.v, s.v, 3, ''l2'') AS nearest FROM long_query AS l, same_query AS s WHERE n > 0 OFFSET 0) AS x', 50);
+SELECT * FROM growth('SELECT s FROM query AS q, LATERAL (SELECT engram_sum(c.v) AS s, engram_avg(c.v) FROM candidate AS c WHERE c.id <= 100 + 0 * q.id OFFSET 0) AS x', 200);
+SELECT * FROM growth('SELECT engram_nearest(i, ARRAY[i % 100, 1]::real[], ''{1,2}'', 3) OVER w, engram_avg(ARRAY[i, 1]::real[]) OVER w FROM generate_series(1::bigint, 20000) AS i WINDOW w AS (ORDER BY i ROWS BETWEEN 5 PRECEDING AND CURRENT ROW)', 2000);
+-- Of a join for each query.
+SELECT * FROM growth($$SELECT n FROM query AS q, generate_series(1, 2) AS times, LATERAL (SELECT count(*) AS n FROM engram_knn_join(
+    format('SELECT id, v FROM query WHERE id BETWEEN %s AND %1$s + 1', q.id + times), 'SELECT id, v FROM candidate WHERE id <= 10', 2)) AS x$$, 400);
+-- Of an index, by a constant and by a query for each scan.
+CREATE INDEX candidate_v ON indexed_candidate USING engramk (v);
+SET enable_seqscan = off;
+EXPLAIN (COSTS OFF) SELECT c.id FROM query AS q, LATERAL (SELECT c.id FROM indexed_candidate AS c ORDER BY c.v <=> q.v LIMIT 5) AS c;
+SELECT * FROM growth('SELECT c.id FROM query AS q, LATERAL (SELECT c.id FROM indexed_candidate AS c ORDER BY c.v <=> q.v LIMIT 5) AS c', 1000);
+SELECT * FROM growth('SELECT c.id FROM generate_series(1, 2000) AS n, LATERAL (SELECT c.id FROM indexed_candidate AS c WHERE n > 0 ORDER BY c.v <=> ''{1,2,3,4}'' LIMIT 5) AS c', 1000);
+RESET enable_seqscan;
 
 -- PL/pgSQL: arrays that are assigned to, so that each call copies their elements.
 CREATE FUNCTION assign_and_call(times int) RETURNS TABLE (total float8, under_1_mb boolean) LANGUAGE plpgsql AS $$
