@@ -14,6 +14,12 @@ use Test::More;
 
 my $node = start_node('cancel', "backtrace_functions = 'ProcessInterrupts'");
 
+$node->safe_psql('postgres', q{
+	CREATE TABLE item AS SELECT i AS id, ARRAY[sin(i), cos(i), sin(i * 3), cos(i * 7)]::real[] AS v FROM generate_series(1, 20000) AS i;
+	CREATE INDEX ON item USING engramk (v);
+	ALTER DATABASE postgres SET enable_seqscan = off;
+});
+
 # More than 100 MB of candidates, again and again
 sub endless
 {
@@ -42,7 +48,9 @@ my %call = (
 		 FROM generate_series(1::bigint, 60000) AS i) AS running);},
 	'engram_knn_join' => q{result := (SELECT count(*) FROM engram_knn_join(
 		'SELECT i, ARRAY[1, i]::real[] FROM generate_series(1, 100) AS i',
-		'SELECT i, ARRAY[1, i]::real[] FROM generate_series(1, 20000) AS i', 20000));});
+		'SELECT i, ARRAY[1, i]::real[] FROM generate_series(1, 20000) AS i', 20000));},
+	'index scan' => q{result := (SELECT sum(id) FROM generate_series(1, 10) AS n, LATERAL
+		(SELECT id FROM item ORDER BY v <=> ARRAY[n, 1, -n, 0]::real[] LIMIT 1) AS nearest);});
 
 # Where it must have been: the functions of an aggregate have no names there.
 # As a window function, engram_nearest has nearly all of its work at the end,
@@ -51,7 +59,8 @@ my %inside = (
 	'engram_cosine_batch' => qr/engramk\.so\(ek_sql_cosine_batch/,
 	'engram_topk' => qr/engramk\.so\(ek_sql_topk/,
 	'engram_nearest' => qr/engramk\.so\(/,
-	'engram_knn_join' => qr/engramk\.so\(ek_sql_knn_join/);
+	'engram_knn_join' => qr/engramk\.so\(ek_sql_knn_join/,
+	'index scan' => qr/engramk\.so\(/);
 
 sub is_sound
 {
