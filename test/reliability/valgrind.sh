@@ -14,7 +14,7 @@ chmod 777 "$scratch/reports"
 as_server valgrind --quiet --trace-children=yes --num-callers=20 --log-file="$scratch/reports/%p" \
 	"$bindir/postgres" -D "$data" >"$data.run/log" 2>&1 &
 wait_for_server
-make -s -C "$top" installcheck REGRESS="arrays errors operators prepared plans stat stat_verify" >"$scratch/installcheck" 2>&1 || true
+make -s -C "$top" installcheck REGRESS="arrays errors operators prepared plans stat stat_verify states aggregates" >"$scratch/installcheck" 2>&1 || true
 note "$(grep -cE '^(test |ok |not ok )' "$scratch/installcheck") tests ran, $(find "$scratch/reports" -type f | wc -l) processes"
 is "valgrind reports nothing with a frame in engramk" \
 	"$(grep -h -B12 -A12 'engramk\.so' "$scratch"/reports/* | head -60)" ''
