@@ -15,7 +15,7 @@ chmod 777 "$scratch/reports"
 as_server valgrind --quiet --trace-children=yes --num-callers=20 --log-file="$scratch/reports/%p" \
 	"$bindir/postgres" -D "$data" >"$data.run/log" 2>&1 &
 wait_for_server
-tests="aggregates arrays errors index_queries join nearest operators prepared plans stat stat_verify"
+tests="aggregates arrays errors index_queries operators prepared plans stat stat_verify states"
 make -s -C "$top" installcheck REGRESS="$tests" >"$scratch/installcheck" 2>&1 || true
 as_server "$bindir/pg_ctl" -D "$data" -m fast -s -w stop
 # Under valgrind a test may differ where it shows a level; that it ran is what counts.
