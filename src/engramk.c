@@ -14,8 +14,8 @@
 #include "base/arena.h"
 #include "base/guc.h"
 #include "base/level.h"
-#include "stat_functions.h"
 #include "base/stats.h"
+#include "stat_functions.h"
 
 PG_MODULE_MAGIC;
 
@@ -45,6 +45,7 @@ void
 _PG_init(void)
 {
 	ek_level_init();
+	ek_level_observer = ek_stats_show_level;
 	ek_guc_init();
 	/* after the parameters, so that the level it shows is the right one */
 	ek_stats_init();

@@ -7,12 +7,12 @@
  */
 #include "postgres.h"
 
-#include "funcapi.h"
 #include "utils/builtins.h"
 
 #include "base/arena.h"
-#include "stat_functions.h"
+#include "base/rows.h"
 #include "base/stats.h"
+#include "stat_functions.h"
 
 PG_FUNCTION_INFO_V1(ek_sql_stat_kernels);
 PG_FUNCTION_INFO_V1(ek_sql_stat_arena);
@@ -48,40 +48,6 @@ current_stats(void)
 	return stats;
 }
 
-/* Begins a function that returns a set, one row a call. */
-static FuncCallContext *
-begin_set(FunctionCallInfo fcinfo, int rows)
-{
-	FuncCallContext *funcctx = SRF_FIRSTCALL_INIT();
-	MemoryContext caller = MemoryContextSwitchTo(funcctx->multi_call_memory_ctx);
-	TupleDesc	tupdesc;
-
-	get_call_result_type(fcinfo, NULL, &tupdesc);
-	funcctx->tuple_desc = BlessTupleDesc(tupdesc);
-	funcctx->max_calls = rows;
-	MemoryContextSwitchTo(caller);
-	return funcctx;
-}
-
-static Datum
-make_row(TupleDesc tupdesc, Datum *values)
-{
-	bool		nulls[8] = {false};
-
-	Assert(tupdesc->natts <= (int) lengthof(nulls));
-	return HeapTupleGetDatum(heap_form_tuple(tupdesc, values, nulls));
-}
-
-Datum
-ek_make_single_row(FunctionCallInfo fcinfo, Datum *values)
-{
-	TupleDesc	tupdesc;
-
-	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
-	return make_row(BlessTupleDesc(tupdesc), values);
-}
-
 static Datum
 seconds(uint64 nanoseconds)
 {
@@ -103,7 +69,7 @@ ek_sql_stat_kernels(PG_FUNCTION_ARGS)
 	{
 		ek_stats   *stats;
 
-		funcctx = begin_set(fcinfo, EK_OPERATION_COUNT * EK_LEVEL_COUNT);
+		funcctx = ek_begin_set(fcinfo, EK_OPERATION_COUNT * EK_LEVEL_COUNT);
 		stats = MemoryContextAlloc(funcctx->multi_call_memory_ctx,
 								   sizeof(ek_stats));
 		*stats = current_stats();
@@ -134,7 +100,7 @@ ek_sql_stat_kernels(PG_FUNCTION_ARGS)
 			funcctx->call_cntr++;
 			continue;
 		}
-		SRF_RETURN_NEXT(funcctx, make_row(funcctx->tuple_desc, values));
+		SRF_RETURN_NEXT(funcctx, ek_make_row(funcctx->tuple_desc, values));
 	}
 	SRF_RETURN_DONE(funcctx);
 }
@@ -170,7 +136,7 @@ ek_sql_stat_errors(PG_FUNCTION_ARGS)
 	FuncCallContext *funcctx;
 
 	if (SRF_IS_FIRSTCALL())
-		begin_set(fcinfo, EK_ERROR_KIND_COUNT);
+		ek_begin_set(fcinfo, EK_ERROR_KIND_COUNT);
 
 	funcctx = SRF_PERCALL_SETUP();
 	if (funcctx->call_cntr < funcctx->max_calls)
@@ -182,7 +148,7 @@ ek_sql_stat_errors(PG_FUNCTION_ARGS)
 			Int64GetDatum((int64) stats.errors[kind])
 		};
 
-		SRF_RETURN_NEXT(funcctx, make_row(funcctx->tuple_desc, values));
+		SRF_RETURN_NEXT(funcctx, ek_make_row(funcctx->tuple_desc, values));
 	}
 	SRF_RETURN_DONE(funcctx);
 }
@@ -217,7 +183,7 @@ ek_sql_stat_backends(PG_FUNCTION_ARGS)
 	FuncCallContext *funcctx;
 
 	if (SRF_IS_FIRSTCALL())
-		begin_set(fcinfo, ek_stats_backend_count());
+		ek_begin_set(fcinfo, ek_stats_backend_count());
 
 	funcctx = SRF_PERCALL_SETUP();
 	while (funcctx->call_cntr < funcctx->max_calls)
@@ -234,7 +200,7 @@ ek_sql_stat_backends(PG_FUNCTION_ARGS)
 		values[1] = CStringGetTextDatum(ek_level_name(backend.level));
 		values[2] = CStringGetTextDatum(psprintf("%d.%d", backend.version / 10000,
 												 backend.version / 100 % 100));
-		SRF_RETURN_NEXT(funcctx, make_row(funcctx->tuple_desc, values));
+		SRF_RETURN_NEXT(funcctx, ek_make_row(funcctx->tuple_desc, values));
 	}
 	SRF_RETURN_DONE(funcctx);
 }

@@ -5,15 +5,10 @@
 #ifndef EK_STAT_FUNCTIONS_H
 #define EK_STAT_FUNCTIONS_H
 
-#include "fmgr.h"
-
 /*
  * Adds what this backend has counted to shared memory.  The arena and the
  * statistics do not know each other; this carries the counters across.
  */
 extern void ek_publish_counts(void);
-
-/* The only row of a function that returns one, without nulls. */
-extern Datum ek_make_single_row(FunctionCallInfo fcinfo, Datum *values);
 
 #endif							/* EK_STAT_FUNCTIONS_H */

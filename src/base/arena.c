@@ -16,9 +16,9 @@
 
 #include "utils/memutils.h"
 
-#include "simd/ek_simd.h"
 #include "base/arena.h"
 #include "base/guc.h"
+#include "simd/ek_simd.h"
 
 /* Heads a piece of memory that did not fit, until the arena is closed. */
 typedef struct overflow_piece

@@ -16,10 +16,8 @@
 #include "utils/guc_tables.h"
 #endif
 
-#include "vector/compute.h"
 #include "base/guc.h"
 #include "base/level.h"
-#include "base/stats.h"
 
 /*
  * A parallel worker may be the first to load the library, and then takes over
@@ -41,6 +39,11 @@ typedef enum simd_setting
 
 int			ek_arena_overflow = EK_ARENA_FALLBACK;
 int			ek_arena_size = 2048;
+bool		ek_track_timing = false;
+double		ek_verify_rate = 0.0;
+#ifdef EK_FAULT_INJECTION
+int			ek_inject_fault = EK_FAULT_NONE;
+#endif
 static int	simd = SIMD_ON;
 
 /* Has check_simd() accepted a value that somebody chose? */

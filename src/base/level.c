@@ -9,9 +9,9 @@
 #include "postgres.h"
 
 #include "base/level.h"
-#include "base/stats.h"
 
 const ek_kernels *ek_active_kernels = NULL;
+void		(*ek_level_observer) (ek_level level) = NULL;
 
 static bool usable[EK_LEVEL_COUNT];
 
@@ -64,7 +64,8 @@ use_best_wanted(void)
 		i++;
 	ek_active_kernels = usable[ek_level_priority[i]] ?
 		ek_level_kernels(ek_level_priority[i]) : NULL;
-	ek_stats_show_level(ek_level_priority[i]);
+	if (ek_level_observer != NULL)
+		ek_level_observer(ek_level_priority[i]);
 }
 
 void
@@ -85,7 +86,6 @@ ek_level_withdraw(ek_level level)
 {
 	usable[level] = false;
 	use_best_wanted();
-	ek_stats_count_withdrawn();
 	ereport(WARNING,
 			(errcode(ERRCODE_INTERNAL_ERROR),
 			 errmsg("engramk level \"%s\" gave a wrong result and is withdrawn from this session",

@@ -5,14 +5,20 @@
 #ifndef EK_SRC_LEVEL_H
 #define EK_SRC_LEVEL_H
 
-#include "simd/ek_simd.h"
 #include "base/compat.h"
+#include "simd/ek_simd.h"
 
 /*
  * The kernels in use.  They change when engramk.simd does, between statements,
  * or when a level is withdrawn.  NULL if not even scalar passed its self-test.
  */
 extern const ek_kernels *ek_active_kernels;
+
+/*
+ * Called with the level each time another one is in use, by a process that shows
+ * it to others; NULL where nobody does.
+ */
+extern void (*ek_level_observer) (ek_level level);
 
 /* Proves every level that the CPU supports.  Once, before ek_level_use*(). */
 extern void ek_level_init(void);

@@ -100,7 +100,6 @@ typedef struct shared_block
 	backend_slot slots[FLEXIBLE_ARRAY_MEMBER];
 } shared_block;
 
-bool		ek_track_timing = false;
 ek_kernel_counts ek_stats_pending[EK_OPERATION_COUNT][EK_LEVEL_COUNT];
 int			ek_stats_pending_calls = 0;
 

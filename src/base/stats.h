@@ -15,6 +15,7 @@
 #include "portability/instr_time.h"
 #include "utils/timestamp.h"
 
+#include "base/guc.h"
 #include "simd/ek_simd.h"
 
 /* The version of this library, as engram_stat_backends shows it. */
@@ -131,9 +132,6 @@ extern bool ek_index_stats_read(Oid index, ek_index_counts *counts);
 
 extern const char *ek_operation_name(ek_operation operation);
 extern const char *ek_error_kind_name(ek_error_kind kind);
-
-/* engramk.track_timing */
-extern bool ek_track_timing;
 
 /* This backend's, not yet in shared memory. */
 extern ek_kernel_counts ek_stats_pending[EK_OPERATION_COUNT][EK_LEVEL_COUNT];

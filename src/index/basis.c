@@ -20,8 +20,8 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
-#include "vector/compute.h"
 #include "index/index.h"
+#include "vector/compute.h"
 
 #define ROUNDS				3
 #define STEPS_PER_ROUND		2

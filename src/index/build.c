@@ -18,8 +18,8 @@
 #include "utils/memutils.h"
 #include "utils/sampling.h"
 
-#include "vector/compute.h"
 #include "index/index.h"
+#include "vector/compute.h"
 #include "vector/vector.h"
 
 #define SAMPLE_VECTORS	2000

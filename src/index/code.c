@@ -24,8 +24,8 @@
 #include "utils/memutils.h"
 
 #include "base/certificate.h"
-#include "vector/compute.h"
 #include "index/index.h"
+#include "vector/compute.h"
 #include "vector/vector.h"
 
 /* The least float that is not below. */

@@ -28,8 +28,8 @@
 #include "storage/bufmgr.h"
 #include "utils/rel.h"
 
-#include "simd/ek_simd.h"
 #include "base/compat.h"
+#include "simd/ek_simd.h"
 
 /*
  * ekpage.c: where things are

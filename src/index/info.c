@@ -41,10 +41,10 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
-#include "index/index.h"
 #include "base/level.h"
-#include "stat_functions.h"
+#include "base/rows.h"
 #include "base/stats.h"
+#include "index/index.h"
 #include "vector/vector.h"
 
 PG_FUNCTION_INFO_V1(ek_sql_index_info);

@@ -13,8 +13,8 @@
 
 #include "utils/memutils.h"
 
-#include "index/index.h"
 #include "base/stats.h"
+#include "index/index.h"
 #include "vector/vector.h"
 
 /* Coarse pages that an insert looks for a free entry on: a stretch's. */

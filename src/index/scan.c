@@ -38,9 +38,9 @@
 #include "utils/snapmgr.h"
 
 #include "base/arena.h"
-#include "index/index.h"
 #include "base/guc.h"
 #include "base/stats.h"
+#include "index/index.h"
 #include "vector/vector.h"
 
 /* What the first pass keeps: enough for most queries, and quick to order. */

@@ -1,11 +1,12 @@
 /*
- * nearest_functions.c
+ * aggregate.c
  *		The aggregate engram_nearest: Datum in, neighbours out.
  *
  * The queries, k and the metric are the same for all rows of a group.  Where
  * they are constants or parameters that is a fact; else they are compared, row
- * by row: their bytes, and only if these differ their values.  Groups with the same queries share what is prepared of
- * them, which matters where there are thousands of groups.
+ * by row: their bytes, and only if these differ their values.  Groups with the
+ * same queries share what is prepared of them, which matters where there are
+ * thousands of groups.
  *
  * A state that travels between processes holds neighbours only, and a number
  * by which it is found out if they are those of other queries.
@@ -28,6 +29,7 @@
 #include "utils/typcache.h"
 #include "utils/uuid.h"
 
+#include "base/rows.h"
 #include "nearest/nearest.h"
 #include "vector/state.h"
 
@@ -581,31 +583,18 @@ size_of_match(TupleDesc columns, id_type ids)
 	return size;
 }
 
-/* An array without nulls, its elements still to be filled in. */
 static ArrayType *
-create_array(Oid type, int64 count, Size size_of_element)
+make_matches(Oid type, int64 count, Size size_of_element)
 {
-	const Size	overhead = ARR_OVERHEAD_NONULLS(1);
-	Size		size;
-	ArrayType  *array;
+	const int	length = (int) Min(count, PG_INT32_MAX);
+	ArrayType  *array = ek_make_array(type, size_of_element, 1, &length);
 
-	if (count == 0)
-		return construct_empty_array(type);
-	if ((uint64) count > (MaxAllocSize - overhead) / size_of_element)
-	{
-		ek_stats_count_error(EK_ERROR_OTHER);
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("an array cannot hold %lld neighbours", (long long) count)));
-	}
-	size = overhead + (Size) count * size_of_element;
-	array = palloc0(size);
-	SET_VARSIZE(array, size);
-	array->ndim = 1;
-	array->elemtype = type;
-	ARR_DIMS(array)[0] = (int) count;
-	ARR_LBOUND(array)[0] = 1;
-	return array;
+	if (array != NULL)
+		return array;
+	ek_stats_count_error(EK_ERROR_OTHER);
+	ereport(ERROR,
+			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+			 errmsg("an array cannot hold %lld neighbours", (long long) count)));
 }
 
 /* Formed where it ends up, since all at once may be many. */
@@ -613,7 +602,7 @@ static ArrayType *
 array_of_matches(const ek_nearest *nearest, id_type ids, TupleDesc columns, Oid type)
 {
 	const Size	size = size_of_match(columns, ids);
-	ArrayType  *array = create_array(type, count_neighbours(nearest), size);
+	ArrayType  *array = make_matches(type, count_neighbours(nearest), size);
 	char	   *next = ARR_DATA_PTR(array);
 
 	for (int q = 0; q < ek_nearest_query_count(nearest); q++)

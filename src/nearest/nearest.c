@@ -47,10 +47,10 @@
 
 #include "base/arena.h"
 #include "base/certificate.h"
-#include "vector/compute.h"
 #include "base/guc.h"
 #include "base/level.h"
 #include "nearest/nearest.h"
+#include "vector/compute.h"
 
 /* A code of a target costs as much as three exact distances (make bench). */
 #define MIN_QUERIES_TO_SCREEN	4

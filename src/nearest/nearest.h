@@ -8,8 +8,8 @@
 #ifndef EK_NEAREST_H
 #define EK_NEAREST_H
 
-#include "nearest/neighbours.h"
 #include "base/stats.h"
+#include "nearest/neighbours.h"
 #include "vector/vector.h"
 
 typedef enum ek_nearest_metric

@@ -1,75 +1,116 @@
 /*
  * topk.c
- *		The k best of what was offered, ties by ordinal.
+ *		engram_topk: the best of the candidates of one array.
  *
  * Most of what is offered to a long list is worse than the worst kept: one
- * comparison decides.  Ordinals are unique, so the order is total and the
- * result does not depend on the order of offering.
+ * comparison decides.  A candidate's distance is here its similarity with the
+ * sign changed, which loses nothing, and its id is its ordinal.
  */
 #include "postgres.h"
 
 #include "miscadmin.h"
 
-#include "nearest/topk.h"
+#include "base/arena.h"
+#include "base/level.h"
+#include "base/rows.h"
+#include "nearest/nearest.h"
+#include "vector/batch.h"
 
-static inline bool
-better(ek_match a, ek_match b)
-{
-	if (a.similarity != b.similarity)
-		return a.similarity > b.similarity;
-	return a.ordinal < b.ordinal;
-}
+PG_FUNCTION_INFO_V1(ek_sql_topk);
 
 static void
-sift_up(ek_match *heap, int i, ek_match match)
+offer_all(ek_neighbours *best, int k, const double *similarity, int first, int count)
 {
-	while (i > 0 && better(heap[(i - 1) / 2], match))
+	for (int i = 0; i < count; i++)
 	{
-		heap[i] = heap[(i - 1) / 2];
-		i = (i - 1) / 2;
+		ek_neighbour neighbour = {-similarity[i], ek_id_of_bigint(first + i + 1)};
+		bool		kept;
+
+		ek_neighbours_offer(best, k, neighbour, CurrentMemoryContext, &kept);
 	}
-	heap[i] = match;
 }
 
-/* Puts `match` where the top was, in a heap of `count`. */
-static void
-sift_down(ek_match *heap, int count, ek_match match)
+/* The k best candidates, in the current memory context. */
+static ek_neighbours
+find_best(ek_vector vector, ek_candidates candidates, int k)
 {
-	int			i = 0;
+	const int	block = ek_batch_block(vector.dims);
+	ek_neighbours best = {.capacity = Min(k, candidates.count)};
+	ek_neighbours result;
+	double	   *similarity;
+	double	   *norm2;
+	ek_query	query;
+	ek_stats_call call;
 
-	/* in 64 bits, since twice an array's length need not fit an int */
-	for (int64 child = 1; child < count; child = 2 * (int64) i + 1)
+	ek_arena_open();
+	query = ek_batch_prepare(vector, "the query");
+	similarity = ek_arena_alloc(sizeof(double) * block);
+	norm2 = ek_arena_alloc(sizeof(double) * block);
+	best.heap = ek_arena_alloc(sizeof(ek_neighbour) * (Size) best.capacity);
+	call = ek_stats_begin(ek_kernels_in_use()->level);
+	for (int first = 0; first < candidates.count; first += block)
 	{
-		if (child + 1 < count && better(heap[child], heap[child + 1]))
-			child++;
-		if (better(heap[child], match))
-			break;
-		heap[i] = heap[child];
-		i = (int) child;
-	}
-	heap[i] = match;
-}
-
-void
-ek_topk_offer(ek_topk *topk, double similarity, int ordinal)
-{
-	ek_match	match = {similarity, ordinal};
-
-	if (topk->count < topk->k)
-		sift_up(topk->matches, topk->count++, match);
-	else if (better(match, topk->matches[0]))
-		sift_down(topk->matches, topk->count, match);
-}
-
-void
-ek_topk_sort(ek_topk *topk)
-{
-	for (int last = topk->count - 1; last > 0; last--)
-	{
-		ek_match	worst = topk->matches[0];
+		int			count = Min(block, candidates.count - first);
 
 		CHECK_FOR_INTERRUPTS();
-		sift_down(topk->matches, last, topk->matches[last]);
-		topk->matches[last] = worst;
+		ek_batch_similarities(&query, candidates, first, count, similarity, norm2);
+		offer_all(&best, best.capacity, similarity, first, count);
 	}
+	ek_neighbours_sort(&best);
+	ek_batch_count(EK_TOPK, call, candidates, vector.dims);
+
+	result = best;
+	result.heap = MemoryContextAllocHuge(CurrentMemoryContext,
+										 sizeof(ek_neighbour) * (Size) Max(best.count, 1));
+	memcpy(result.heap, best.heap, sizeof(ek_neighbour) * (Size) best.count);
+	ek_arena_close();
+	return result;
+}
+
+/*
+ * engram_topk(query real[], candidates real[], k integer)
+ * returns table (ordinal integer, similarity double precision)
+ *
+ * The k candidates most similar to the query, best first, ties by ordinal.
+ * Ordinals count from 1.  Fewer rows if there are fewer candidates.
+ */
+Datum
+ek_sql_topk(PG_FUNCTION_ARGS)
+{
+	FuncCallContext *funcctx;
+	ek_neighbours *best;
+
+	if (SRF_IS_FIRSTCALL())
+	{
+		const int	k = PG_GETARG_INT32(2);
+		MemoryContext caller;
+		ek_vector	query;
+		ek_candidates candidates;
+
+		ek_nearest_check_k(k);
+		query = ek_vector_get(PG_GETARG_DATUM(0));
+		candidates = ek_candidates_get(PG_GETARG_DATUM(1), query.dims);
+
+		funcctx = ek_begin_set(fcinfo, 0);
+		caller = MemoryContextSwitchTo(funcctx->multi_call_memory_ctx);
+		best = palloc(sizeof(ek_neighbours));
+		*best = find_best(query, candidates, k);
+		funcctx->user_fctx = best;
+		funcctx->max_calls = best->count;
+		MemoryContextSwitchTo(caller);
+	}
+
+	funcctx = SRF_PERCALL_SETUP();
+	best = funcctx->user_fctx;
+	if (funcctx->call_cntr < funcctx->max_calls)
+	{
+		const ek_neighbour *match = ek_neighbour_of_rank(best, (int) funcctx->call_cntr + 1);
+		Datum		values[2] = {
+			Int32GetDatum((int) ek_bigint_of_id(match->id)),
+			Float8GetDatum(-match->distance)
+		};
+
+		SRF_RETURN_NEXT(funcctx, ek_make_row(funcctx->tuple_desc, values));
+	}
+	SRF_RETURN_DONE(funcctx);
 }

@@ -20,8 +20,9 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
-#include "vector/state.h"
+#include "base/rows.h"
 #include "base/stats.h"
+#include "vector/state.h"
 #include "vector/vector.h"
 
 PG_FUNCTION_INFO_V1(ek_sql_sum_add);
@@ -180,15 +181,9 @@ ek_sql_sum_deserialize(PG_FUNCTION_ARGS)
 static Datum
 divided(const sum_state *state, double divisor)
 {
-	Size		size = ARR_OVERHEAD_NONULLS(1) + sizeof(float) * (Size) state->dims;
-	ArrayType  *array = palloc0(size);
-	float	   *values = (float *) (((char *) array) + ARR_OVERHEAD_NONULLS(1));
+	ArrayType  *array = ek_make_array(FLOAT4OID, sizeof(float), 1, &state->dims);
+	float	   *values = (float *) ARR_DATA_PTR(array);
 
-	SET_VARSIZE(array, size);
-	array->ndim = 1;
-	array->elemtype = FLOAT4OID;
-	ARR_DIMS(array)[0] = state->dims;
-	ARR_LBOUND(array)[0] = 1;
 	for (int i = 0; i < state->dims; i++)
 	{
 		values[i] = (float) (state->sums[i] / divisor);

@@ -9,15 +9,10 @@
 
 #include <math.h>
 
-#include "vector/compute.h"
+#include "base/guc.h"
 #include "base/level.h"
 #include "base/stats.h"
-
-double		ek_verify_rate = 0.0;
-
-#ifdef EK_FAULT_INJECTION
-int			ek_inject_fault = EK_FAULT_NONE;
-#endif
+#include "vector/compute.h"
 
 /* Grows by verify_rate with each call; a call is verified when it reaches 1. */
 static double verify_credit = 0.0;
@@ -49,6 +44,7 @@ act_on(const ek_kernels *kernels, bool same)
 	if (same)
 		return;
 	ek_stats_count_divergence();
+	ek_stats_count_withdrawn();
 	ek_level_withdraw(kernels->level);
 }
 

@@ -17,32 +17,6 @@
 #include "vector/operands.h"
 #include "vector/vector.h"
 
-/* engramk.verify_rate */
-extern double ek_verify_rate;
-
-/* What engramk.inject_fault makes lie, at every level but scalar. */
-typedef enum ek_fault
-{
-	EK_FAULT_NONE,
-	EK_FAULT_ALL,
-	EK_FAULT_COSINE,
-	EK_FAULT_DOT,
-	EK_FAULT_L2_SQUARED,
-	EK_FAULT_L1,
-	EK_FAULT_NORM2,
-	EK_FAULT_COSINE_ROWS,
-	EK_FAULT_DOT_ROWS,
-	EK_FAULT_CODE_DOT,
-	EK_FAULT_CODE_DOT_PACKED,
-	EK_FAULT_CODE_DOT_BLOCK,
-	EK_FAULT_LARGEST,
-	EK_FAULT_QUANTIZE
-} ek_fault;
-
-#ifdef EK_FAULT_INJECTION
-extern int	ek_inject_fault;	/* an ek_fault */
-#endif
-
 extern ek_cosine_sums ek_compute_cosine(const ek_operands *operands);
 extern double ek_compute_dot(const ek_operands *operands);
 extern double ek_compute_l2_squared(const ek_operands *operands);

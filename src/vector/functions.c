@@ -13,24 +13,17 @@
 #include <math.h>
 
 #include "catalog/pg_type.h"
-#include "funcapi.h"
 #include "miscadmin.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 
 #include "base/arena.h"
-#include "vector/compute.h"
 #include "base/level.h"
-#include "vector/operands.h"
-#include "stat_functions.h"
+#include "base/rows.h"
 #include "base/stats.h"
-#include "nearest/topk.h"
+#include "vector/batch.h"
+#include "vector/compute.h"
+#include "vector/operands.h"
 #include "vector/vector.h"
-
-/* How much is read between two looks for a cancel request. */
-#define BLOCK_BYTES		((Size) 1024 * 1024)
-#define BLOCK_MAX_ROWS	256
-#define BLOCK_ELEMENTS	(256 * 1024)
 
 PG_FUNCTION_INFO_V1(ek_sql_cosine);
 PG_FUNCTION_INFO_V1(ek_sql_cosine_distance);
@@ -43,7 +36,6 @@ PG_FUNCTION_INFO_V1(ek_sql_normalize);
 PG_FUNCTION_INFO_V1(ek_sql_is_valid);
 PG_FUNCTION_INFO_V1(ek_sql_cosine_batch);
 PG_FUNCTION_INFO_V1(ek_sql_cosine_matrix);
-PG_FUNCTION_INFO_V1(ek_sql_topk);
 PG_FUNCTION_INFO_V1(ek_sql_simd_info);
 PG_FUNCTION_INFO_V1(ek_sql_arena_stats);
 
@@ -222,21 +214,14 @@ ek_sql_normalize(PG_FUNCTION_ARGS)
 {
 	ek_vector	vector = ek_vector_get(PG_GETARG_DATUM(0));
 	double		norm = norm_of(vector);
-	Size		size = ARR_OVERHEAD_NONULLS(1) + sizeof(float) * (Size) vector.dims;
-	ArrayType  *result = palloc0(size);
-	float	   *values = (float *) (((char *) result) + ARR_OVERHEAD_NONULLS(1));
-
-	SET_VARSIZE(result, size);
-	result->ndim = 1;
-	result->elemtype = FLOAT4OID;
-	ARR_DIMS(result)[0] = vector.dims;
-	ARR_LBOUND(result)[0] = 1;
+	ArrayType  *result = ek_make_array(FLOAT4OID, sizeof(float), 1, &vector.dims);
+	float	   *values = (float *) ARR_DATA_PTR(result);
 
 	if (norm > 0.0)
 	{
 		for (int i = 0; i < vector.dims; i++)
 		{
-			if (i % BLOCK_ELEMENTS == 0)
+			if (i % EK_BLOCK_ELEMENTS == 0)
 				CHECK_FOR_INTERRUPTS();
 			values[i] = (float) (vector.values[i] / norm);
 		}
@@ -259,87 +244,17 @@ ek_sql_is_valid(PG_FUNCTION_ARGS)
  * One query, many candidates
  */
 
-/* A batch walks its candidates in blocks of this many. */
-static int
-rows_per_block(int dims)
-{
-	return Max(1, Min(BLOCK_MAX_ROWS, BLOCK_BYTES / ((Size) dims * sizeof(float))));
-}
-
-/*
- * Prepares the query in the arena, which the caller has opened.  The norm is
- * scalar's: it is taken once, and nothing verifies it later.  `owner` names
- * the query in an error.
- */
-static ek_query
-prepare_in_arena(ek_vector vector, const char *owner)
-{
-	double	   *values = ek_arena_alloc(ek_query_size(vector.dims));
-	ek_query	query;
-
-	ek_query_prepare(ek_level_kernels(EK_LEVEL_SCALAR), vector.values,
-					 vector.dims, values, &query);
-	if (!isfinite(query.norm2))
-		ek_vector_require_finite(vector.values, vector.dims, owner);
-	return query;
-}
-
-/*
- * The cosine similarities of `count` candidates from the `first` on.  `norm2`
- * is room for as many.
- */
-static void
-cosine_block(const ek_query *query, ek_candidates candidates, int first,
-			 int count, double *similarity, double *norm2)
-{
-	ek_rows		rows = {
-		.first = candidates.values + (Size) first * query->dims,
-		.count = count
-	};
-
-	ek_compute_cosine_rows(query, &rows, similarity, norm2);
-	for (int i = 0; i < count; i++)
-	{
-		if (unlikely(!isfinite(norm2[i])))
-			ek_vector_require_finite(rows.first + (Size) i * query->dims,
-									 (int) query->dims,
-									 psprintf("candidate %d", first + i + 1));
-		similarity[i] = ek_cosine_similarity(similarity[i], query->norm2, norm2[i]);
-	}
-}
-
-static void
-count_batch(ek_operation operation, ek_stats_call call, ek_candidates candidates,
-			ek_vector query)
-{
-	ek_stats_count(operation, call, candidates.count,
-				   (uint64) candidates.count * query.dims);
-}
-
 static ArrayType *
-make_float8_array(int count)
+make_similarities(int count)
 {
-	Size		size = ARR_OVERHEAD_NONULLS(1) + sizeof(double) * (Size) count;
-	ArrayType  *result;
+	ArrayType  *result = ek_make_array(FLOAT8OID, sizeof(double), 1, &count);
 
-	if (count == 0)
-		return construct_empty_array(FLOAT8OID);
-	if (!AllocSizeIsValid(size))
-	{
-		ek_stats_count_error(EK_ERROR_OTHER);
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("an array cannot hold the similarities of %d candidates", count)));
-	}
-
-	result = palloc(size);
-	SET_VARSIZE(result, size);
-	result->ndim = 1;
-	result->dataoffset = 0;
-	result->elemtype = FLOAT8OID;
-	ARR_DIMS(result)[0] = count;
-	ARR_LBOUND(result)[0] = 1;
-	return result;
+	if (result != NULL)
+		return result;
+	ek_stats_count_error(EK_ERROR_OTHER);
+	ereport(ERROR,
+			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+			 errmsg("an array cannot hold the similarities of %d candidates", count)));
 }
 
 /*
@@ -353,72 +268,60 @@ ek_sql_cosine_batch(PG_FUNCTION_ARGS)
 {
 	ek_vector	vector = ek_vector_get(PG_GETARG_DATUM(0));
 	ek_candidates candidates = ek_candidates_get(PG_GETARG_DATUM(1), vector.dims);
-	ArrayType  *result = make_float8_array(candidates.count);
+	ArrayType  *result = make_similarities(candidates.count);
 	double	   *similarity = (double *) ARR_DATA_PTR(result);
-	const int	block = rows_per_block(vector.dims);
+	const int	block = ek_batch_block(vector.dims);
 	double	   *norm2;
 	ek_query	query;
 	ek_stats_call call;
 
 	ek_arena_open();
-	query = prepare_in_arena(vector, "the query");
+	query = ek_batch_prepare(vector, "the query");
 	norm2 = ek_arena_alloc(sizeof(double) * block);
 	call = begin_call();
 	for (int first = 0; first < candidates.count; first += block)
 	{
 		CHECK_FOR_INTERRUPTS();
-		cosine_block(&query, candidates, first,
+		ek_batch_similarities(&query, candidates, first,
 					 Min(block, candidates.count - first),
 					 similarity + first, norm2);
 	}
-	count_batch(EK_COSINE_BATCH, call, candidates, vector);
+	ek_batch_count(EK_COSINE_BATCH, call, candidates, vector.dims);
 	ek_arena_close();
 
 	PG_RETURN_ARRAYTYPE_P(result);
 }
 
 static ArrayType *
-make_float8_matrix(int rows, int columns)
+make_similarity_matrix(int rows, int columns)
 {
-	Size		count = (Size) rows * columns;
-	Size		size = ARR_OVERHEAD_NONULLS(2) + sizeof(double) * count;
-	ArrayType  *result;
+	const int	lengths[] = {rows, columns};
+	ArrayType  *result = ek_make_array(FLOAT8OID, sizeof(double), 2, lengths);
 
-	if (count == 0)
-		return construct_empty_array(FLOAT8OID);
-	if (count > MaxArraySize || !AllocSizeIsValid(size))
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("an array cannot hold the similarities of %d queries and %d candidates",
-						rows, columns)));
-
-	result = palloc(size);
-	SET_VARSIZE(result, size);
-	result->ndim = 2;
-	result->dataoffset = 0;
-	result->elemtype = FLOAT8OID;
-	ARR_DIMS(result)[0] = rows;
-	ARR_DIMS(result)[1] = columns;
-	ARR_LBOUND(result)[0] = 1;
-	ARR_LBOUND(result)[1] = 1;
-	return result;
+	if (result != NULL)
+		return result;
+	ek_stats_count_error(EK_ERROR_OTHER);
+	ereport(ERROR,
+			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+			 errmsg("an array cannot hold the similarities of %d queries and %d candidates",
+					rows, columns)));
 }
 
 /* One row of a matrix.  Opens the arena for itself. */
 static void
 matrix_row(ek_vector vector, int number, ek_candidates candidates, double *similarity)
 {
-	const int	block = rows_per_block(vector.dims);
+	const int	block = ek_batch_block(vector.dims);
 	double	   *norm2;
 	ek_query	query;
 
 	ek_arena_open();
-	query = prepare_in_arena(vector, psprintf("query %d", number));
+	query = ek_batch_prepare(vector, psprintf("query %d", number));
 	norm2 = ek_arena_alloc(sizeof(double) * block);
 	for (int first = 0; first < candidates.count; first += block)
 	{
 		CHECK_FOR_INTERRUPTS();
-		cosine_block(&query, candidates, first,
+		ek_batch_similarities(&query, candidates, first,
 					 Min(block, candidates.count - first),
 					 similarity + first, norm2);
 	}
@@ -438,7 +341,7 @@ ek_sql_cosine_matrix(PG_FUNCTION_ARGS)
 	ek_vectors	queries = ek_vectors_get(PG_GETARG_DATUM(0), "queries");
 	ek_vectors	vectors = ek_vectors_get(PG_GETARG_DATUM(1), "candidates");
 	ek_candidates candidates = {.values = vectors.values,.count = vectors.count};
-	ArrayType  *result = make_float8_matrix(queries.count, candidates.count);
+	ArrayType  *result = make_similarity_matrix(queries.count, candidates.count);
 	double	   *similarity = (double *) ARR_DATA_PTR(result);
 	ek_stats_call call = begin_call();
 
@@ -458,102 +361,6 @@ ek_sql_cosine_matrix(PG_FUNCTION_ARGS)
 	PG_RETURN_ARRAYTYPE_P(result);
 }
 
-/* The k best candidates, best first, in the current memory context. */
-static ek_topk
-find_topk(ek_vector vector, ek_candidates candidates, int k)
-{
-	const int	block = rows_per_block(vector.dims);
-	ek_topk		topk = {.matches = NULL,.k = Min(k, candidates.count),.count = 0};
-	ek_match   *matches;
-	double	   *similarity;
-	double	   *norm2;
-	ek_query	query;
-	ek_stats_call call;
-
-	ek_arena_open();
-	query = prepare_in_arena(vector, "the query");
-	similarity = ek_arena_alloc(sizeof(double) * block);
-	norm2 = ek_arena_alloc(sizeof(double) * block);
-	topk.matches = ek_arena_alloc(sizeof(ek_match) * (Size) topk.k);
-	call = begin_call();
-	for (int first = 0; first < candidates.count; first += block)
-	{
-		int			count = Min(block, candidates.count - first);
-
-		CHECK_FOR_INTERRUPTS();
-		cosine_block(&query, candidates, first, count, similarity, norm2);
-		for (int i = 0; i < count; i++)
-			ek_topk_offer(&topk, similarity[i], first + i + 1);
-	}
-	ek_topk_sort(&topk);
-	count_batch(EK_TOPK, call, candidates, vector);
-
-	matches = MemoryContextAllocHuge(CurrentMemoryContext,
-									 sizeof(ek_match) * (Size) Max(topk.k, 1));
-	memcpy(matches, topk.matches, sizeof(ek_match) * (Size) topk.count);
-	topk.matches = matches;
-	ek_arena_close();
-	return topk;
-}
-
-/*
- * engram_topk(query real[], candidates real[], k integer)
- * returns table (ordinal integer, similarity double precision)
- *
- * The k candidates most similar to the query, best first, ties by ordinal.
- * Ordinals count from 1.  Fewer rows if there are fewer candidates.
- */
-Datum
-ek_sql_topk(PG_FUNCTION_ARGS)
-{
-	FuncCallContext *funcctx;
-	ek_topk    *topk;
-
-	if (SRF_IS_FIRSTCALL())
-	{
-		int			k = PG_GETARG_INT32(2);
-		MemoryContext caller;
-		TupleDesc	tupdesc;
-		ek_vector	query;
-		ek_candidates candidates;
-
-		if (k < 1)
-		{
-			ek_stats_count_error(EK_ERROR_OTHER);
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("k must be between 1 and %d", PG_INT32_MAX)));
-		}
-
-		funcctx = SRF_FIRSTCALL_INIT();
-		query = ek_vector_get(PG_GETARG_DATUM(0));
-		candidates = ek_candidates_get(PG_GETARG_DATUM(1), query.dims);
-
-		caller = MemoryContextSwitchTo(funcctx->multi_call_memory_ctx);
-		get_call_result_type(fcinfo, NULL, &tupdesc);
-		funcctx->tuple_desc = BlessTupleDesc(tupdesc);
-		topk = palloc(sizeof(ek_topk));
-		*topk = find_topk(query, candidates, k);
-		funcctx->user_fctx = topk;
-		funcctx->max_calls = topk->count;
-		MemoryContextSwitchTo(caller);
-	}
-
-	funcctx = SRF_PERCALL_SETUP();
-	topk = funcctx->user_fctx;
-	if (funcctx->call_cntr < funcctx->max_calls)
-	{
-		ek_match	match = topk->matches[funcctx->call_cntr];
-		Datum		values[2] = {Int32GetDatum(match.ordinal),
-		Float8GetDatum(match.similarity)};
-		bool		nulls[2] = {false, false};
-		HeapTuple	row = heap_form_tuple(funcctx->tuple_desc, values, nulls);
-
-		SRF_RETURN_NEXT(funcctx, HeapTupleGetDatum(row));
-	}
-	SRF_RETURN_DONE(funcctx);
-}
-
 /*
  * The backend
  */
@@ -571,17 +378,7 @@ ek_sql_simd_info(PG_FUNCTION_ARGS)
 	FuncCallContext *funcctx;
 
 	if (SRF_IS_FIRSTCALL())
-	{
-		MemoryContext caller;
-		TupleDesc	tupdesc;
-
-		funcctx = SRF_FIRSTCALL_INIT();
-		caller = MemoryContextSwitchTo(funcctx->multi_call_memory_ctx);
-		get_call_result_type(fcinfo, NULL, &tupdesc);
-		funcctx->tuple_desc = BlessTupleDesc(tupdesc);
-		funcctx->max_calls = EK_LEVEL_COUNT;
-		MemoryContextSwitchTo(caller);
-	}
+		ek_begin_set(fcinfo, EK_LEVEL_COUNT);
 
 	funcctx = SRF_PERCALL_SETUP();
 	if (funcctx->call_cntr < funcctx->max_calls)
@@ -594,10 +391,8 @@ ek_sql_simd_info(PG_FUNCTION_ARGS)
 			BoolGetDatum(ek_active_kernels == ek_level_kernels(level) &&
 						 ek_active_kernels != NULL)
 		};
-		bool		nulls[4] = {false, false, false, false};
-		HeapTuple	row = heap_form_tuple(funcctx->tuple_desc, values, nulls);
 
-		SRF_RETURN_NEXT(funcctx, HeapTupleGetDatum(row));
+		SRF_RETURN_NEXT(funcctx, ek_make_row(funcctx->tuple_desc, values));
 	}
 	SRF_RETURN_DONE(funcctx);
 }

@@ -10,8 +10,8 @@
 #include "utils/memutils.h"
 
 #include "base/compat.h"
-#include "vector/state.h"
 #include "base/stats.h"
+#include "vector/state.h"
 
 #ifdef WORDS_BIGENDIAN
 #error "states of engram_sum are little-endian"
