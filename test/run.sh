@@ -15,7 +15,7 @@ suite "SQL: pgTAP" test/with-cluster.sh pg_prove --quiet test/pgtap/*.sql
 suite "monitoring: rules, dashboards, live Prometheus" test/monitoring/run.sh
 suite "what goes wrong in production, in short" test/reliability/run.sh
 suite "the ways back, in short" env CYCLES=3 test/drill/run.sh
-suite "every command of the documents" test/drill/run-documents.sh
+suite "every command of the documents" test/documents/run.sh
 suite "index: races between sessions" test/with-cluster.sh test/index/isolation.sh
 suite "index: right while it changes" test/with-cluster.sh test/index/churn.sh 10
 suite "index: standby, crashes, damaged pages" env INDEX_CRASHES=3 DAMAGED_INDEXES=40 \
