@@ -20,6 +20,7 @@ fi
 
 status=0
 perl test/documents/check.pl "$@" || status=1
+perl test/documents/check-reference.pl || status=1
 
 # What an administrator has kept: the libraries of the versions that are named.
 KEEP=$(mktemp -d /tmp/engramk.XXXXXX)
