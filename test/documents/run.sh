@@ -20,6 +20,11 @@ fi
 
 status=0
 perl test/documents/check.pl "$@" || status=1
+escapes=$(perl test/documents/check.pl test/documents/escapes.md | wc -l)
+if [ "$escapes" -ne 8 ]; then
+	echo "check.pl finds $escapes of the 8 escapes in escapes.md"
+	status=1
+fi
 perl test/documents/check-reference.pl || status=1
 
 # What an administrator has kept: the libraries of the versions that are named.
@@ -28,7 +33,8 @@ export KEEP
 trap 'rm -rf "$KEEP"' EXIT
 trap 'exit 130' INT TERM
 current=$(sed -n "s/^default_version = '\(.*\)'/\1/p" engramk.control)
-for version in $(grep -ho 'engramk-[0-9.]*\.so' "$@" | sed 's/engramk-\(.*\)\.so/\1/' | sort -u); do
+versions=$(cat "$@" | sed -n 's/.*engramk-\([0-9.]*\)\.so.*/\1/p' | sort -u)
+for version in $versions; do
 	[ "$version" != "$current" ] || continue
 	if test/drill/build-release.sh "$version" "$KEEP/$version" 2>"$KEEP/why"; then
 		cp "$KEEP/$version/engramk.so" "$KEEP/engramk-$version.so"
