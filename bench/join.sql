@@ -1,10 +1,11 @@
--- Many against many, beside pgvector's LATERAL when it is installed: the kNN
--- join, its growth with the number of queries, and top-k of each group.
+-- Many against many: the kNN join beside LATERAL, by sequential scans and by the
+-- exact index, and beside pgvector's LATERAL when it is installed; its growth with
+-- the number of queries; and top-k of each group.
 --
 --	bench/bench_join.sh		(ROWS=100000 DIMS=768 QUERIES=1000 SAMPLE=20)
 --
--- pgvector is asked SAMPLE of the queries, and its figure is for that many;
--- the ratio compares times a query.  One session, no parallel workers, no JIT.
+-- LATERAL is asked SAMPLE of the queries, and its figures are for that many;
+-- ratios compare times a query.  One session, no parallel workers, no JIT.
 \set QUIET on
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS engramk;
@@ -38,9 +39,20 @@ CREATE FUNCTION pg_temp.join_ms(n integer) RETURNS numeric LANGUAGE sql AS $$
         'SELECT count(*) FROM engram_knn_join(''SELECT id, embedding FROM items WHERE id <= %s'', ''SELECT id, embedding FROM items'', 10)', n));
 $$;
 
+CREATE FUNCTION pg_temp.lateral_ms(n integer) RETURNS numeric LANGUAGE sql AS $$
+    SELECT pg_temp.ms(format(
+        'SELECT count(*) FROM (SELECT * FROM items WHERE id <= %s) AS q, LATERAL (SELECT id FROM items AS t ORDER BY t.embedding <=> q.embedding LIMIT 10) AS n', n)) / n;
+$$;
+
 \echo :rows targets of :dims dimensions, k = 10; the best of three, milliseconds
 SELECT n AS queries, m AS ms, round(m / n, 3) AS "ms a query"
 FROM unnest(ARRAY[1, 10, 100, :queries / 2, :queries]) AS n, LATERAL (SELECT pg_temp.join_ms(n) AS m) AS measured;
+SELECT pg_temp.join_ms(:queries) / :queries AS joined, pg_temp.lateral_ms(:sample) AS scanned \gset
+CREATE INDEX items_embedding ON items USING engramk (embedding);
+SELECT round(:scanned, 2) AS "LATERAL by sequential scans, ms a query", round(indexed, 2) AS "LATERAL by the index, ms a query",
+    round(:joined, 3) AS "engram_knn_join, ms a query", round(:scanned / :joined) AS "ratio to scans", round(indexed / :joined, 1) AS "ratio to the index"
+FROM (SELECT pg_temp.lateral_ms(:sample) AS indexed) AS measured;
+DROP INDEX items_embedding;
 \if :with_pgvector
 SELECT format('CREATE TABLE items_vector AS SELECT id, embedding::vector(%s) FROM items WHERE false', :dims) \gexec
 ALTER TABLE items_vector ALTER embedding SET STORAGE PLAIN;

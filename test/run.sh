@@ -16,7 +16,7 @@ suite "drivers, ORMs, and every example of docs/clients.md" test/with-cluster.sh
 suite "monitoring: rules, dashboards, live Prometheus" test/monitoring/run.sh
 suite "what goes wrong in production, in short" test/reliability/run.sh
 suite "the ways back, in short" env CYCLES=3 test/drill/run.sh
-suite "every command of the documents" test/drill/run-documents.sh
+suite "every command of the documents" test/documents/run.sh
 suite "index: races between sessions" test/with-cluster.sh test/index/isolation.sh
 suite "index: right while it changes" test/with-cluster.sh test/index/churn.sh 10
 suite "index: standby, crashes, vacuum, damaged and forged pages" \

@@ -3,14 +3,45 @@
 --
 --     psql -X -d mydb -f engramk_monitor.sql
 --
--- Set a password afterwards, or let pg_hba.conf trust a socket.
+-- Set a password afterwards, or let pg_hba.conf trust a socket.  It may be run again,
+-- and in further databases.
 \set ON_ERROR_STOP on
 
-CREATE ROLE engramk_monitor LOGIN CONNECTION LIMIT 5;
+SELECT 'CREATE ROLE engramk_monitor LOGIN CONNECTION LIMIT 5'
+	WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'engramk_monitor')
+\gexec
 
 -- engram_stat_backends shows what other users do, which is for pg_read_all_stats.
 GRANT pg_monitor TO engramk_monitor;
 ALTER ROLE engramk_monitor SET statement_timeout = '5s';
+
+-- engram_index_info is for whoever may read the table.  The role need not, to know how
+-- large an index is: this asks as the superuser who runs this, and tells sizes only.
+SELECT format('DROP FUNCTION IF EXISTS %I.engramk_monitor_indexes()', extnamespace::regnamespace::name)
+	FROM pg_extension WHERE extname = 'engramk'
+\gexec
+SELECT format($$
+	CREATE FUNCTION %1$I.engramk_monitor_indexes(
+		OUT index text, OUT vectors bigint, OUT dead bigint, OUT size_bytes bigint)
+		RETURNS SETOF record
+		LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, %1$I, pg_temp
+	AS 'SELECT format(''%%I.%%I'', n.nspname, c.relname), h.vectors, h.dead, pg_relation_size(c.oid)
+		FROM pg_class AS c
+			JOIN pg_am AS a ON a.oid = c.relam AND a.amname = ''engramk''
+			JOIN pg_index AS i ON i.indexrelid = c.oid AND i.indisvalid
+			JOIN pg_namespace AS n ON n.oid = c.relnamespace,
+			LATERAL engram_index_info(c.oid) AS h
+		WHERE c.relkind = ''i''
+			AND (c.relpersistence = ''p'' OR c.relpersistence = ''u'' AND NOT pg_is_in_recovery())'$$,
+	extnamespace::regnamespace::name)
+	FROM pg_extension WHERE extname = 'engramk'
+\gexec
+SELECT format('REVOKE EXECUTE ON FUNCTION %I.engramk_monitor_indexes() FROM PUBLIC', extnamespace::regnamespace::name)
+	FROM pg_extension WHERE extname = 'engramk'
+\gexec
+SELECT format('GRANT EXECUTE ON FUNCTION %I.engramk_monitor_indexes() TO engramk_monitor', extnamespace::regnamespace::name)
+	FROM pg_extension WHERE extname = 'engramk'
+\gexec
 
 -- The queries name no schema: find the extension wherever it was put.
 SELECT format('ALTER ROLE engramk_monitor SET search_path = pg_catalog, %I', extnamespace::regnamespace::name)

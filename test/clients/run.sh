@@ -48,7 +48,7 @@ document()
 {
 	mkdir "$scratch/keep"
 	env KEEP="$scratch/keep" JDBC_URL="$(url_of shop)" NODE_TESTS="$NODE_TESTS" \
-		perl "$top/test/drill/documents.pl" "$top/docs/clients.md"
+		perl "$top/test/documents/execute.pl" "$top/docs/clients.md"
 }
 
 if [ $# -gt 0 ]; then

@@ -148,7 +148,12 @@ def prepare_server():
         CREATE TABLE batches (candidates real[] NOT NULL);
         INSERT INTO batches SELECT array_agg(sin(i)::real ORDER BY i) FROM generate_series(1, 64 * 2000) AS i;
         GRANT SELECT ON items, batches TO PUBLIC;
+        CREATE TABLE expired (id integer, embedding real[]) WITH (autovacuum_enabled = off);
+        INSERT INTO expired SELECT i, ARRAY[sin(i), cos(i), 1] FROM generate_series(1, 24000) AS i;
+        CREATE INDEX expired_embedding ON expired USING engramk (embedding);
+        DELETE FROM expired WHERE id > 12000;
     """)
+    psql("VACUUM expired")
     psql("", "-f", str(files.DOCS / "engramk_monitor.sql"))
     psql("ALTER ROLE engramk_monitor PASSWORD '%s'" % PASSWORD)
 
@@ -173,7 +178,7 @@ def series_by_instance(prometheus):
     for series in prometheus.query('{__name__=~"engramk_.+"}'):
         labels = series["metric"]
         found.setdefault(labels["instance"], set()).add(
-            tuple(labels.get(label, "") for label in ("__name__", "operation", "level", "kind", "version")))
+            tuple(labels.get(label, "") for label in ("__name__", "operation", "level", "kind", "version", "datname", "index")))
     return found
 
 
@@ -266,6 +271,11 @@ def test(scratch, processes):
     poll("every rule is evaluated without an error", all_healthy)
     poll("an arena that overflows is noticed", lambda: (
         prometheus.alerting("EngramkArenaOverflows") == set(targets[:2]), prometheus.get("alerts")))
+    dead = "engramk_index_dead{index=\"public.expired_embedding\"}"
+    poll("the dead entries of an index are those of engram_index_info", lambda: (
+        list(prometheus.values(dead).values()) == [12000, 12000], prometheus.query(dead)))
+    poll("an index that is bloated is noticed", lambda: (
+        prometheus.alerting("EngramkIndexBloated") == set(targets[:2]), prometheus.get("alerts")))
     for alert in ("EngramkDivergence", "EngramkSimdOff", "EngramkTargetMissing", "EngramkStatisticsNotShared"):
         if prometheus.alerting(alert):
             raise Failure("%s of a sound server" % alert)

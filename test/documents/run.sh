@@ -1,0 +1,58 @@
+#!/bin/sh
+# Executes the commands of the documents, so that none can rot, and looks for
+# blocks, links and names that would escape it.
+#
+#	test/documents/run.sh [DOCUMENT.md]...
+#
+# Default: every document, and the demo.  Each has a throwaway server of its own;
+# see Document.pm for what is executed.  VERBOSE=1 shows the output.  The build
+# must be up to date.
+set -eu
+
+PG_CONFIG=${PG_CONFIG:-pg_config}
+export PG_CONFIG
+cd "$(dirname "$0")/../.."
+demo=
+if [ $# -eq 0 ]; then
+	demo=docs/demo/demo.sh
+	set -- README.md CONTRIBUTING.md docs/*.md docs/*/*.md
+fi
+
+status=0
+perl test/documents/check.pl "$@" || status=1
+escapes=$(perl test/documents/check.pl test/documents/escapes.md | wc -l)
+if [ "$escapes" -ne 8 ]; then
+	echo "check.pl finds $escapes of the 8 escapes in escapes.md"
+	status=1
+fi
+perl test/documents/check-reference.pl || status=1
+
+# What an administrator has kept: the libraries of the versions that are named.
+KEEP=$(mktemp -d /tmp/engramk.XXXXXX)
+export KEEP
+trap 'rm -rf "$KEEP"' EXIT
+trap 'exit 130' INT TERM
+current=$(sed -n "s/^default_version = '\(.*\)'/\1/p" engramk.control)
+versions=$(cat "$@" | sed -n 's/.*engramk-\([0-9.]*\)\.so.*/\1/p' | sort -u)
+for version in $versions; do
+	[ "$version" != "$current" ] || continue
+	if test/drill/build-release.sh "$version" "$KEEP/$version" 2>"$KEEP/why"; then
+		cp "$KEEP/$version/engramk.so" "$KEEP/engramk-$version.so"
+	else
+		echo "This build stands in for the library of $version: $(cat "$KEEP/why")."
+		cp engramk.so "$KEEP/engramk-$version.so"
+	fi
+done
+
+for document in "$@"; do
+	test/with-cluster.sh perl test/documents/execute.pl "$document" || status=1
+done
+if [ -n "$demo" ]; then
+	if test/with-cluster.sh "$demo" >"$KEEP/demo" 2>&1; then
+		echo "$demo: runs"
+	else
+		cat "$KEEP/demo"
+		status=1
+	fi
+fi
+exit $status
