@@ -9,8 +9,8 @@
 
 #include "utils/builtins.h"
 
-#include "base/arena.h"
 #include "base/rows.h"
+#include "base/scratch.h"
 #include "base/stats.h"
 #include "stat_functions.h"
 
@@ -25,15 +25,9 @@ PG_FUNCTION_INFO_V1(ek_sql_stat_reset);
 void
 ek_publish_counts(void)
 {
-	ek_arena_counters arena = ek_arena_read_counters();
-	ek_scratch_counts scratch = {
-		.resets = arena.resets,
-		.overflows = arena.overflows,
-		.overflow_bytes = arena.overflow_bytes,
-		.high_water = ek_arena_take_high_water(),
-		.refused = arena.refused
-	};
+	ek_scratch_counts scratch = ek_scratch_read();
 
+	scratch.high_water = ek_scratch_take_high_water();
 	ek_stats_publish_scratch(&scratch);
 	ek_stats_flush();
 }

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Proves that the two rooms are apart: simd/ knows nothing of PostgreSQL, and
-# src/ knows of simd/ only its public header.  And that versions are complete:
+# Proves that the rooms are apart.  simd/ knows nothing of PostgreSQL, and src/
+# knows of simd/ only its public header.  In src/, a room knows only those above
+# it, and its files know each other in no circle.  And versions are complete:
 # each can be reached from the one before and taken back to it.  Silent if so.
 set -eu
 cd "$(dirname "$0")/.."
@@ -29,25 +30,59 @@ if grep -nE '#include "' simd/*.[ch] | grep -vE '"ek_[a-z0-9]+\.h"'; then
 	complain "simd/ includes from outside"
 fi
 # Only the dispatch file names level tables; level files do not know each other.
-if grep -nE '&ek_kernels_(scalar|avx2|avx512|neon)' simd/*.c src/*.[ch] | grep -v '^simd/ek_dispatch.c'; then
+if grep -nrE '&ek_kernels_(scalar|avx2|avx512|neon)' simd src --include='*.[ch]' | grep -v '^simd/ek_dispatch.c'; then
 	complain "a level table is named outside simd/ek_dispatch.c"
 fi
 
 # src/ opens one door.
-if XX; then
+if grep -nrE '#include "[./]*simd/' src --include='*.[ch]' | grep -v '"simd/ek_simd.h"'; then
 	complain "src/ includes more of simd/ than ek_simd.h"
 fi
-# arena and statistics do not know each other; engramk.c is included by nothing.
-if grep -nE '#include "stats' src/arena.[ch]; then
-	complain "the arena knows the statistics"
-fi
-if grep -nE '#include "arena' src/stats.[ch]; then
-	complain "the statistics know the arena"
+
+# The rooms of src/, in order: each knows itself and those before it.  What
+# stands at the top of src/ knows them all, and none knows it.
+rooms="base vector nearest index"
+# "FILE HEADER" for each include of one of our own headers, by room and name
+includes=$(cd src && grep -noE '^#include "[a-z_]+(/[a-z_]+)?\.h"' -r . --include='*.[ch]' |
+	sed -E 's|^\./([^:]*):[0-9]+:#include "(.*)"|\1 \2|' |
+	while read -r file header; do
+		[ ! -e "$header" ] || echo "$file $header"
+	done)
+above=
+for room in $rooms; do
+	above="$above $room"
+	found=$(find src -mindepth 1 -maxdepth 1 -type d -name "$room")
+	[ -n "$found" ] || complain "there is no room src/$room"
+	echo "$includes" | grep "^$room/" | while read -r file header; do
+		case " $above " in
+			*" ${header%%/*} "*) ;;
+			*) echo "$file knows $header" ;;
+		esac
+	done >"$objects/up"
+	[ ! -s "$objects/up" ] || complain "an arrow goes up: $(cat "$objects/up")"
+done
+extra=$(find src -mindepth 1 -maxdepth 1 -type d -exec basename -a {} + | grep -vxE "$(echo "$rooms" | tr ' ' '|')" || true)
+[ -z "$extra" ] || complain "this script does not know the room $extra"
+
+# tsort names the files of a circle, a file being a .c with its .h.
+echo "$includes" | sed -E 's/\.[ch]\b//g' | awk '$1 != $2' | tsort >/dev/null 2>"$objects/circle" ||
+	complain "files know each other in a circle: $(cat "$objects/circle")"
+# PGXS keeps what it knows of an object by its name alone.
+twice=$(find src simd -name '*.c' -exec basename -a {} + | sort | uniq -d)
+[ -z "$twice" ] || complain "two files are called $twice"
+# Arena and statistics do not know each other.
+if echo "$includes" | grep -E '^base/(arena\.[ch] base/stats\.h|stats\.[ch] base/arena\.h)$'; then
+	complain "arena and statistics know each other"
 fi
 
-# Every header is self-contained.
+# Every header is self-contained; those of src/ after postgres.h, as everywhere.
 for header in simd/ek_simd.h simd/ek_level.h simd/ek_target.h; do
 	$CC -Isimd -fsyntax-only -x c "$header" || complain "$header is not self-contained"
+done
+server=$("${PG_CONFIG:-pg_config}" --includedir-server)
+for header in src/*.h src/*/*.h; do
+	$CC -I. -Isrc -isystem "$server" -D_GNU_SOURCE -include postgres.h -fsyntax-only -x c "$header" ||
+		complain "$header is not self-contained"
 done
 
 # Nothing but entry points is exported.

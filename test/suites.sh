@@ -25,7 +25,7 @@ suite()
 		suites_failed=$((suites_failed + 1))
 		echo "== FAILED: $name" >&2
 	fi
-	printf '%-64s %s %6d s\n' "$name" "$result" $(($(date +%s) - began)) >>"$suites_table"
+	printf '%-84s %s %5d s\n' "$name" "$result" $(($(date +%s) - began)) >>"$suites_table"
 }
 
 suites_end()

@@ -17,7 +17,7 @@
 #include "utils/memutils.h"
 
 #include "base/arena.h"
-#include "base/guc.h"
+#include "base/scratch.h"
 #include "simd/ek_simd.h"
 
 /* Heads a piece of memory that did not fit, until the arena is closed. */
@@ -34,24 +34,8 @@ static struct
 	Size		used;			/* bytes handed out since opened */
 	Size		wanted;			/* the same, and what did not fit */
 	overflow_piece *overflow;	/* pieces of the open call */
-	ek_arena_counters counters;
-	uint64		high_water;		/* since it was last taken */
+	Size		capacity;		/* 0 before first use */
 } arena;
-
-static Size
-configured_size(void)
-{
-	return (Size) ek_arena_size * 1024;
-}
-
-static inline void
-raise_high_water(Size wanted)
-{
-	if (wanted <= arena.high_water)
-		return;
-	arena.high_water = wanted;
-	arena.counters.high_water = Max(arena.counters.high_water, wanted);
-}
 
 /* Takes up the memory.  If there is none, the arena is left empty but sound. */
 static pg_noinline void
@@ -61,32 +45,14 @@ take_up(void)
 		arena.context = AllocSetContextCreate(TopMemoryContext,
 											  "engramk arena",
 											  ALLOCSET_SMALL_SIZES);
-	arena.counters.capacity = 0;
+	arena.capacity = 0;
 	arena.block = NULL;
 	MemoryContextReset(arena.context);
 
 	arena.block = MemoryContextAllocHuge(arena.context,
-										 configured_size() + EK_ALIGNMENT);
+										 ek_scratch_size() + EK_ALIGNMENT);
 	arena.begin = (char *) TYPEALIGN(EK_ALIGNMENT, arena.block);
-	arena.counters.capacity = configured_size();
-}
-
-/* Counts an overflow, or raises its error if that is what the user wants. */
-static void
-note_overflow(Size wanted, Size excess)
-{
-	arena.counters.overflows++;
-	arena.counters.overflow_bytes += excess;
-
-	if (ek_arena_overflow == EK_ARENA_ERROR)
-	{
-		arena.counters.refused++;
-		ereport(ERROR,
-				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-				 errmsg("arena of %d kB cannot hold %zu bytes",
-						ek_arena_size, wanted),
-				 errhint("Increase \"engramk.arena_size\", or set \"engramk.arena_overflow\" to \"fallback\".")));
-	}
+	arena.capacity = ek_scratch_size();
 }
 
 /* The rare end of ek_arena_alloc(). */
@@ -95,7 +61,7 @@ allocate_overflow(Size size)
 {
 	overflow_piece *piece;
 
-	note_overflow(arena.wanted, size);
+	ek_scratch_overflow(arena.wanted, size);
 	piece = MemoryContextAllocHuge(CurrentMemoryContext,
 								   sizeof(overflow_piece) + EK_ALIGNMENT + size);
 	piece->next = arena.overflow;
@@ -106,14 +72,14 @@ allocate_overflow(Size size)
 void
 ek_arena_open(void)
 {
-	if (unlikely(arena.counters.capacity != configured_size()))
+	if (unlikely(arena.capacity != ek_scratch_size()))
 		take_up();
 	arena.used = 0;
 	arena.wanted = 0;
 
 	/* pieces that an error left went with their memory context */
 	arena.overflow = NULL;
-	arena.counters.resets++;
+	ek_scratch_count_reset();
 }
 
 void *
@@ -123,9 +89,9 @@ ek_arena_alloc(Size size)
 
 	size = TYPEALIGN(EK_ALIGNMENT, size);
 	arena.wanted += size;
-	raise_high_water(arena.wanted);
+	ek_scratch_want(arena.wanted);
 
-	if (unlikely(size > arena.counters.capacity - arena.used))
+	if (unlikely(size > arena.capacity - arena.used))
 		return allocate_overflow(size);
 	arena.used += size;
 	return piece;
@@ -143,33 +109,8 @@ ek_arena_close(void)
 	}
 }
 
-void
-ek_arena_count_budget(Size used, bool exceeded)
+Size
+ek_arena_capacity(void)
 {
-	arena.counters.resets++;
-	raise_high_water(used);
-	if (exceeded)
-		arena.counters.overflows++;
-}
-
-void
-ek_arena_exceed_budget(Size wanted)
-{
-	raise_high_water(wanted);
-	note_overflow(wanted, wanted - configured_size());
-}
-
-ek_arena_counters
-ek_arena_read_counters(void)
-{
-	return arena.counters;
-}
-
-uint64
-ek_arena_take_high_water(void)
-{
-	uint64		taken = arena.high_water;
-
-	arena.high_water = 0;
-	return taken;
+	return arena.capacity;
 }

@@ -29,7 +29,7 @@ ek_make_single_row(FunctionCallInfo fcinfo, Datum *values)
 }
 
 FuncCallContext *
-ek_begin_set(FunctionCallInfo fcinfo, uint64 calls)
+ek_begin_set(FunctionCallInfo fcinfo, int calls)
 {
 	FuncCallContext *funcctx = SRF_FIRSTCALL_INIT();
 	MemoryContext caller = MemoryContextSwitchTo(funcctx->multi_call_memory_ctx);
@@ -37,7 +37,7 @@ ek_begin_set(FunctionCallInfo fcinfo, uint64 calls)
 
 	get_call_result_type(fcinfo, NULL, &columns);
 	funcctx->tuple_desc = BlessTupleDesc(columns);
-	funcctx->max_calls = calls;
+	funcctx->max_calls = (uint64) calls;
 	MemoryContextSwitchTo(caller);
 	return funcctx;
 }

@@ -18,7 +18,7 @@ extern Datum ek_make_row(TupleDesc columns, Datum *values);
 extern Datum ek_make_single_row(FunctionCallInfo fcinfo, Datum *values);
 
 /* At the first call of a function that returns a set, a row or none a call. */
-extern FuncCallContext *ek_begin_set(FunctionCallInfo fcinfo, uint64 calls);
+extern FuncCallContext *ek_begin_set(FunctionCallInfo fcinfo, int calls);
 
 /*
  * An array of a type of this size, a multiple of its alignment, for the caller

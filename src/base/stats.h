@@ -16,6 +16,7 @@
 #include "utils/timestamp.h"
 
 #include "base/guc.h"
+#include "base/scratch.h"
 #include "simd/ek_simd.h"
 
 /* The version of this library, as engram_stat_backends shows it. */
@@ -61,16 +62,6 @@ typedef struct ek_kernel_counts
 	uint64		nanoseconds;
 	uint64		slowest;		/* of a single call, in nanoseconds */
 } ek_kernel_counts;
-
-/* Of the arena; high_water is the largest, the rest are sums. */
-typedef struct ek_scratch_counts
-{
-	uint64		resets;
-	uint64		overflows;
-	uint64		overflow_bytes;
-	uint64		high_water;
-	uint64		refused;		/* overflows that raised an error */
-} ek_scratch_counts;
 
 typedef struct ek_verify_counts
 {

@@ -1,5 +1,5 @@
 /*
- * ekbasis.c
+ * basis.c
  *		The basis of the coarse codes: principal directions of a sample.
  *
  * A basis is good if a few of its coordinates hold most of a vector's length;

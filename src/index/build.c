@@ -1,5 +1,5 @@
 /*
- * ekbuild.c
+ * build.c
  *		Building an index: a sample, a basis, and one pass over the table.
  *
  * Nobody else sees the index, so pages are written in place and WAL-logged as
@@ -43,7 +43,7 @@ typedef struct build_state
 
 	/* loading */
 	uint32		dims;
-	ek_basis   *basis;			/* NULL before the first vector */
+	ek_cache   *cache;			/* NULL before the first vector */
 	ek_encoder *encoder;
 	uint32		entries;
 	double		heap_tuples;
@@ -204,22 +204,22 @@ append_page(build_state *state, Buffer *buffer, ek_page_kind kind)
 	release(buffer);
 	*buffer = ek_extend(state->index);
 	ek_page_init(BufferGetPage(*buffer), kind,
-				 state->basis ? &state->basis->geometry : NULL);
+				 state->cache ? &state->cache->geometry : NULL);
 	end_write(*buffer);
 }
 
 static void
 append_basis(build_state *state)
 {
-	const ek_basis *basis = state->basis;
-	Size		floats = (Size) basis->meta.coarse_dims * basis->meta.dims;
-	uint32		per_page = ek_basis_floats_per_page();
+	const ek_cache *cache = state->cache;
+	Size		floats = (Size) cache->meta.coarse_dims * cache->meta.dims;
+	uint32		per_page = ek_floats_per_page();
 	Buffer		buffer = InvalidBuffer;
 
 	for (Size done = 0; done < floats; done += per_page)
 	{
 		append_page(state, &buffer, EK_PAGE_BASIS);
-		memcpy(ek_page_tids(begin_write(buffer)), basis->rows + done,
+		memcpy(ek_page_floats(begin_write(buffer)), cache->basis + done,
 			   sizeof(float) * Min(per_page, floats - done));
 		end_write(buffer);
 	}
@@ -231,33 +231,33 @@ static void
 settle_basis(build_state *state, uint32 dims)
 {
 	MemoryContext caller = MemoryContextSwitchTo(state->lasting);
-	ek_basis   *basis = MemoryContextAllocHuge(state->lasting,
-											   offsetof(ek_basis, rows) +
+	ek_cache   *cache = MemoryContextAllocHuge(state->lasting,
+											   offsetof(ek_cache, basis) +
 											   sizeof(float) * (Size) EK_MAX_COARSE_DIMS * dims);
-	uint32		per_page = ek_basis_floats_per_page();
+	uint32		per_page = ek_floats_per_page();
 	MemoryContext work = AllocSetContextCreate(state->lasting, "engramk basis",
 											   ALLOCSET_DEFAULT_SIZES);
 
 	show_phase(PHASE_BASIS);
-	memset(&basis->meta, 0, sizeof(ek_meta));
+	memset(&cache->meta, 0, sizeof(ek_meta));
 	MemoryContextSwitchTo(work);
-	basis->meta.coarse_dims = (uint32) ek_find_basis(&state->sample, basis->rows);
+	cache->meta.coarse_dims = (uint32) ek_find_basis(&state->sample, cache->basis);
 	MemoryContextSwitchTo(state->lasting);
 	MemoryContextDelete(work);
 
-	basis->meta.magic = EK_INDEX_MAGIC;
-	basis->meta.format = EK_INDEX_FORMAT;
-	basis->meta.dims = dims;
-	basis->meta.sampled = (uint32) state->sample.count;
-	basis->meta.null_pages = state->null_pages;
-	basis->meta.basis_pages = (uint32)
-		(((Size) basis->meta.coarse_dims * dims + per_page - 1) / per_page);
-	basis->meta.first_block = 1 + state->null_pages + basis->meta.basis_pages;
-	basis->geometry = ek_geometry_of(&basis->meta);
+	cache->meta.magic = EK_INDEX_MAGIC;
+	cache->meta.format = EK_INDEX_FORMAT;
+	cache->meta.dims = dims;
+	cache->meta.sampled = (uint32) state->sample.count;
+	cache->meta.null_pages = state->null_pages;
+	cache->meta.basis_pages = (uint32)
+		(((Size) cache->meta.coarse_dims * dims + per_page - 1) / per_page);
+	cache->meta.first_block = 1 + state->null_pages + cache->meta.basis_pages;
+	cache->geometry = ek_geometry_of(&cache->meta);
 
 	state->dims = dims;
-	state->basis = basis;
-	state->encoder = ek_encoder_create(basis);
+	state->cache = cache;
+	state->encoder = ek_encoder_create(cache);
 	release(&state->nulls);
 	append_basis(state);
 	show_phase(PHASE_LOAD);
@@ -295,7 +295,7 @@ go_to_page(build_state *state, Buffer *buffer, BlockNumber block)
 static void
 store_entry(build_state *state, const ek_encoded *encoded, ItemPointer tid)
 {
-	const ek_geometry *geometry = &state->basis->geometry;
+	const ek_geometry *geometry = &state->cache->geometry;
 	uint32		entry = state->entries++;
 	ek_place	place = ek_place_of(geometry, entry);
 
@@ -328,11 +328,11 @@ load_tuple(Relation index, ItemPointer tid, Datum *values, bool *isnull,
 		uint32		dims = state->dims;
 		const float *vector = ek_indexed_vector(index, values[0], &dims);
 
-		if (state->basis == NULL)
+		if (state->cache == NULL)
 			settle_basis(state, dims);
 		store_entry(state, ek_encode(state->encoder, vector), tid);
 	}
-	else if (state->basis == NULL)
+	else if (state->cache == NULL)
 		store_early_null(state, tid);
 	else
 		store_entry(state, ek_encode_null(state->encoder), tid);
@@ -346,8 +346,8 @@ write_meta(build_state *state)
 	Buffer		buffer = ReadBuffer(state->index, EK_META_BLOCK);
 	ek_meta    *meta = ek_meta_on(begin_write(buffer));
 
-	if (state->basis != NULL)
-		*meta = state->basis->meta;
+	if (state->cache != NULL)
+		*meta = state->cache->meta;
 	meta->null_pages = state->null_pages;
 	meta->entries = state->entries;
 	meta->free_hint = state->entries;

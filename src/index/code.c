@@ -1,5 +1,5 @@
 /*
- * ekcode.c
+ * code.c
  *		From vectors to codes, and from codes to bounds of distances.
  *
  * This file is the certificate: everything that makes "never above what the
@@ -99,12 +99,12 @@ palloc_aligned_doubles(Size n)
  * Returns |x|; 0 leaves projected undefined.
  */
 static double
-to_unit(const ek_basis *basis, const float *vector, double *widened, double *projected)
+to_unit(const ek_cache *cache, const float *vector, double *widened, double *projected)
 {
-	const int	dims = basis->geometry.dims;
-	const int	coarse_dims = basis->geometry.coarse_dims;
+	const int	dims = cache->geometry.dims;
+	const int	coarse_dims = cache->geometry.coarse_dims;
 	ek_query	query;
-	ek_rows		rows = {.first = basis->rows,.count = coarse_dims};
+	ek_rows		rows = {.first = cache->basis,.count = coarse_dims};
 	double		norm;
 
 	/* scalar's norm: it is taken once, and nothing verifies it later */
@@ -124,15 +124,15 @@ to_unit(const ek_basis *basis, const float *vector, double *widened, double *pro
 }
 
 ek_encoder *
-ek_encoder_create(const ek_basis *basis)
+ek_encoder_create(const ek_cache *cache)
 {
 	ek_encoder *encoder = palloc0(sizeof(ek_encoder));
 
-	encoder->basis = basis;
-	encoder->widened = palloc_aligned_doubles(ek_query_size(basis->geometry.dims) / sizeof(double));
-	encoder->projected = palloc_aligned_doubles(basis->geometry.coarse_dims + 1);
-	encoder->encoded.coarse = palloc0(basis->geometry.coarse_dims + 1);
-	encoder->encoded.fine = palloc0(basis->geometry.dims);
+	encoder->cache = cache;
+	encoder->widened = palloc_aligned_doubles(ek_query_size(cache->geometry.dims) / sizeof(double));
+	encoder->projected = palloc_aligned_doubles(cache->geometry.coarse_dims + 1);
+	encoder->encoded.coarse = palloc0(cache->geometry.coarse_dims + 1);
+	encoder->encoded.fine = palloc0(cache->geometry.dims);
 	return encoder;
 }
 
@@ -146,8 +146,8 @@ encode_nothing(ek_encoder *encoder, ek_entry_state state)
 	encoded->norm = 0.0;
 	encoded->coarse_scale = encoded->coarse_residual = encoded->tail = 0.0;
 	encoded->fine_scale = encoded->fine_residual = 0.0;
-	memset(encoded->coarse, 0, encoder->basis->geometry.coarse_dims);
-	memset(encoded->fine, 0, encoder->basis->geometry.dims);
+	memset(encoded->coarse, 0, encoder->cache->geometry.coarse_dims);
+	memset(encoded->fine, 0, encoder->cache->geometry.dims);
 	return encoded;
 }
 
@@ -160,12 +160,12 @@ ek_encode_null(ek_encoder *encoder)
 const ek_encoded *
 ek_encode(ek_encoder *encoder, const float *vector)
 {
-	const int	dims = encoder->basis->geometry.dims;
-	const int	coarse_dims = encoder->basis->geometry.coarse_dims;
+	const int	dims = encoder->cache->geometry.dims;
+	const int	coarse_dims = encoder->cache->geometry.coarse_dims;
 	const double eta = ek_eta_of(dims);
 	ek_encoded *encoded = &encoder->encoded;
 
-	encoded->norm = to_unit(encoder->basis, vector, encoder->widened, encoder->projected);
+	encoded->norm = to_unit(encoder->cache, vector, encoder->widened, encoder->projected);
 	if (encoded->norm == 0.0)
 		return encode_nothing(encoder, EK_ENTRY_ZERO);
 
@@ -215,10 +215,10 @@ decoded_length(const int8 *codes, int n, double scale, double eta)
 }
 
 ek_coded_query *
-ek_encode_query(const ek_basis *basis, ek_metric metric, const float *vector)
+ek_encode_query(const ek_cache *cache, ek_metric metric, const float *vector)
 {
-	const int	dims = basis->geometry.dims;
-	const int	coarse_dims = basis->geometry.coarse_dims;
+	const int	dims = cache->geometry.dims;
+	const int	coarse_dims = cache->geometry.coarse_dims;
 	ek_coded_query *query = palloc0(sizeof(ek_coded_query));
 	double	   *widened = palloc_aligned_doubles(ek_query_size(dims) / sizeof(double));
 	double	   *projected = palloc_aligned_doubles(coarse_dims + 1);
@@ -227,7 +227,7 @@ ek_encode_query(const ek_basis *basis, ek_metric metric, const float *vector)
 	query->eta = ek_eta_of(dims);
 	query->coarse = palloc0(coarse_dims + 1);
 	query->fine = palloc0(dims);
-	query->norm = to_unit(basis, vector, widened, projected);
+	query->norm = to_unit(cache, vector, widened, projected);
 	if (query->norm == 0.0)
 		return query;
 
@@ -278,6 +278,8 @@ distance_bound(const ek_coded_query *query, double norm, double cosine)
 
 				return sqrt(gap * gap + angle) * (1.0 - eta);
 			}
+		case EK_METRIC_L1:
+			break;				/* no index serves it */
 	}
 	pg_unreachable();
 }
@@ -320,87 +322,4 @@ ek_bound_fine(const ek_coded_query *query, const ek_geometry *geometry,
 						  query->fine_scale * fine->scale * dot +
 						  query->fine_length * fine->residual +
 						  query->fine_residual + query->eta);
-}
-
-/* What is read next is read anew, and the seals of all pages are looked at. */
-void
-ek_forget_basis(Relation index)
-{
-	if (index->rd_amcache != NULL)
-		pfree(index->rd_amcache);
-	index->rd_amcache = NULL;
-}
-
-/* No element of a matrix with |B| <= 1 is larger than that, and none is NaN. */
-static void
-require_basis(Relation index, const ek_basis *basis)
-{
-	const Size	floats = (Size) basis->meta.coarse_dims * basis->meta.dims;
-
-	for (Size i = 0; i < floats; i++)
-	{
-		if (!(fabsf(basis->rows[i]) <= 1.0f))
-			ek_raise_corrupted_block(index, basis->meta.null_pages + 1, "the basis stretches vectors");
-	}
-}
-
-/*
- * The metapage and the basis, cached with the relation.  They do not change
- * once the number of dimensions is known; REINDEX makes a new relation file,
- * which throws the cache away.
- */
-const ek_basis *
-ek_get_basis(Relation index)
-{
-	ek_basis   *basis = index->rd_amcache;
-	ek_meta		meta;
-	Size		floats;
-	BlockNumber blocks;
-	uint32		per_page = ek_basis_floats_per_page();
-
-	if (basis != NULL && basis->meta.dims != 0)
-		return basis;
-
-	meta = ek_read_meta(index);
-	floats = (Size) meta.coarse_dims * meta.dims;
-	blocks = RelationGetNumberOfBlocks(index);
-	basis = MemoryContextAllocHuge(index->rd_indexcxt,
-								   offsetof(ek_basis, rows) + floats * sizeof(float) +
-								   blocks / 8 + 1);
-	basis->meta = meta;
-	basis->verified_blocks = blocks;
-	basis->verified = (uint8 *) (basis->rows + floats);
-	memset(basis->verified, 0, basis->verified_blocks / 8 + 1);
-	if (meta.dims != 0)
-		basis->geometry = ek_geometry_of(&meta);
-	for (uint32 page = 0; page < meta.basis_pages; page++)
-	{
-		BlockNumber block = meta.first_block - meta.basis_pages + page;
-		Buffer		buffer = ek_read_page(index, block, BUFFER_LOCK_SHARE, EK_PAGE_BASIS, NULL);
-		Size		done = (Size) page * per_page;
-
-		memcpy(basis->rows + done, ek_page_tids(BufferGetPage(buffer)),
-			   sizeof(float) * Min(per_page, floats - done));
-		UnlockReleaseBuffer(buffer);
-	}
-
-	require_basis(index, basis);
-
-	ek_forget_basis(index);
-	index->rd_amcache = basis;
-	return basis;
-}
-
-const ek_basis *
-ek_copy_basis(Relation index)
-{
-	const ek_basis *basis = ek_get_basis(index);
-	Size		size = offsetof(ek_basis, rows) +
-		sizeof(float) * (Size) basis->meta.coarse_dims * basis->meta.dims;
-	ek_basis   *copy = MemoryContextAllocHuge(CurrentMemoryContext, size);
-
-	memcpy(copy, basis, size);
-	copy->verified_blocks = 0;
-	copy->verified = NULL;
-	return copy;
 }

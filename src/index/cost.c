@@ -1,5 +1,5 @@
 /*
- * ekcost.c
+ * cost.c
  *		What a scan costs, so that the planner can choose between the index, a
  *		bitmap scan with a sort, and a sequential scan with a sort.
  *

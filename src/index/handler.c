@@ -1,5 +1,5 @@
 /*
- * ekhandler.c
+ * handler.c
  *		The access method, as PostgreSQL asks for it.
  */
 #include "postgres.h"
@@ -19,7 +19,7 @@ ek_sql_index_handler(PG_FUNCTION_ARGS pg_attribute_unused())
 {
 	IndexAmRoutine *am = makeNode(IndexAmRoutine);
 
-	am->amstrategies = EK_METRIC_COUNT;
+	am->amstrategies = EK_INDEXED_METRIC_COUNT;
 	am->amsupport = 0;
 	am->amcanorderbyop = true;
 	am->amoptionalkey = true;

@@ -1,5 +1,5 @@
 /*
- * ekam.h
+ * index.h
  *		The engramk access method: what its files share, grouped by file.
  *
  * An engramk index answers ORDER BY embedding <=> $1 (and <#>, and <->) with
@@ -17,8 +17,8 @@
  *
  * The proofs are in docs/exact-index.md.
  */
-#ifndef EK_AM_H
-#define EK_AM_H
+#ifndef EK_INDEX_H
+#define EK_INDEX_H
 
 #include "access/amapi.h"
 #include "access/generic_xlog.h"
@@ -29,10 +29,11 @@
 #include "utils/rel.h"
 
 #include "base/compat.h"
+#include "base/metric.h"
 #include "simd/ek_simd.h"
 
 /*
- * ekpage.c: where things are
+ * page.c: where things are
  *
  * block 0			metapage
  * 1 ..				pages of heap pointers of NULLs that came before the first
@@ -153,7 +154,8 @@ extern ek_fine *ek_fine_on(const ek_geometry *geometry, Page page, uint32 slot);
 extern int8 *ek_fine_codes(ek_fine *fine);
 extern ItemPointer ek_page_tids(Page page);
 extern uint32 ek_tids_per_page(void);
-extern uint32 ek_basis_floats_per_page(void);
+extern float *ek_page_floats(Page page);
+extern uint32 ek_floats_per_page(void);
 
 extern void ek_page_init(Page page, ek_page_kind kind, const ek_geometry *geometry);
 extern ek_page_opaque *ek_page_opaque_of(Page page);
@@ -182,11 +184,10 @@ pg_noreturn extern void ek_raise_corrupted_block(Relation index, BlockNumber blo
 												 const char *detail);
 
 /*
- * ekcode.c: from vectors to codes, and from codes to bounds
+ * cache.c: what a backend keeps of an index, with its relation
  */
 
-/* What of the index is needed to encode; cached with the relation. */
-typedef struct ek_basis
+typedef struct ek_cache
 {
 	ek_meta		meta;
 	ek_geometry geometry;
@@ -195,8 +196,18 @@ typedef struct ek_basis
 	BlockNumber verified_blocks;
 	uint8	   *verified;
 
-	float		rows[FLEXIBLE_ARRAY_MEMBER];	/* coarse_dims x dims */
-} ek_basis;
+	float		basis[FLEXIBLE_ARRAY_MEMBER];	/* coarse_dims x dims */
+} ek_cache;
+
+/* Valid until the relation cache is next looked at; or a copy, for longer. */
+extern const ek_cache *ek_cache_get(Relation index);
+extern const ek_cache *ek_cache_copy(Relation index);
+/* What is read next is read anew, and the seals of all pages are looked at. */
+extern void ek_cache_forget(Relation index);
+
+/*
+ * code.c: from vectors to codes, and from codes to bounds
+ */
 
 /* One vector, encoded. */
 typedef struct ek_encoded
@@ -214,20 +225,11 @@ typedef struct ek_encoded
 
 typedef struct ek_encoder
 {
-	const ek_basis *basis;
+	const ek_cache *cache;
 	double	   *widened;		/* the vector, aligned */
 	double	   *projected;
 	ek_encoded	encoded;		/* of the last vector */
 } ek_encoder;
-
-typedef enum ek_metric
-{
-	EK_METRIC_COSINE = 1,		/* strategy numbers */
-	EK_METRIC_INNER_PRODUCT,
-	EK_METRIC_L2
-} ek_metric;
-
-#define EK_METRIC_COUNT		3
 
 /* The query's codes and certificates. */
 typedef struct ek_coded_query
@@ -246,18 +248,14 @@ typedef struct ek_coded_query
 	double		fine_residual;
 } ek_coded_query;
 
-/* Valid until the relation cache is next looked at; or a copy, for longer. */
-extern const ek_basis *ek_get_basis(Relation index);
-extern const ek_basis *ek_copy_basis(Relation index);
-extern void ek_forget_basis(Relation index);
-extern ek_encoder *ek_encoder_create(const ek_basis *basis);
+extern ek_encoder *ek_encoder_create(const ek_cache *cache);
 /* Raises an error unless the vector is finite. */
 extern const ek_encoded *ek_encode(ek_encoder *encoder, const float *vector);
 extern const ek_encoded *ek_encode_null(ek_encoder *encoder);
 extern void ek_encoded_store(const ek_encoded *encoded, const ek_geometry *geometry,
 							 Page coarse, Page fine, const ek_place *place,
 							 ItemPointer tid);
-extern ek_coded_query *ek_encode_query(const ek_basis *basis, ek_metric metric,
+extern ek_coded_query *ek_encode_query(const ek_cache *cache, ek_metric metric,
 									   const float *vector);
 extern void ek_bound_group(const ek_coded_query *query, const ek_geometry *geometry,
 						   ek_group *group, double *bounds);
@@ -265,7 +263,7 @@ extern double ek_bound_fine(const ek_coded_query *query, const ek_geometry *geom
 							const ek_fine *fine, const int8 *codes, double norm);
 
 /*
- * ekbasis.c: principal directions of a sample
+ * basis.c: principal directions of a sample
  */
 
 /* A sample of unit vectors, as rows and as columns. */
@@ -285,26 +283,26 @@ extern bool ek_basis_is_correct(const float *rows, int count, int dims);
  * The verbs, one a file
  */
 
-/* ekbuild.c */
+/* build.c */
 extern IndexBuildResult *ek_build(Relation heap, Relation index, IndexInfo *info);
 extern void ek_build_empty(Relation index);
 extern char *ek_build_phase_name(int64 phase);
 
-/* ekinsert.c */
+/* insert.c */
 extern bool ek_insert(Relation index, Datum *values, bool *isnull, ItemPointer tid,
 					  Relation heap, IndexUniqueCheck unique,
 					  bool unchanged, IndexInfo *info);
 /* The vector to index; raises an error unless it has the index's dimensions. */
 extern const float *ek_indexed_vector(Relation index, Datum value, uint32 *dims);
 
-/* ekscan.c */
+/* scan.c */
 extern IndexScanDesc ek_scan_begin(Relation index, int keys, int orderbys);
 extern void ek_scan_rescan(IndexScanDesc scan, ScanKey keys, int nkeys,
 						   ScanKey orderbys, int norderbys);
 extern bool ek_scan_next(IndexScanDesc scan, ScanDirection direction);
 extern void ek_scan_end(IndexScanDesc scan);
 
-/* ekvacuum.c */
+/* vacuum.c */
 extern IndexBulkDeleteResult *ek_bulk_delete(IndexVacuumInfo *info,
 											 IndexBulkDeleteResult *stats,
 											 IndexBulkDeleteCallback callback,
@@ -312,16 +310,24 @@ extern IndexBulkDeleteResult *ek_bulk_delete(IndexVacuumInfo *info,
 extern IndexBulkDeleteResult *ek_vacuum_cleanup(IndexVacuumInfo *info,
 												IndexBulkDeleteResult *stats);
 
-/* ekcost.c */
+/* info.c */
+
+/*
+ * The index, with a share lock.  Raises an error unless it is one of ours and
+ * the user may read the table.
+ */
+extern Relation ek_open_index(Oid oid);
+
+/* cost.c */
 extern void ek_cost_estimate(PlannerInfo *root, IndexPath *path, double loop_count,
 							 Cost *startup_cost, Cost *total_cost,
 							 Selectivity *selectivity, double *correlation,
 							 double *pages);
 
-/* ekoptions.c */
+/* options.c */
 extern bytea *ek_options(Datum reloptions, bool validate);
 
-/* ekvalidate.c */
+/* validate.c */
 extern bool ek_validate(Oid opclass);
 
-#endif							/* EK_AM_H */
+#endif							/* EK_INDEX_H */

@@ -1,5 +1,5 @@
 /*
- * ekinsert.c
+ * insert.c
  *		One more entry.
  *
  * The metapage is locked for as long as it takes: it says which entry is next.
@@ -274,7 +274,7 @@ insert_early(Relation index, bool isnull, uint32 dims, ItemPointer tid)
 static void
 insert_value(Relation index, Datum value, bool isnull, ItemPointer tid)
 {
-	uint32		dims = ek_get_basis(index)->meta.dims;
+	uint32		dims = ek_cache_get(index)->meta.dims;
 	const bool	early = dims == 0;
 	const float *vector = isnull ? NULL : ek_indexed_vector(index, value, &dims);
 	ek_encoder *encoder;
@@ -284,12 +284,12 @@ insert_value(Relation index, Datum value, bool isnull, ItemPointer tid)
 	{
 		if (insert_early(index, isnull, dims, tid))
 			return;
-		dims = ek_get_basis(index)->meta.dims;
+		dims = ek_cache_get(index)->meta.dims;
 		if (!isnull)
 			vector = ek_indexed_vector(index, value, &dims);
 	}
 
-	encoder = ek_encoder_create(ek_get_basis(index));
+	encoder = ek_encoder_create(ek_cache_get(index));
 	if (isnull)
 		ek_encode_null(encoder);
 	else

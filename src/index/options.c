@@ -1,5 +1,5 @@
 /*
- * ekoptions.c
+ * options.c
  *		There is nothing that a user could choose better than the index does.
  */
 #include "postgres.h"

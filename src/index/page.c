@@ -1,5 +1,5 @@
 /*
- * ekpage.c
+ * page.c
  *		The pages of an engramk index: what is where, and reading them safely.
  *
  * An entry's place follows from its number alone, so nothing points from page
@@ -122,8 +122,14 @@ ek_tids_per_page(void)
 	return (uint32) (usable_bytes() / sizeof(ItemPointerData));
 }
 
+float *
+ek_page_floats(Page page)
+{
+	return (float *) contents(page);
+}
+
 uint32
-ek_basis_floats_per_page(void)
+ek_floats_per_page(void)
 {
 	return (uint32) (usable_bytes() / sizeof(float));
 }
@@ -226,7 +232,7 @@ has_room_for(const ek_meta *meta, BlockNumber blocks)
 static bool
 is_consistent(const ek_meta *meta, BlockNumber blocks)
 {
-	const Size	per_page = ek_basis_floats_per_page();
+	const Size	per_page = ek_floats_per_page();
 	const Size	floats = (Size) meta->coarse_dims * meta->dims;
 
 	if (meta->null_pages >= blocks || meta->basis_pages >= blocks)
@@ -305,7 +311,7 @@ void
 ek_require_page(Relation index, Buffer buffer, ek_page_kind kind,
 				const ek_geometry *geometry)
 {
-	ek_basis   *cache = index->rd_amcache;
+	ek_cache   *cache = index->rd_amcache;
 	BlockNumber block = BufferGetBlockNumber(buffer);
 	const bool	remembers = cache != NULL && block < cache->verified_blocks;
 	const bool	right = has_its_size(BufferGetPage(buffer), kind, geometry);

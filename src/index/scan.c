@@ -1,5 +1,5 @@
 /*
- * ekscan.c
+ * scan.c
  *		Rows in order of the bounds of their distances.
  *
  * A scan is not told how many rows are wanted.  It returns entries one by one,
@@ -37,8 +37,7 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
-#include "base/arena.h"
-#include "base/guc.h"
+#include "base/scratch.h"
 #include "base/stats.h"
 #include "index/index.h"
 #include "vector/vector.h"
@@ -612,7 +611,7 @@ publish(IndexScanDesc scan)
 
 	if (state->counts.scans == 0)
 		return;
-	ek_arena_count_budget(state->room * CANDIDATE_BYTES,
+	ek_budget_count(state->room * CANDIDATE_BYTES,
 						  state->room == state->capacity && !state->complete);
 	ek_index_stats_add(RelationGetRelid(scan->indexRelation), &state->counts);
 	memset(&state->counts, 0, sizeof(state->counts));
@@ -667,7 +666,7 @@ start(IndexScanDesc scan)
 	state->meta = ek_read_meta(scan->indexRelation);
 	if (state->meta.dims != 0)
 		state->geometry = ek_geometry_of(&state->meta);
-	state->capacity = (uint32) ((Size) ek_arena_size * 1024 / CANDIDATE_BYTES);
+	state->capacity = (uint32) (ek_scratch_size() / CANDIDATE_BYTES);
 	state->null_query = (orderby->sk_flags & SK_ISNULL) != 0;
 	state->phase = PHASE_LIST;
 
@@ -681,7 +680,7 @@ start(IndexScanDesc scan)
 		vector = ek_vector_get(orderby->sk_argument);
 		if ((uint32) vector.dims == state->meta.dims)
 		{
-			state->query = ek_encode_query(ek_get_basis(scan->indexRelation),
+			state->query = ek_encode_query(ek_cache_get(scan->indexRelation),
 										   (ek_metric) orderby->sk_strategy,
 										   vector.values);
 			state->phase = PHASE_ORDERED;

@@ -1,5 +1,5 @@
 /*
- * ekvacuum.c
+ * vacuum.c
  *		Freeing the entries of dead rows.
  *
  * An entry is freed where it stands and used again by a later insert; a live

@@ -1,5 +1,5 @@
 /*
- * ekvalidate.c
+ * validate.c
  *		Does an operator class make sense for this access method?
  *
  * It needs the three operators of its strategies, for ordering, and no support
@@ -30,7 +30,7 @@ complain(Oid family, const char *what)
 static bool
 valid_operator(Oid family, Form_pg_amop op)
 {
-	if (op->amopstrategy < 1 || op->amopstrategy > EK_METRIC_COUNT)
+	if (op->amopstrategy < 1 || op->amopstrategy > EK_INDEXED_METRIC_COUNT)
 		return complain(family, "has an operator with a strategy that is not 1, 2 or 3");
 	if (op->amoppurpose != AMOP_ORDER)
 		return complain(family, "has an operator that is not for ordering");
@@ -57,7 +57,7 @@ ek_validate(Oid opclass)
 	ReleaseSysCache(tuple);
 
 	operators = SearchSysCacheList1(AMOPSTRATEGY, ObjectIdGetDatum(family));
-	if (operators->n_members != EK_METRIC_COUNT)
+	if (operators->n_members != EK_INDEXED_METRIC_COUNT)
 		valid = complain(family, "does not have three operators");
 	for (int i = 0; i < operators->n_members; i++)
 	{

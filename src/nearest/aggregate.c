@@ -248,7 +248,7 @@ forget_queries(void *argument)
 
 /* In the current memory context, that of the group's state. */
 static shared_queries *
-create_queries(ek_nearest_metric metric, Pointer raw)
+create_queries(ek_metric metric, Pointer raw)
 {
 	shared_queries *shared = palloc0(sizeof(shared_queries));
 
@@ -263,7 +263,7 @@ create_queries(ek_nearest_metric metric, Pointer raw)
 }
 
 static shared_queries *
-queries_of_group(call_site *site, MemoryContext context, ek_nearest_metric metric,
+queries_of_group(call_site *site, MemoryContext context, ek_metric metric,
 				 Pointer raw)
 {
 	MemoryContextCallback *callback;
@@ -294,12 +294,12 @@ raise_not_the_same(void)
 			 errmsg("queries, k and metric must be the same for all rows of a group")));
 }
 
-static ek_nearest_metric
+static ek_metric
 metric_argument(FunctionCallInfo fcinfo)
 {
 	if (PG_NARGS() <= ARGUMENT_METRIC)
-		return EK_NEAREST_COSINE;
-	return ek_nearest_metric_of(PG_GETARG_TEXT_PP(ARGUMENT_METRIC));
+		return EK_METRIC_COSINE;
+	return ek_metric_of(PG_GETARG_TEXT_PP(ARGUMENT_METRIC));
 }
 
 static bool
@@ -326,7 +326,7 @@ static nearest_state *
 begin_group(FunctionCallInfo fcinfo, call_site *site, MemoryContext context)
 {
 	const int	k = PG_GETARG_INT32(ARGUMENT_K);
-	ek_nearest_metric metric = metric_argument(fcinfo);
+	ek_metric metric = metric_argument(fcinfo);
 	Pointer		raw = raw_bytes(PG_GETARG_DATUM(ARGUMENT_QUERIES));
 	MemoryContext caller;
 	nearest_state *state;
@@ -455,9 +455,9 @@ write_neighbours(StringInfo bytes, const ek_neighbours *neighbours)
 }
 
 /*
- * A state as bytes: the number of queries, k, the metric, by which number the
- * queries are known, and for each query the number of its neighbours and they
- * themselves.
+ * A state as bytes: the number of queries, k, the metric counted from 0, by
+ * which number the queries are known, and for each query the number of its
+ * neighbours and they themselves.
  */
 Datum
 ek_sql_nearest_serialize(PG_FUNCTION_ARGS)
@@ -473,7 +473,7 @@ ek_sql_nearest_serialize(PG_FUNCTION_ARGS)
 						   SIZE_OF_NEIGHBOUR * (Size) count_neighbours(nearest));
 	pq_sendint32(&bytes, (uint32) count);
 	pq_sendint32(&bytes, (uint32) ek_nearest_k(nearest));
-	pq_sendint32(&bytes, ek_nearest_metric_in_use(nearest));
+	pq_sendint32(&bytes, ek_nearest_metric_in_use(nearest) - EK_METRIC_COSINE);
 	pq_sendint64(&bytes, ek_nearest_identity(nearest));
 	for (int q = 0; q < count; q++)
 		write_neighbours(&bytes, ek_nearest_neighbours(nearest, q));
@@ -516,11 +516,11 @@ ek_sql_nearest_deserialize(PG_FUNCTION_ARGS)
 	k = ek_state_read_int32(&reader);
 	metric = ek_state_read_int32(&reader);
 	ek_state_require(EK_AGGREGATE_NEAREST,
-					 k >= 1 && metric >= 0 && metric <= EK_NEAREST_L1 && count >= 0 &&
+					 k >= 1 && metric >= 0 && metric < EK_METRIC_COUNT && count >= 0 &&
 					 (Size) count <= ek_state_left(&reader) / sizeof(int32));
 
 	state = palloc0(sizeof(nearest_state));
-	state->nearest = ek_nearest_create_empty(count, k, (ek_nearest_metric) metric,
+	state->nearest = ek_nearest_create_empty(count, k, (ek_metric) (EK_METRIC_COSINE + metric),
 											 (uint64) ek_state_read_int64(&reader), EK_NEAREST);
 	for (int q = 0; q < count; q++)
 		read_neighbours(&reader, state, q);

@@ -226,7 +226,7 @@ read_targets(join_side *targets, ek_nearest *nearest)
  */
 
 static void
-begin_block(query_block *block, MemoryContext context, ek_nearest_metric metric, int k)
+begin_block(query_block *block, MemoryContext context, ek_metric metric, int k)
 {
 	block->room = (int) Max(1, Min(PG_INT32_MAX / 2,
 								   ek_nearest_room_for_queries(block->dims) /
@@ -263,7 +263,7 @@ add_query(query_block *block, int64 id, ek_vector vector)
 /* Takes over what was fetched. */
 static void
 add_fetched(query_block *block, const join_side *queries, MemoryContext context,
-			ek_nearest_metric metric, int k)
+			ek_metric metric, int k)
 {
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
@@ -289,7 +289,7 @@ add_fetched(query_block *block, const join_side *queries, MemoryContext context,
 /* The next queries, in `context`; none if that was all. */
 static query_block
 read_queries(Portal cursor, const join_side *queries, int dims, MemoryContext context,
-			 ek_nearest_metric metric, int k)
+			 ek_metric metric, int k)
 {
 	query_block block = {.dims = dims};
 	MemoryContext scratch = AllocSetContextCreate(context, "engramk queries",
@@ -385,7 +385,7 @@ open_queries(join_side *queries)
 }
 
 static void
-join(join_side *queries, join_side *targets, int k, ek_nearest_metric metric,
+join(join_side *queries, join_side *targets, int k, ek_metric metric,
 	 bool exclude_self, const join_result *result)
 {
 	Portal		cursor;
@@ -433,7 +433,7 @@ Datum
 ek_sql_knn_join(PG_FUNCTION_ARGS)
 {
 	const int	k = PG_GETARG_INT32(2);
-	const ek_nearest_metric metric = ek_nearest_metric_of(PG_GETARG_TEXT_PP(3));
+	const ek_metric metric = ek_metric_of(PG_GETARG_TEXT_PP(3));
 	const bool	exclude_self = PG_GETARG_BOOL(4);
 	join_side	queries = {.name = "queries",.statement = text_to_cstring(PG_GETARG_TEXT_PP(0))};
 	join_side	targets = {.name = "targets",.statement = text_to_cstring(PG_GETARG_TEXT_PP(1))};

@@ -45,10 +45,9 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
-#include "base/arena.h"
 #include "base/certificate.h"
-#include "base/guc.h"
 #include "base/level.h"
+#include "base/scratch.h"
 #include "nearest/nearest.h"
 #include "vector/compute.h"
 
@@ -77,7 +76,7 @@ typedef struct tile_factors
 
 struct ek_queries
 {
-	ek_nearest_metric metric;
+	ek_metric metric;
 	ek_vectors	vectors;
 	uint64		identity;
 	Size		size;
@@ -99,7 +98,7 @@ struct ek_nearest
 	const ek_queries *queries;	/* NULL if there is nothing but neighbours */
 	int			count;
 	int			k;
-	ek_nearest_metric metric;
+	ek_metric metric;
 	uint64		identity;
 	const ek_id *own;
 	ek_operation operation;
@@ -125,12 +124,6 @@ struct ek_nearest
 	int32	   *dots;
 };
 
-static Size
-budget(void)
-{
-	return (Size) ek_arena_size * 1024;
-}
-
 static inline Size
 stride_of(int dims)
 {
@@ -143,21 +136,21 @@ slack_of(int dims)
 	return 8.0 * ek_eta_of(dims);
 }
 
-ek_nearest_metric
-ek_nearest_metric_of(const text *name)
+ek_metric
+ek_metric_of(const text *name)
 {
 	static const char *const names[] = {
-		[EK_NEAREST_COSINE] = "cosine",
-		[EK_NEAREST_INNER_PRODUCT] = "inner_product",
-		[EK_NEAREST_L2] = "l2",
-		[EK_NEAREST_L1] = "l1"
+		[EK_METRIC_COSINE] = "cosine",
+		[EK_METRIC_INNER_PRODUCT] = "inner_product",
+		[EK_METRIC_L2] = "l2",
+		[EK_METRIC_L1] = "l1"
 	};
 
-	for (int i = 0; i < (int) lengthof(names); i++)
+	for (int i = EK_METRIC_COSINE; i < (int) lengthof(names); i++)
 	{
 		if (strlen(names[i]) == VARSIZE_ANY_EXHDR(name) &&
 			memcmp(names[i], VARDATA_ANY(name), strlen(names[i])) == 0)
-			return (ek_nearest_metric) i;
+			return (ek_metric) i;
 	}
 	ek_stats_count_error(EK_ERROR_OTHER);
 	ereport(ERROR,
@@ -257,15 +250,15 @@ encode(const float *values, int dims, double norm, int largest_code, int8 *codes
 }
 
 static query_factors
-factors_of_query(ek_nearest_metric metric, double norm, double scale,
+factors_of_query(ek_metric metric, double norm, double scale,
 				 double length, double residual, double slack)
 {
 	query_factors factors = {scale, length, residual + slack};
 	double		factor = 1.0;
 
-	if (metric == EK_NEAREST_INNER_PRODUCT)
+	if (metric == EK_METRIC_INNER_PRODUCT)
 		factor = norm;
-	else if (metric == EK_NEAREST_L2)
+	else if (metric == EK_METRIC_L2)
 		factor = 2.0 * norm;
 	factors.dot *= factor;
 	factors.length *= factor;
@@ -319,9 +312,9 @@ encode_queries(ek_queries *queries)
 }
 
 static bool
-is_screened(ek_nearest_metric metric, ek_vectors vectors)
+is_screened(ek_metric metric, ek_vectors vectors)
 {
-	return metric != EK_NEAREST_L1 &&
+	return metric != EK_METRIC_L1 &&
 		vectors.count >= MIN_QUERIES_TO_SCREEN &&
 		vectors.dims <= EK_CODE_MAX_DIMS &&
 		ek_kernels_in_use()->level != EK_LEVEL_SCALAR;
@@ -353,7 +346,7 @@ identify(ek_queries *queries)
 }
 
 ek_queries *
-ek_queries_create(ek_nearest_metric metric, ek_vectors vectors)
+ek_queries_create(ek_metric metric, ek_vectors vectors)
 {
 	ek_queries *queries = palloc0(sizeof(ek_queries));
 	const Size	bytes = (Size) vectors.count * vectors.dims * sizeof(float);
@@ -372,7 +365,7 @@ ek_queries_create(ek_nearest_metric metric, ek_vectors vectors)
 	return queries;
 }
 
-ek_nearest_metric
+ek_metric
 ek_queries_metric(const ek_queries *queries)
 {
 	return queries->metric;
@@ -383,11 +376,11 @@ ek_queries_metric(const ek_queries *queries)
  */
 
 Size
-ek_nearest_size_of_query(ek_nearest_metric metric, int dims, int k)
+ek_nearest_size_of_query(ek_metric metric, int dims, int k)
 {
 	Size		size = sizeof(ek_neighbours) + sizeof(ek_id) + dims * sizeof(float);
 
-	if (metric != EK_NEAREST_L1)
+	if (metric != EK_METRIC_L1)
 		size += stride_of(dims) + 2 * sizeof(double) + sizeof(query_factors);
 	return size + (Size) k * sizeof(ek_neighbour);
 }
@@ -403,7 +396,7 @@ size_of_tile(int dims)
 static int
 tiles_in_block(int dims)
 {
-	return (int) Max(1, Min(MAX_TILES, budget() / 4 / size_of_tile(dims)));
+	return (int) Max(1, Min(MAX_TILES, ek_scratch_size() / 4 / size_of_tile(dims)));
 }
 
 Size
@@ -411,17 +404,17 @@ ek_nearest_room_for_queries(int dims)
 {
 	const Size	block = tiles_in_block(dims) * size_of_tile(dims);
 
-	return budget() > block ? budget() - block : 0;
+	return ek_scratch_size() > block ? ek_scratch_size() - block : 0;
 }
 
 static void
 take_up(ek_nearest *nearest, Size bytes)
 {
 	nearest->used += bytes;
-	if (likely(nearest->used <= budget()) || nearest->exceeded)
+	if (likely(nearest->used <= ek_scratch_size()) || nearest->exceeded)
 		return;
 	nearest->exceeded = true;
-	ek_arena_exceed_budget(nearest->used);
+	ek_budget_exceed(nearest->used);
 }
 
 /*
@@ -451,15 +444,15 @@ create_block(ek_nearest *nearest)
 }
 
 static void
-set_factors(tile_factors *tile, int lane, ek_nearest_metric metric, double norm2,
+set_factors(tile_factors *tile, int lane, ek_metric metric, double norm2,
 			double scale, double residual, double slack)
 {
-	const double norm = metric == EK_NEAREST_COSINE ? 1.0 : sqrt(norm2);
+	const double norm = metric == EK_METRIC_COSINE ? 1.0 : sqrt(norm2);
 
 	tile->dot[lane] = norm * scale;
 	tile->length[lane] = norm * residual;
 	tile->one[lane] = norm;
-	tile->off[lane] = metric == EK_NEAREST_L2 ? norm2 * (1.0 - slack) : 0.0;
+	tile->off[lane] = metric == EK_METRIC_L2 ? norm2 * (1.0 - slack) : 0.0;
 }
 
 static void
@@ -497,13 +490,13 @@ need_of(const ek_nearest *nearest, int q)
 
 	switch (nearest->metric)
 	{
-		case EK_NEAREST_COSINE:
+		case EK_METRIC_COSINE:
 			return 1.0 - kth;
-		case EK_NEAREST_INNER_PRODUCT:
+		case EK_METRIC_INNER_PRODUCT:
 			return -kth;
-		case EK_NEAREST_L2:
+		case EK_METRIC_L2:
 			return nearest->queries->norm2[q] * (1.0 - slack) - kth * kth * (1.0 + slack);
-		case EK_NEAREST_L1:
+		case EK_METRIC_L1:
 			break;
 	}
 	return -INFINITY;
@@ -537,13 +530,13 @@ exact_distance(const ek_queries *queries, int q, ek_vector target)
 
 	switch (queries->metric)
 	{
-		case EK_NEAREST_COSINE:
+		case EK_METRIC_COSINE:
 			return cosine_distance(&operands);
-		case EK_NEAREST_INNER_PRODUCT:
+		case EK_METRIC_INNER_PRODUCT:
 			return 0.0 - ek_compute_dot(&operands);
-		case EK_NEAREST_L2:
+		case EK_METRIC_L2:
 			return sqrt(ek_compute_l2_squared(&operands));
-		case EK_NEAREST_L1:
+		case EK_METRIC_L1:
 			return ek_compute_l1(&operands);
 	}
 	pg_unreachable();
@@ -560,7 +553,7 @@ exact_distance_of_pending(const ek_nearest *nearest, int q, int row)
 		.other = query_vector(queries, q)
 	};
 
-	if (queries->metric == EK_NEAREST_COSINE)
+	if (queries->metric == EK_METRIC_COSINE)
 		return 1.0 - ek_cosine_similarity(ek_compute_dot(&operands),
 										  queries->norm2[q], nearest->norm2[row]);
 	return exact_distance(queries, q, operands.vector);
@@ -678,7 +671,7 @@ ek_nearest_settle(ek_nearest *nearest)
  */
 
 ek_nearest *
-ek_nearest_create_empty(int count, int k, ek_nearest_metric metric,
+ek_nearest_create_empty(int count, int k, ek_metric metric,
 						uint64 identity, ek_operation operation)
 {
 	ek_nearest *nearest = palloc0(sizeof(ek_nearest));
@@ -774,7 +767,7 @@ ek_nearest_finish(ek_nearest *nearest)
 		ek_neighbours_sort(&nearest->neighbours[q]);
 	}
 	if (!nearest->published)
-		ek_arena_count_budget(nearest->used, false);
+		ek_budget_count(nearest->used, false);
 	nearest->published = true;
 }
 
@@ -796,7 +789,7 @@ ek_nearest_k(const ek_nearest *nearest)
 	return nearest->k;
 }
 
-ek_nearest_metric
+ek_metric
 ek_nearest_metric_in_use(const ek_nearest *nearest)
 {
 	return nearest->metric;

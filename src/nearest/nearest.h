@@ -8,23 +8,16 @@
 #ifndef EK_NEAREST_H
 #define EK_NEAREST_H
 
+#include "base/metric.h"
 #include "base/stats.h"
 #include "nearest/neighbours.h"
 #include "vector/vector.h"
-
-typedef enum ek_nearest_metric
-{
-	EK_NEAREST_COSINE,
-	EK_NEAREST_INNER_PRODUCT,
-	EK_NEAREST_L2,
-	EK_NEAREST_L1
-} ek_nearest_metric;
 
 typedef struct ek_queries ek_queries;
 typedef struct ek_nearest ek_nearest;
 
 /* Raises an error for a name that is none. */
-extern ek_nearest_metric ek_nearest_metric_of(const text *name);
+extern ek_metric ek_metric_of(const text *name);
 
 /* Raises an error unless k is at least 1. */
 extern void ek_nearest_check_k(int k);
@@ -33,12 +26,12 @@ extern void ek_nearest_check_k(int k);
  * Prepares the queries, in the current memory context; it keeps a pointer to
  * their values.  Raises an error unless they are finite.
  */
-extern ek_queries *ek_queries_create(ek_nearest_metric metric, ek_vectors vectors);
+extern ek_queries *ek_queries_create(ek_metric metric, ek_vectors vectors);
 
-extern ek_nearest_metric ek_queries_metric(const ek_queries *queries);
+extern ek_metric ek_queries_metric(const ek_queries *queries);
 
 /* What each query takes of the budget, its own vector and k neighbours included. */
-extern Size ek_nearest_size_of_query(ek_nearest_metric metric, int dims, int k);
+extern Size ek_nearest_size_of_query(ek_metric metric, int dims, int k);
 
 /* What of the budget is left for queries. */
 extern Size ek_nearest_room_for_queries(int dims);
@@ -50,7 +43,7 @@ extern Size ek_nearest_room_for_queries(int dims);
 extern ek_nearest *ek_nearest_create(const ek_queries *queries, int k,
 									 const ek_id *own, ek_operation operation);
 /* Only to be combined with others: it has no queries, and takes no targets. */
-extern ek_nearest *ek_nearest_create_empty(int count, int k, ek_nearest_metric metric,
+extern ek_nearest *ek_nearest_create_empty(int count, int k, ek_metric metric,
 										   uint64 identity, ek_operation operation);
 
 /* Raises an error unless the vector has the queries' dimensions and is finite. */
@@ -69,7 +62,7 @@ extern void ek_nearest_finish(ek_nearest *nearest);
 extern const ek_neighbours *ek_nearest_neighbours(const ek_nearest *nearest, int query);
 extern int	ek_nearest_query_count(const ek_nearest *nearest);
 extern int	ek_nearest_k(const ek_nearest *nearest);
-extern ek_nearest_metric ek_nearest_metric_in_use(const ek_nearest *nearest);
+extern ek_metric ek_nearest_metric_in_use(const ek_nearest *nearest);
 /* A number that differs, in all likelihood, between different queries. */
 extern uint64 ek_nearest_identity(const ek_nearest *nearest);
 

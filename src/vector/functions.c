@@ -19,6 +19,7 @@
 #include "base/arena.h"
 #include "base/level.h"
 #include "base/rows.h"
+#include "base/scratch.h"
 #include "base/stats.h"
 #include "vector/batch.h"
 #include "vector/compute.h"
@@ -407,13 +408,13 @@ ek_sql_simd_info(PG_FUNCTION_ARGS)
 Datum
 ek_sql_arena_stats(PG_FUNCTION_ARGS)
 {
-	ek_arena_counters counters = ek_arena_read_counters();
+	ek_scratch_counts counts = ek_scratch_read();
 	Datum		values[5] = {
-		Int64GetDatum((int64) counters.capacity),
-		Int64GetDatum((int64) counters.resets),
-		Int64GetDatum((int64) counters.overflows),
-		Int64GetDatum((int64) counters.overflow_bytes),
-		Int64GetDatum((int64) counters.high_water)
+		Int64GetDatum((int64) ek_arena_capacity()),
+		Int64GetDatum((int64) counts.resets),
+		Int64GetDatum((int64) counts.overflows),
+		Int64GetDatum((int64) counts.overflow_bytes),
+		Int64GetDatum((int64) counts.high_water)
 	};
 
 	PG_RETURN_DATUM(ek_make_single_row(fcinfo, values));

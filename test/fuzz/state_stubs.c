@@ -13,13 +13,11 @@
 #include "port/pg_bswap.h"
 #include "utils/memutils.h"
 
-#include "base/arena.h"
-#include "base/guc.h"
+#include "base/scratch.h"
 #include "server_stubs.h"
 
 volatile sig_atomic_t InterruptPending = false;
 MemoryContext CurrentMemoryContext = NULL;
-int			ek_arena_size = 1024 * 1024;
 
 int
 AggCheckCallContext(FunctionCallInfo fcinfo, MemoryContext *context)
@@ -52,8 +50,14 @@ MemoryContextAllocExtended(MemoryContext context, Size size, int flags)
 	return (flags & MCXT_ALLOC_ZERO) != 0 ? palloc0(size) : palloc(size);
 }
 
+Size
+ek_scratch_size(void)
+{
+	return (Size) 1024 * 1024 * 1024;
+}
+
 void
-ek_arena_count_budget(Size used, bool exceeded)
+ek_budget_count(Size used, bool exceeded)
 {
 }
 

@@ -1,0 +1,446 @@
+/*
+ * check.c
+ *		Is every certificate of an index true, and has every row its entry?
+ *
+ * The check walks every page with a share lock at a time, as amcheck does, and
+ * so runs beside everything else; it derives the codes of every row again from
+ * the table and compares.  Then it reads the table and looks for rows that have
+ * no entry.
+ *
+ * Both ways it is about the rows that one snapshot sees, which is taken before
+ * the first page is read.  VACUUM leaves them and their entries alone as long
+ * as the snapshot is there, entries never move, and the entries of rows that
+ * come later point to what the snapshot does not see.  So what others do
+ * meanwhile is never mistaken for damage.
+ *
+ * Expressions and predicates of an index are code of the table's owner, so the
+ * check runs them as that owner, whoever asked for it.
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "access/relation.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "catalog/index.h"
+#include "executor/executor.h"
+#include "lib/bloomfilter.h"
+#include "miscadmin.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "index/index.h"
+#include "vector/vector.h"
+
+PG_FUNCTION_INFO_V1(ek_sql_index_check);
+
+typedef struct check_state
+{
+	/* set by begin_check */
+	Relation	index;
+	Relation	heap;
+	Snapshot	snapshot;
+	const ek_cache *cache;
+	IndexInfo  *info;
+	EState	   *estate;
+	ExprState  *predicate;
+	TupleTableSlot *slot;
+	IndexFetchTableData *fetch;
+	BlockNumber heap_blocks;	/* when last asked */
+	MemoryContext scratch;		/* of one entry */
+
+	/* changes with each entry and row */
+	bloom_filter *indexed;		/* pointers to rows that have an entry */
+	int64		checked;		/* entries of rows that the snapshot sees */
+	int64		rows;			/* that it sees in the table */
+} check_state;
+
+/* One entry, copied from its pages. */
+typedef struct entry_copy
+{
+	bool		early;			/* a NULL from before the first vector */
+	uint32		number;			/* of an early NULL: on its page */
+	BlockNumber block;
+	ek_entry_state state;
+	ItemPointerData tid;
+	double		norm;
+	float		coarse_scale;
+	float		coarse_residual;
+	float		tail;
+	int8		coarse[EK_MAX_COARSE_DIMS];
+	ek_fine		fine;
+	int8	   *fine_codes;
+} entry_copy;
+
+static void
+complain(const check_state *state, const entry_copy *entry, const char *what)
+{
+	ek_raise_corrupted_block(state->index, entry->block,
+					   psprintf("%s %u, of row (%u,%u), %s",
+								entry->early ? "early NULL" : "entry", entry->number,
+								ItemPointerGetBlockNumberNoCheck(&entry->tid),
+								ItemPointerGetOffsetNumberNoCheck(&entry->tid), what));
+}
+
+static bool
+residual_covers(const double *values, int n, float scale, const int8 *codes, float residual)
+{
+	double		length2 = 0.0;
+
+	if (!isfinite(residual))
+		return false;
+
+	for (int i = 0; i < n; i++)
+	{
+		double		difference = values[i] - (double) scale * codes[i];
+
+		if (codes[i] == INT8_MIN)
+			return false;
+		length2 += difference * difference;
+	}
+	return residual >= sqrt(length2);
+}
+
+/* The certificate of an entry against the vector it is about. */
+static void
+check_certificate(check_state *state, const entry_copy *entry, const float *vector)
+{
+	ek_encoder *encoder = ek_encoder_create(state->cache);
+	const ek_encoded *expected = ek_encode(encoder, vector);
+	const int	dims = state->cache->geometry.dims;
+	const int	coarse_dims = state->cache->geometry.coarse_dims;
+	double		length2 = 0.0;
+
+	if (entry->state != expected->state)
+		complain(state, entry, "is not of the kind of its vector");
+	if (entry->norm != expected->norm)
+		complain(state, entry, "has another norm than its vector");
+	if (entry->state == EK_ENTRY_ZERO)
+	{
+		if (entry->coarse_scale != 0.0f || entry->coarse_residual != 0.0f || entry->tail != 0.0f)
+			complain(state, entry, "has a certificate, though its vector has no direction");
+		return;
+	}
+
+	for (int i = 0; i < coarse_dims; i++)
+		length2 += encoder->projected[i] * encoder->projected[i];
+	if (!residual_covers(encoder->projected, coarse_dims, entry->coarse_scale,
+						 entry->coarse, entry->coarse_residual))
+		complain(state, entry, "has a coarse code that is further off than it says");
+	if (!isfinite(entry->tail) || !(entry->tail >= sqrt(Max(0.0, 1.0 - length2))))
+		complain(state, entry, "has a tail that is longer than it says");
+	if (!residual_covers(encoder->widened, dims, entry->fine.scale,
+						 entry->fine_codes, entry->fine.residual))
+		complain(state, entry, "has a fine code that is further off than it says");
+}
+
+/* The row, if the snapshot sees it, and what the index should say of it. */
+static void
+check_against_heap(check_state *state, entry_copy *entry)
+{
+	ItemPointerData tid = entry->tid;	/* the fetch moves it along a HOT chain */
+	ExprContext *context = GetPerTupleExprContext(state->estate);
+	bool		call_again = false;
+	bool		all_dead = false;
+	Datum		value;
+	bool		is_null;
+
+	if (!ek_tid_is_possible(state->heap, &tid, &state->heap_blocks))
+		complain(state, entry, "points to where the table has no rows");
+	if (!table_index_fetch_tuple(state->fetch, &tid, state->snapshot, state->slot,
+								 &call_again, &all_dead))
+		return;
+
+	ResetExprContext(context);
+	context->ecxt_scantuple = state->slot;
+	if (!ExecQual(state->predicate, context))
+		complain(state, entry, "is of a row that the predicate leaves out");
+	FormIndexDatum(state->info, state->slot, state->estate, &value, &is_null);
+	if (is_null != (entry->state == EK_ENTRY_NULL))
+		complain(state, entry, "is NULL where its row is not, or the other way round");
+	if (!is_null)
+	{
+		ek_vector	vector = ek_vector_get(value);
+
+		if (vector.dims != state->cache->geometry.dims)
+			complain(state, entry, "has another number of dimensions than its vector");
+		check_certificate(state, entry, vector.values);
+	}
+	ExecClearTuple(state->slot);
+
+	bloom_add_element(state->indexed, (unsigned char *) &entry->tid, sizeof(entry->tid));
+	state->checked++;
+}
+
+/* Copies an entry; false if it is free. */
+static bool
+copy_entry(check_state *state, uint32 number, entry_copy *entry)
+{
+	const ek_geometry *geometry = &state->cache->geometry;
+	ek_place	place = ek_place_of(geometry, number);
+	Buffer		buffer = ek_read_page(state->index, place.coarse_block,
+									  BUFFER_LOCK_SHARE, EK_PAGE_COARSE, geometry);
+	ek_group   *group = ek_group_on(geometry, BufferGetPage(buffer), place.group);
+	int8	   *packed = ek_group_codes(group) + (Size) 4 * place.lane;
+	ek_fine    *fine;
+
+	entry->number = number;
+	entry->block = place.coarse_block;
+	entry->state = (ek_entry_state) group->state[place.lane];
+	entry->tid = group->tid[place.lane];
+	entry->norm = group->norm[place.lane];
+	entry->coarse_scale = group->scale[place.lane];
+	entry->coarse_residual = group->residual[place.lane];
+	entry->tail = group->tail[place.lane];
+	for (int i = 0; i < geometry->coarse_dims; i += 4, packed += EK_PACKED_STEP)
+		memcpy(entry->coarse + i, packed, 4);
+	UnlockReleaseBuffer(buffer);
+
+	if (entry->state == EK_ENTRY_FREE)
+		return false;
+	if (entry->state > EK_ENTRY_NULL)
+		complain(state, entry, "is of no known kind");
+	buffer = ek_read_page(state->index, place.fine_block, BUFFER_LOCK_SHARE, EK_PAGE_FINE, geometry);
+	fine = ek_fine_on(geometry, BufferGetPage(buffer), place.fine_slot);
+	entry->fine = *fine;
+	entry->fine_codes = palloc(geometry->dims);
+	memcpy(entry->fine_codes, ek_fine_codes(fine), geometry->dims);
+	UnlockReleaseBuffer(buffer);
+	return true;
+}
+
+static void
+check_entries(check_state *state)
+{
+	const uint32 entries = state->cache->meta.entries;
+
+	for (uint32 number = 0; number < entries; number++)
+	{
+		MemoryContext caller = MemoryContextSwitchTo(state->scratch);
+		entry_copy	entry = {.early = false};
+
+		CHECK_FOR_INTERRUPTS();
+		if (copy_entry(state, number, &entry))
+			check_against_heap(state, &entry);
+		MemoryContextSwitchTo(caller);
+		MemoryContextReset(state->scratch);
+	}
+}
+
+/* Copies the pointers of a page of early NULLs; returns how many. */
+static uint32
+copy_early_nulls(check_state *state, BlockNumber block, ItemPointer tids)
+{
+	Buffer		buffer = ek_read_page(state->index, block, BUFFER_LOCK_SHARE, EK_PAGE_NULLS, NULL);
+	Page		page = BufferGetPage(buffer);
+	uint32		count = ek_page_opaque_of(page)->count;
+
+	if (count > ek_tids_per_page())
+		ek_raise_corrupted_block(state->index, block, "it counts more pointers than a page holds");
+	memcpy(tids, ek_page_tids(page), sizeof(ItemPointerData) * count);
+	UnlockReleaseBuffer(buffer);
+	return count;
+}
+
+/* What VACUUM leaves where an early NULL was */
+static bool
+is_gap(ItemPointer tid)
+{
+	return !ItemPointerIsValid(tid) &&
+		!BlockNumberIsValid(ItemPointerGetBlockNumberNoCheck(tid));
+}
+
+static void
+check_early_nulls(check_state *state)
+{
+	ItemPointer tids = palloc(sizeof(ItemPointerData) * ek_tids_per_page());
+
+	for (BlockNumber block = 1; block <= state->cache->meta.null_pages; block++)
+	{
+		const uint32 count = copy_early_nulls(state, block, tids);
+
+		for (uint32 i = 0; i < count; i++)
+		{
+			entry_copy	entry = {
+				.early = true,
+				.number = i,
+				.block = block,
+				.state = EK_ENTRY_NULL,
+				.tid = tids[i]
+			};
+
+			CHECK_FOR_INTERRUPTS();
+			if (!is_gap(&tids[i]))
+				check_against_heap(state, &entry);
+		}
+	}
+	pfree(tids);
+}
+
+/* For each row of the table that belongs into the index. */
+static void
+check_row(Relation index, ItemPointer tid, Datum *values pg_attribute_unused(),
+		  bool *isnull pg_attribute_unused(), bool alive pg_attribute_unused(), void *arg)
+{
+	check_state *state = arg;
+
+	if (bloom_lacks_element(state->indexed, (unsigned char *) tid, sizeof(*tid)))
+		ek_raise_corrupted(index, psprintf("Row (%u,%u) has no entry",
+										   ItemPointerGetBlockNumber(tid),
+										   ItemPointerGetOffsetNumber(tid)));
+	state->rows++;
+}
+
+/*
+ * Reads the table as the first scan of CREATE INDEX CONCURRENTLY does: it finds
+ * the rows that a snapshot sees, those of HOT chains by their first pointers.
+ *
+ * A row without an entry escapes the filter once in a hundred times, or more
+ * often where memory is short.  Then the numbers differ, as they do if a row
+ * has two entries.
+ */
+static void
+check_rows(check_state *state)
+{
+	IndexInfo  *info = BuildIndexInfo(state->index);
+	TableScanDesc scan = table_beginscan_strat(state->heap, state->snapshot, 0, NULL, true, true);
+
+	info->ii_Concurrent = true;
+	table_index_build_scan(state->heap, state->index, info, true, false, check_row, state, scan);
+	if (state->rows != state->checked)
+		ek_raise_corrupted(state->index,
+						   psprintf("There are %lld entries for %lld rows",
+									(long long) state->checked, (long long) state->rows));
+}
+
+/*
+ * The snapshot of a transaction may be older than the index, and see rows as
+ * they were before a HOT update that the index came after.
+ */
+static void
+require_usable_snapshot(const check_state *state)
+{
+	Relation	index = state->index;
+
+	if (IsolationUsesXactSnapshot() && index->rd_index->indcheckxmin &&
+		!TransactionIdPrecedes(HeapTupleHeaderGetXmin(index->rd_indextuple->t_data),
+							   state->snapshot->xmin))
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("index \"%s\" cannot be checked with the snapshot of this transaction",
+						RelationGetRelationName(index))));
+}
+
+static void
+begin_check(check_state *state)
+{
+	const ek_meta *meta;
+
+	state->snapshot = RegisterSnapshot(GetTransactionSnapshot());
+	require_usable_snapshot(state);
+	/* what this session saw sound before need not be so now */
+	ek_cache_forget(state->index);
+	state->cache = ek_cache_copy(state->index);
+	meta = &state->cache->meta;
+	if (!ek_basis_is_correct(state->cache->basis, (int) meta->coarse_dims, (int) meta->dims))
+		ek_raise_corrupted_block(state->index, meta->null_pages + 1, "the basis stretches vectors");
+
+	state->info = BuildIndexInfo(state->index);
+	state->estate = CreateExecutorState();
+	state->predicate = ExecPrepareQual(state->info->ii_Predicate, state->estate);
+	state->slot = table_slot_create(state->heap, NULL);
+	state->fetch = table_index_fetch_begin(state->heap);
+	state->scratch = AllocSetContextCreate(CurrentMemoryContext, "engramk check",
+										   ALLOCSET_DEFAULT_SIZES);
+	/* another seed each time: a row that escaped it once will not again */
+	state->indexed = bloom_create((int64) meta->entries +
+								  (int64) meta->null_pages * ek_tids_per_page() + 1,
+								  maintenance_work_mem, (uint64) GetCurrentTimestamp());
+}
+
+static void
+end_check(check_state *state)
+{
+	bloom_free(state->indexed);
+	MemoryContextDelete(state->scratch);
+	table_index_fetch_end(state->fetch);
+	ExecDropSingleTupleTableSlot(state->slot);
+	FreeExecutorState(state->estate);
+	UnregisterSnapshot(state->snapshot);
+}
+
+static int64
+check_index(Relation heap, Relation index)
+{
+	check_state state = {.index = index,.heap = heap};
+
+	begin_check(&state);
+	check_early_nulls(&state);
+	check_entries(&state);
+	check_rows(&state);
+	end_check(&state);
+	return state.checked;
+}
+
+/*
+ * What the owner's code could do to somebody else, a superuser perhaps, is
+ * ruled out in the way of CREATE INDEX and amcheck.
+ */
+static int64
+check_as_owner(Relation heap, Relation index)
+{
+	Oid			user;
+	int			security;
+	int			settings;
+	int64		checked;
+
+	GetUserIdAndSecContext(&user, &security);
+	SetUserIdAndSecContext(heap->rd_rel->relowner,
+						   security | SECURITY_RESTRICTED_OPERATION);
+	settings = NewGUCNestLevel();
+	ek_restrict_search_path();
+
+	checked = check_index(heap, index);
+
+	AtEOXact_GUC(false, settings);
+	SetUserIdAndSecContext(user, security);
+	return checked;
+}
+
+/*
+ * engram_index_check(index regclass) returns bigint
+ *
+ * Raises an error at the first thing that is wrong.  Returns how many rows it
+ * has compared with their entries: as many as there are.
+ *
+ * The table is locked before the index, as everybody else does, DROP INDEX
+ * among them.
+ */
+Datum
+ek_sql_index_check(PG_FUNCTION_ARGS)
+{
+	Oid			oid = PG_GETARG_OID(0);
+	Oid			heap_oid = IndexGetRelation(oid, true);
+	Relation	heap = OidIsValid(heap_oid) ? table_open(heap_oid, AccessShareLock) : NULL;
+	Relation	index = ek_open_index(oid);
+	int64		checked;
+
+	/* before the lock it may have been dropped, and its number used again */
+	if (heap == NULL || index->rd_index->indrelid != heap_oid)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("could not open the table of index \"%s\"",
+						RelationGetRelationName(index))));
+	if (!index->rd_index->indisvalid)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("index \"%s\" is not valid", RelationGetRelationName(index))));
+
+	checked = check_as_owner(heap, index);
+	relation_close(index, AccessShareLock);
+	table_close(heap, AccessShareLock);
+	PG_RETURN_INT64(checked);
+}
