@@ -79,10 +79,10 @@ static void
 complain(const check_state *state, const entry_copy *entry, const char *what)
 {
 	ek_raise_corrupted_block(state->index, entry->block,
-					   psprintf("%s %u, of row (%u,%u), %s",
-								entry->early ? "early NULL" : "entry", entry->number,
-								ItemPointerGetBlockNumberNoCheck(&entry->tid),
-								ItemPointerGetOffsetNumberNoCheck(&entry->tid), what));
+							 psprintf("%s %u, of row (%u,%u), %s",
+									  entry->early ? "early NULL" : "entry", entry->number,
+									  ItemPointerGetBlockNumberNoCheck(&entry->tid),
+									  ItemPointerGetOffsetNumberNoCheck(&entry->tid), what));
 }
 
 static bool

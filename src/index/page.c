@@ -125,7 +125,7 @@ ek_tids_per_page(void)
 float *
 ek_page_floats(Page page)
 {
-	return (float *) contents(page);
+	return (float *) (void *) contents(page);
 }
 
 uint32

@@ -297,12 +297,12 @@ state_of(IndexScanDesc scan, const ek_group *group, uint32 entry, double bound)
 
 	if (kind > EK_ENTRY_NULL)
 		ek_raise_corrupted_block(scan->indexRelation,
-						   ek_place_of(&state->geometry, entry).coarse_block,
-						   "an entry is of no known kind");
+								 ek_place_of(&state->geometry, entry).coarse_block,
+								 "an entry is of no known kind");
 	if ((kind == EK_ENTRY_VECTOR || kind == EK_ENTRY_ZERO) && isnan(bound))
 		ek_raise_corrupted_block(scan->indexRelation,
-						   ek_place_of(&state->geometry, entry).coarse_block,
-						   "the certificate of an entry is not a number");
+								 ek_place_of(&state->geometry, entry).coarse_block,
+								 "the certificate of an entry is not a number");
 	return kind;
 }
 
@@ -340,7 +340,7 @@ read_key(IndexScanDesc scan, const candidate *c)
 	bound = ek_bound_fine(state->query, &state->geometry, fine, ek_fine_codes(fine), c->norm);
 	if (isnan(bound))
 		ek_raise_corrupted_block(scan->indexRelation, place.fine_block,
-						   "the certificate of an entry is not a number");
+								 "the certificate of an entry is not a number");
 	state->counts.fine_codes++;
 	return Max(bound, c->bound);
 }
@@ -612,7 +612,7 @@ publish(IndexScanDesc scan)
 	if (state->counts.scans == 0)
 		return;
 	ek_budget_count(state->room * CANDIDATE_BYTES,
-						  state->room == state->capacity && !state->complete);
+					state->room == state->capacity && !state->complete);
 	ek_index_stats_add(RelationGetRelid(scan->indexRelation), &state->counts);
 	memset(&state->counts, 0, sizeof(state->counts));
 }

@@ -258,6 +258,27 @@ make_similarities(int count)
 			 errmsg("an array cannot hold the similarities of %d candidates", count)));
 }
 
+/* Of one query and every candidate.  Opens the arena for itself. */
+static void
+compare_all(ek_vector vector, const char *owner, ek_candidates candidates, double *similarity)
+{
+	const int	block = ek_batch_block(vector.dims);
+	double	   *norm2;
+	ek_query	query;
+
+	ek_arena_open();
+	query = ek_batch_prepare(vector, owner);
+	norm2 = ek_arena_alloc(sizeof(double) * block);
+	for (int first = 0; first < candidates.count; first += block)
+	{
+		CHECK_FOR_INTERRUPTS();
+		ek_batch_similarities(&query, candidates, first,
+							  Min(block, candidates.count - first),
+							  similarity + first, norm2);
+	}
+	ek_arena_close();
+}
+
 /*
  * engram_cosine_batch(query real[], candidates real[])
  * returns double precision[]
@@ -270,26 +291,10 @@ ek_sql_cosine_batch(PG_FUNCTION_ARGS)
 	ek_vector	vector = ek_vector_get(PG_GETARG_DATUM(0));
 	ek_candidates candidates = ek_candidates_get(PG_GETARG_DATUM(1), vector.dims);
 	ArrayType  *result = make_similarities(candidates.count);
-	double	   *similarity = (double *) ARR_DATA_PTR(result);
-	const int	block = ek_batch_block(vector.dims);
-	double	   *norm2;
-	ek_query	query;
-	ek_stats_call call;
+	ek_stats_call call = begin_call();
 
-	ek_arena_open();
-	query = ek_batch_prepare(vector, "the query");
-	norm2 = ek_arena_alloc(sizeof(double) * block);
-	call = begin_call();
-	for (int first = 0; first < candidates.count; first += block)
-	{
-		CHECK_FOR_INTERRUPTS();
-		ek_batch_similarities(&query, candidates, first,
-					 Min(block, candidates.count - first),
-					 similarity + first, norm2);
-	}
+	compare_all(vector, "the query", candidates, (double *) ARR_DATA_PTR(result));
 	ek_batch_count(EK_COSINE_BATCH, call, candidates, vector.dims);
-	ek_arena_close();
-
 	PG_RETURN_ARRAYTYPE_P(result);
 }
 
@@ -306,27 +311,6 @@ make_similarity_matrix(int rows, int columns)
 			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 			 errmsg("an array cannot hold the similarities of %d queries and %d candidates",
 					rows, columns)));
-}
-
-/* One row of a matrix.  Opens the arena for itself. */
-static void
-matrix_row(ek_vector vector, int number, ek_candidates candidates, double *similarity)
-{
-	const int	block = ek_batch_block(vector.dims);
-	double	   *norm2;
-	ek_query	query;
-
-	ek_arena_open();
-	query = ek_batch_prepare(vector, psprintf("query %d", number));
-	norm2 = ek_arena_alloc(sizeof(double) * block);
-	for (int first = 0; first < candidates.count; first += block)
-	{
-		CHECK_FOR_INTERRUPTS();
-		ek_batch_similarities(&query, candidates, first,
-					 Min(block, candidates.count - first),
-					 similarity + first, norm2);
-	}
-	ek_arena_close();
 }
 
 /*
@@ -355,7 +339,8 @@ ek_sql_cosine_matrix(PG_FUNCTION_ARGS)
 		ek_vector	query = {.values = queries.values + (Size) q * queries.dims,
 		.dims = queries.dims};
 
-		matrix_row(query, q + 1, candidates, similarity + (Size) q * candidates.count);
+		compare_all(query, psprintf("query %d", q + 1), candidates,
+					similarity + (Size) q * candidates.count);
 	}
 	ek_stats_count(EK_COSINE_MATRIX, call, (uint64) queries.count * candidates.count,
 				   (uint64) queries.count * candidates.count * queries.dims);

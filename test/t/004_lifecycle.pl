@@ -115,7 +115,8 @@ $node->poll_query_until('postgres',
 	"SELECT application_name = 'inside' FROM pg_stat_activity WHERE pid = $pid")
   or die 'the batch never began';
 is(kill('KILL', $pid), 1, 'the backend is killed');
-$node->poll_query_until('postgres', "SELECT pg_postmaster_start_time() IS NOT NULL AND NOT EXISTS
+$node->wait_for_log(qr/all server processes terminated; reinitializing.*ready to accept connections/s, $log_begin);
+$node->poll_query_until('postgres', "SELECT NOT EXISTS
 	(SELECT FROM pg_stat_activity WHERE application_name = 'inside')")
   or die 'no recovery';
 like(log_of($node, $log_begin), qr/terminated by signal 9.*all server processes terminated; reinitializing/s,
