@@ -1,19 +1,22 @@
 #!/bin/sh
 # The exact index beside a sequential scan and, when pgvector is installed, its
-# HNSW index at default settings: build, size, insert, query and recall.
+# HNSW index, built at default settings and asked at several ef_search: build,
+# size, insert, query and recall.
 #
 #	bench/bench_index.sh [FILE.tsv]...
 #
 # A file has lines of a name, a tab and {x1,...,xn}, as COPY reads them; several
 # are measured one after another.  Default: the 10,000 words of test/data.
-# QUERIES (100) rows of the table serve as queries, in turns between the
-# contestants.  EXTENSION_DESTDIRS names directories with the files of other
-# extensions, as DESTDIR of their make install.  The build must be up to date.
+# QUERIES (100) rows are taken out of the table and asked for, by turns between
+# the contestants, in a warm server.  EF_SEARCH ("40 100 200 400") are pgvector's.
+# EXTENSION_DESTDIRS names directories with the files of other extensions, as
+# DESTDIR of their make install.  The build must be up to date.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
 QUERIES=${QUERIES:-100}
-export QUERIES
+EF_SEARCH=${EF_SEARCH:-40 100 200 400}
+export QUERIES EF_SEARCH
 
 if [ "${1:-}" = --in-server ]; then
 	shift
@@ -23,7 +26,7 @@ if [ "${1:-}" = --in-server ]; then
 		echo "== $(basename "$file")"
 		case $file in *.gz) read="zcat $file" ;; *) read="cat $file" ;; esac
 		$read | psql -X -q -v ON_ERROR_STOP=1 -v queries="$QUERIES" -f "$here/bench_index_load.sql"
-		psql -X -q -v ON_ERROR_STOP=1 -v queries="$QUERIES" -f "$here/bench_index.sql"
+		psql -X -q -v ON_ERROR_STOP=1 -v efs="{$(echo "$EF_SEARCH" | tr ' ' ,)}" -f "$here/bench_index.sql"
 	done
 	exit
 fi
