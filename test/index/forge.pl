@@ -33,7 +33,7 @@ use constant {
 	FINE => 5
 };
 
-# Where things are, as src/ekam.h has it
+# Where things are, as src/index/index.h has it
 my @meta_fields = qw(magic format dims coarse_dims null_pages basis_pages first_block entries free_entries free_hint sampled);
 my %meta_at = map { $meta_fields[$_] => CONTENTS + 4 * $_ } 0 .. $#meta_fields;
 my %lane = (norm => [ 0, 8 ], scale => [ 128, 4 ], residual => [ 192, 4 ], tail => [ 256, 4 ], tid => [ 320, 6 ], state => [ 416, 1 ]);

@@ -120,7 +120,7 @@ start_server
 
 # Indexes: as many as there is room for are counted, each; the rest say that
 # they are not.
-room=$(sed -n 's/^#define EK_STATS_INDEXES[^0-9]*//p' "$top/src/stats.h")
+room=$(sed -n 's/^#define EK_STATS_INDEXES[^0-9]*//p' "$top/src/base/stats.h")
 tables=$((room / 64 + 1))
 sql "DO \$\$
 	BEGIN
