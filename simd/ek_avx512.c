@@ -191,7 +191,11 @@ ek_cosine_rows_by_two_avx512(const ek_query *query, const ek_rows *rows,
 							 double *dot, double *norm2)
 {
 	const size_t pairs = rows->count - rows->count % 2;
-	ek_rows		rest = {rows->first + pairs * query->dims, rows->count - pairs};
+	ek_rows		rest = {
+		.first = rows->first + pairs * query->dims,
+		.count = rows->count - pairs,
+		.ahead = rows->ahead
+	};
 
 	if (rows->count > BEYOND_CACHE_BYTES / sizeof(float) / (query->dims + 1))
 	{

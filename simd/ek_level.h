@@ -21,12 +21,8 @@ extern const ek_kernels ek_kernels_avx512vnni;
 extern const ek_kernels ek_kernels_neon;
 #endif
 
-/*
- * Rows that are not in cache are asked for 8 kB ahead.  That is also the next
- * page of a table whose blocks lie in order in shared buffers: a scan of it
- * takes half as long as without.
- */
-#define EK_PREFETCH_FLOATS	2048
+/* Rows that follow each other are asked for so far ahead. */
+#define EK_PREFETCH_BYTES	8192
 
 /*
  * Adding it and taking it off again rounds a double to the nearest integer, to
@@ -48,8 +44,8 @@ ek_row(const ek_rows *rows, size_t dims, size_t r)
 static inline uintptr_t
 ek_row_ahead(const ek_rows *rows, size_t dims, size_t r)
 {
-	return (uintptr_t) rows->first +
-		(r * dims + EK_PREFETCH_FLOATS) * sizeof(float);
+	return (uintptr_t) (rows->first + r * dims) +
+		(uintptr_t) (rows->ahead != 0 ? rows->ahead : EK_PREFETCH_BYTES);
 }
 
 static inline void

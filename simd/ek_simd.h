@@ -69,6 +69,8 @@ typedef struct ek_rows
 {
 	const float *first;
 	size_t		count;
+	ptrdiff_t	ahead;			/* while a row is read, what is asked for, in
+								 * bytes from it; 0 for rows that follow on */
 } ek_rows;
 
 /* What a cosine is made of. */

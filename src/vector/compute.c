@@ -118,11 +118,11 @@ maybe_forget(const ek_kernels *kernels, ek_fault what, int32 *dots, Size n)
 }
 
 static inline ek_rows
-one_row(const float *values)
+one_row(const float *values, ptrdiff_t ahead)
 {
 	return (ek_rows)
 	{
-		.first = values,.count = 1
+		.first = values,.count = 1,.ahead = ahead
 	};
 }
 
@@ -133,7 +133,7 @@ cosine_with(const ek_kernels *kernels, const ek_operands *operands)
 
 	if (operands->query != NULL)
 	{
-		ek_rows		row = one_row(operands->vector.values);
+		ek_rows		row = one_row(operands->vector.values, operands->ahead);
 
 		kernels->cosine_rows(operands->query, &row, &sums.dot, &sums.norm2_b);
 		sums.norm2_a = operands->query->norm2;
@@ -176,7 +176,7 @@ sum_with(const ek_kernels *kernels, pair_kernel pair, rows_kernel rows,
 
 	if (operands->query != NULL)
 	{
-		ek_rows		row = one_row(operands->vector.values);
+		ek_rows		row = one_row(operands->vector.values, operands->ahead);
 
 		rows(operands->query, &row, &sum);
 	}
@@ -247,7 +247,7 @@ verify_cosine_rows(const ek_kernels *kernels, const ek_query *query,
 
 	for (size_t r = 0; r < rows->count; r++)
 	{
-		ek_rows		one = one_row(rows->first + r * query->dims);
+		ek_rows		one = one_row(rows->first + r * query->dims, rows->ahead);
 		double		expected[2];
 
 		scalar()->cosine_rows(query, &one, &expected[0], &expected[1]);
@@ -279,7 +279,7 @@ verify_dot_rows(const ek_kernels *kernels, const ek_query *query,
 
 	for (size_t r = 0; r < rows->count; r++)
 	{
-		ek_rows		one = one_row(rows->first + r * query->dims);
+		ek_rows		one = one_row(rows->first + r * query->dims, rows->ahead);
 		double		expected;
 
 		scalar()->dot_rows(query, &one, &expected);

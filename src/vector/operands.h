@@ -19,6 +19,7 @@ typedef struct ek_operands
 	const ek_query *query;		/* finite; NULL if neither is prepared */
 	int			query_argument; /* which argument it is, 0 or 1 */
 	ek_vector	vector;			/* what is compared with the query; or a */
+	ptrdiff_t	ahead;			/* of ek_rows, if there is a query */
 	ek_vector	other;			/* b; undefined if there is a query */
 } ek_operands;
 
