@@ -16,7 +16,8 @@ GRANT pg_monitor TO engramk_monitor;
 ALTER ROLE engramk_monitor SET statement_timeout = '5s';
 
 -- engram_index_info is for whoever may read the table.  The role need not, to know how
--- large an index is: this asks as the superuser who runs this, and tells sizes only.
+-- large an index is: this asks as the superuser who runs this, and tells sizes only.  It
+-- looks for nothing in a schema where others may put functions that fit its calls better.
 SELECT format('DROP FUNCTION IF EXISTS %I.engramk_monitor_indexes()', extnamespace::regnamespace::name)
 	FROM pg_extension WHERE extname = 'engramk'
 \gexec
@@ -24,13 +25,13 @@ SELECT format($$
 	CREATE FUNCTION %1$I.engramk_monitor_indexes(
 		OUT index text, OUT vectors bigint, OUT dead bigint, OUT size_bytes bigint)
 		RETURNS SETOF record
-		LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, %1$I, pg_temp
+		LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 	AS 'SELECT format(''%%I.%%I'', n.nspname, c.relname), h.vectors, h.dead, pg_relation_size(c.oid)
 		FROM pg_class AS c
 			JOIN pg_am AS a ON a.oid = c.relam AND a.amname = ''engramk''
 			JOIN pg_index AS i ON i.indexrelid = c.oid AND i.indisvalid
 			JOIN pg_namespace AS n ON n.oid = c.relnamespace,
-			LATERAL engram_index_info(c.oid) AS h
+			LATERAL %1$I.engram_index_info(c.oid::regclass) AS h
 		WHERE c.relkind = ''i''
 			AND (c.relpersistence = ''p'' OR c.relpersistence = ''u'' AND NOT pg_is_in_recovery())'$$,
 	extnamespace::regnamespace::name)

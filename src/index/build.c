@@ -4,6 +4,10 @@
  *
  * Nobody else sees the index, so pages are written in place and WAL-logged as
  * whole pages at the end.
+ *
+ * Deleted rows that older snapshots may still see are indexed like others.
+ * Those whose vectors do not go with the vectors of today are left out, and
+ * PostgreSQL is told to keep older snapshots away from the index.
  */
 #include "postgres.h"
 
@@ -32,6 +36,7 @@
 typedef struct build_state
 {
 	Relation	index;
+	IndexInfo  *info;
 	MemoryContext scratch;		/* of one vector; reset for each */
 	MemoryContext lasting;
 
@@ -104,7 +109,7 @@ next_random(build_state *state)
 
 static void
 sample_tuple(Relation index, ItemPointer tid pg_attribute_unused(), Datum *values,
-			 bool *isnull, bool alive pg_attribute_unused(), void *arg)
+			 bool *isnull, bool alive, void *arg)
 {
 	build_state *state = arg;
 	ek_sample  *sample = &state->sample;
@@ -113,7 +118,7 @@ sample_tuple(Relation index, ItemPointer tid pg_attribute_unused(), Datum *value
 	uint32		dims = (uint32) sample->dims;
 	double		norm2;
 
-	if (isnull[0])
+	if (isnull[0] || !alive)
 		return;
 
 	caller = MemoryContextSwitchTo(state->scratch);
@@ -315,18 +320,26 @@ store_entry(build_state *state, const ek_encoded *encoded, ItemPointer tid)
 	end_write(state->coarse);
 }
 
-static void
-load_tuple(Relation index, ItemPointer tid, Datum *values, bool *isnull,
-		   bool alive pg_attribute_unused(), void *arg)
+/* Could this vector be stored beside those that are? */
+static bool
+fits(const build_state *state, Datum value)
 {
-	build_state *state = arg;
-	MemoryContext caller = MemoryContextSwitchTo(state->scratch);
+	uint32		dims;
 
+	if (!ek_vector_is_valid(value))
+		return false;
+	dims = (uint32) ek_vector_get(value).dims;
+	return dims == state->dims || (state->dims == 0 && dims <= EK_INDEX_MAX_DIMS);
+}
+
+static void
+store_value(build_state *state, Datum value, bool isnull, ItemPointer tid)
+{
 	state->heap_tuples += 1;
-	if (!isnull[0])
+	if (!isnull)
 	{
 		uint32		dims = state->dims;
-		const float *vector = ek_indexed_vector(index, values[0], &dims);
+		const float *vector = ek_indexed_vector(state->index, value, &dims);
 
 		if (state->cache == NULL)
 			settle_basis(state, dims);
@@ -336,6 +349,19 @@ load_tuple(Relation index, ItemPointer tid, Datum *values, bool *isnull,
 		store_early_null(state, tid);
 	else
 		store_entry(state, ek_encode_null(state->encoder), tid);
+}
+
+static void
+load_tuple(Relation index pg_attribute_unused(), ItemPointer tid, Datum *values,
+		   bool *isnull, bool alive, void *arg)
+{
+	build_state *state = arg;
+	MemoryContext caller = MemoryContextSwitchTo(state->scratch);
+
+	if (!alive && !isnull[0] && !fits(state, values[0]))
+		state->info->ii_BrokenHotChain = true;
+	else
+		store_value(state, values[0], isnull[0], tid);
 	MemoryContextSwitchTo(caller);
 	MemoryContextReset(state->scratch);
 }
@@ -360,7 +386,7 @@ IndexBuildResult *
 ek_build(Relation heap, Relation index, IndexInfo *info)
 {
 	IndexBuildResult *result = palloc0(sizeof(IndexBuildResult));
-	build_state state = {.index = index};
+	build_state state = {.index = index,.info = info};
 	Buffer		buffer;
 
 	if (RelationGetNumberOfBlocks(index) != 0)

@@ -24,6 +24,7 @@
 #include "access/table.h"
 #include "access/tableam.h"
 #include "catalog/index.h"
+#include "common/hashfn.h"
 #include "executor/executor.h"
 #include "lib/bloomfilter.h"
 #include "miscadmin.h"
@@ -51,11 +52,13 @@ typedef struct check_state
 	IndexFetchTableData *fetch;
 	BlockNumber heap_blocks;	/* when last asked */
 	MemoryContext scratch;		/* of one entry */
+	uint64		seed;			/* of hashes of pointers */
 
 	/* changes with each entry and row */
 	bloom_filter *indexed;		/* pointers to rows that have an entry */
 	int64		checked;		/* entries of rows that the snapshot sees */
 	int64		rows;			/* that it sees in the table */
+	uint64		unmatched;		/* hashes of entries' pointers, less those of rows */
 } check_state;
 
 /* One entry, copied from its pages. */
@@ -137,6 +140,12 @@ check_certificate(check_state *state, const entry_copy *entry, const float *vect
 		complain(state, entry, "has a fine code that is further off than it says");
 }
 
+static uint64
+hash_of(const check_state *state, ItemPointer tid)
+{
+	return hash_bytes_extended((unsigned char *) tid, sizeof(*tid), state->seed);
+}
+
 /* The row, if the snapshot sees it, and what the index should say of it. */
 static void
 check_against_heap(check_state *state, entry_copy *entry)
@@ -172,6 +181,7 @@ check_against_heap(check_state *state, entry_copy *entry)
 	ExecClearTuple(state->slot);
 
 	bloom_add_element(state->indexed, (unsigned char *) &entry->tid, sizeof(entry->tid));
+	state->unmatched += hash_of(state, &entry->tid);
 	state->checked++;
 }
 
@@ -291,6 +301,7 @@ check_row(Relation index, ItemPointer tid, Datum *values pg_attribute_unused(),
 		ek_raise_corrupted(index, psprintf("Row (%u,%u) has no entry",
 										   ItemPointerGetBlockNumber(tid),
 										   ItemPointerGetOffsetNumber(tid)));
+	state->unmatched -= hash_of(state, tid);
 	state->rows++;
 }
 
@@ -300,7 +311,7 @@ check_row(Relation index, ItemPointer tid, Datum *values pg_attribute_unused(),
  *
  * A row without an entry escapes the filter once in a hundred times, or more
  * often where memory is short.  Then the numbers differ, as they do if a row
- * has two entries.
+ * has two entries; or, if both are so, the sums of hashes.
  */
 static void
 check_rows(check_state *state)
@@ -314,6 +325,8 @@ check_rows(check_state *state)
 		ek_raise_corrupted(state->index,
 						   psprintf("There are %lld entries for %lld rows",
 									(long long) state->checked, (long long) state->rows));
+	if (state->unmatched != 0)
+		ek_raise_corrupted(state->index, "A row has two entries, and another has none");
 }
 
 /*
@@ -355,10 +368,11 @@ begin_check(check_state *state)
 	state->fetch = table_index_fetch_begin(state->heap);
 	state->scratch = AllocSetContextCreate(CurrentMemoryContext, "engramk check",
 										   ALLOCSET_DEFAULT_SIZES);
-	/* another seed each time: a row that escaped it once will not again */
+	/* another one each time: a row that escaped the filter once will not again */
+	state->seed = (uint64) GetCurrentTimestamp();
 	state->indexed = bloom_create((int64) meta->entries +
 								  (int64) meta->null_pages * ek_tids_per_page() + 1,
-								  maintenance_work_mem, (uint64) GetCurrentTimestamp());
+								  maintenance_work_mem, state->seed);
 }
 
 static void

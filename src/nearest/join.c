@@ -26,6 +26,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/plancache.h"
+#include "utils/portal.h"
 #include "utils/tuplestore.h"
 
 #include "nearest/nearest.h"
@@ -375,11 +376,13 @@ put_neighbours(const join_result *result, const query_block *block, const ek_nea
 	}
 }
 
+/* Pinned, or a function that the targets call could close it. */
 static Portal
 open_queries(join_side *queries)
 {
 	Portal		cursor = SPI_cursor_open(NULL, prepare(queries), NULL, NULL, true);
 
+	PinPortal(cursor);
 	check_columns(queries, cursor->tupDesc);
 	return cursor;
 }
@@ -417,6 +420,7 @@ join(join_side *queries, join_side *targets, int k, ek_metric metric,
 		MemoryContextSwitchTo(caller);
 		MemoryContextReset(context);
 	}
+	UnpinPortal(cursor);
 	SPI_cursor_close(cursor);
 }
 

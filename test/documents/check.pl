@@ -1,8 +1,8 @@
 # Reads documents without executing anything, and fails if there is
 #
-#   - a block of commands that execute.pl would not see: indented instead of
-#     fenced, in a language that nobody runs, or commands in a block of text that
-#     does not say why it is not run;
+#   - a block of commands that execute.pl would not see: indented, in a fence of
+#     tildes or in <pre> instead of one of ```, in a language that nobody runs,
+#     or commands in a block of text that does not say why it is not run;
 #   - output that follows no SQL;
 #   - a link to a file or a heading that does not exist, or the name of a file of
 #     test/, bench/ or docs/ that does not exist;
@@ -81,6 +81,8 @@ sub check_lines
 		{
 			complain($document, $number, 'an indented block of code; fence it')
 			  if $blank && $line =~ /^(?: {4}|\t)\s*\S/;
+			complain($document, $number, 'a block in another fence than ```')
+			  if $line =~ /^\s*(?:~~~|<pre\b)/;
 			complain($document, $number, 'more than 120 characters')
 			  if length $line > 120 && $line !~ /^\s*\|/;
 			check_names($document, $number, $line);

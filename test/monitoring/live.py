@@ -156,6 +156,23 @@ def prepare_server():
     psql("VACUUM expired")
     psql("", "-f", str(files.DOCS / "engramk_monitor.sql"))
     psql("ALTER ROLE engramk_monitor PASSWORD '%s'" % PASSWORD)
+    check_definer()
+
+
+def check_definer():
+    """What runs as the superuser calls no function that somebody else put in the extension's schema."""
+    psql("""
+        GRANT CREATE ON SCHEMA public TO PUBLIC;
+        CREATE ROLE mallory;
+        SET ROLE mallory;
+        CREATE FUNCTION public.format(text, name, name) RETURNS text LANGUAGE sql AS $$ SELECT current_user::text $$;
+        CREATE FUNCTION public.engram_index_info(oid, OUT vectors bigint, OUT dead bigint)
+            LANGUAGE sql AS $$ SELECT 6::bigint, 6::bigint $$;
+    """)
+    sizes = psql("SET ROLE engramk_monitor; SELECT index, vectors, dead FROM engramk_monitor_indexes()")
+    if sizes != "public.expired_embedding|12000|12000":
+        raise Failure("engramk_monitor_indexes calls what is not its own: %s" % sizes)
+    ok("engramk_monitor_indexes calls no function of others")
 
 
 def configure(scratch, targets, sql_exporter_connection):

@@ -79,6 +79,23 @@ CREATE INDEX ON refused USING engramk (v) INCLUDE (id);
 CREATE INDEX ON refused USING engramk (v DESC);
 CREATE INDEX ON refused USING engramk (v) WITH (lists = 100);
 
+-- Rows that are deleted do not count, though the one who deletes them is still
+-- at it: a migration to other vectors is often one transaction.
+CREATE TABLE migrated (id int, v real[]);
+INSERT INTO migrated SELECT i, wave(i, 3) FROM generate_series(1, 1000) AS i;
+INSERT INTO migrated VALUES (1001, '{1,2,NaN}'), (1002, '{1,NULL,3}'), (1003, '{}'), (1004, '{{1,2}}'), (1005, NULL);
+CREATE INDEX migrated_v ON migrated USING engramk (v) WHERE id <= 1000;
+BEGIN;
+DROP INDEX migrated_v;
+UPDATE migrated SET v = wave(id, 40) WHERE id <= 1000;
+DELETE FROM migrated WHERE id > 1000;
+CREATE INDEX migrated_v ON migrated USING engramk (v);
+SELECT dimensions, sampled FROM engram_index_info('migrated_v');
+SELECT engram_index_check('migrated_v');
+COMMIT;
+SELECT engram_index_check('migrated_v');
+INSERT INTO migrated VALUES (1, wave(1, 3));
+
 -- Dimensions: one, 4,000, and the most that a page holds
 CREATE TABLE one (id int, v real[]);
 INSERT INTO one SELECT i, ARRAY[i] FROM generate_series(1, 100) AS i;

@@ -129,6 +129,9 @@ BEGIN; SELECT join_after('DROP VIEW join_view; CREATE VIEW join_view AS SELECT i
 -- another type of id is as good
 BEGIN; SELECT join_after('DROP VIEW join_view; CREATE VIEW join_view AS SELECT (id % 100)::smallint, v FROM join_target', 'TABLE join_view'); ROLLBACK;
 BEGIN; SELECT engram_knn_join($$SELECT id, v FROM join_query$$, $$SELECT execute('DROP TABLE join_query'), v FROM join_target$$, 3); ROLLBACK;
+-- nor can it close the cursor of the queries
+\set VERBOSITY sqlstate
+SELECT engram_knn_join('SELECT id, v FROM join_query', $$SELECT execute('CLOSE ALL'), v FROM join_target$$, 3);
 \set VERBOSITY default
 SELECT count(*) AS still_works FROM engram_knn_join('SELECT id, v FROM join_query', 'SELECT id, v FROM join_target', 3);
 

@@ -90,6 +90,9 @@ SELECT * FROM engram_stat_errors WHERE errors > 0;
 SELECT engram_stat_reset();
 SELECT cardinality(engram_cosine_batch('{1,2}', '{1,2,3,4}'));
 SELECT resets, high_water FROM engram_stat_arena;
+-- The table of docs/operations.md says so.
+SELECT count(*) FROM engram_topk(array_fill(1::real, ARRAY[768]), array_fill(1::real, ARRAY[768000]), 1000);
+SELECT high_water FROM engram_stat_arena;
 -- What outlives a call has a budget, and an error of it counts like the rest.
 SELECT engram_stat_reset();
 SET engramk.arena_size = '64kB';
