@@ -29,4 +29,12 @@
 #define ek_restrict_search_path()	((void) 0)
 #endif
 
+/* 17 took old_snapshot_threshold away */
+#if PG_VERSION_NUM >= 170000
+#define ek_test_for_old_snapshot(snapshot, relation, page)	((void) 0)
+#else
+#define ek_test_for_old_snapshot(snapshot, relation, page) \
+	TestForOldSnapshot(snapshot, relation, page)
+#endif
+
 #endif							/* EK_COMPAT_H */

@@ -10,7 +10,9 @@
  *
  * The directions are found by orthogonal iteration on the sample.  All the
  * work is in the dot products of dot_rows, in both directions: sample rows
- * with directions, and sample columns with the coordinates that gives.
+ * with directions, and sample columns with the coordinates that gives.  Both
+ * are rounded to floats before, or a product would not be exact, and the levels
+ * would not agree on the sums.
  */
 #include "postgres.h"
 
@@ -119,6 +121,13 @@ orthonormalize(directions *d, int dims)
 	}
 }
 
+static void
+round_to_floats(double *values, int n)
+{
+	for (int i = 0; i < n; i++)
+		values[i] = (float) values[i];
+}
+
 /* The coordinates of every vector of the sample. */
 static void
 project(directions *d, const ek_sample *sample)
@@ -130,6 +139,7 @@ project(directions *d, const ek_sample *sample)
 		ek_query	query = {.values = direction(d, i),.dims = sample->dims};
 
 		CHECK_FOR_INTERRUPTS();
+		round_to_floats(direction(d, i), sample->dims);
 		ek_compute_dot_rows(&query, &rows, coordinates_of(d, i));
 	}
 }
@@ -145,6 +155,7 @@ back_project(directions *d, const ek_sample *sample, const float *columns)
 		ek_query	query = {.values = coordinates_of(d, i),.dims = sample->count};
 
 		CHECK_FOR_INTERRUPTS();
+		round_to_floats(coordinates_of(d, i), sample->count);
 		ek_compute_dot_rows(&query, &rows, direction(d, i));
 	}
 }

@@ -407,6 +407,7 @@ collect_page(IndexScanDesc scan, uint32 page, uint32 pages)
 
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
 	ek_require_page(scan->indexRelation, buffer, EK_PAGE_COARSE, geometry);
+	ek_test_for_old_snapshot(scan->xs_snapshot, scan->indexRelation, BufferGetPage(buffer));
 	for (uint32 i = 0; i < count; i += EK_LANES)
 	{
 		ek_group   *group = ek_group_on(geometry, BufferGetPage(buffer), i / EK_LANES);
@@ -535,6 +536,7 @@ next_listed(IndexScanDesc scan, bool nulls, ItemPointer tid)
 		CHECK_FOR_INTERRUPTS();
 		buffer = ek_read_page(scan->indexRelation, ek_coarse_block(geometry, page),
 							  BUFFER_LOCK_SHARE, EK_PAGE_COARSE, geometry);
+		ek_test_for_old_snapshot(scan->xs_snapshot, scan->indexRelation, BufferGetPage(buffer));
 		while (state->next < end)
 		{
 			uint32		i = state->next++ % geometry->coarse_per_page;
@@ -570,6 +572,7 @@ next_early_null(IndexScanDesc scan, ItemPointer tid)
 		buffer = ek_read_page(scan->indexRelation, 1 + state->next / per_page,
 							  BUFFER_LOCK_SHARE, EK_PAGE_NULLS, NULL);
 		page = BufferGetPage(buffer);
+		ek_test_for_old_snapshot(scan->xs_snapshot, scan->indexRelation, page);
 		count = Min(ek_page_opaque_of(page)->count, per_page);
 		while (i < count && !ItemPointerIsValid(ek_page_tids(page) + i))
 			i++;

@@ -68,6 +68,20 @@ SELECT engram_norm('{1,Infinity}');
 SELECT '{Infinity,0,0,0,0,0,0,0,NaN}'::real[] <-> '{Infinity,0,0,0,0,0,0,0,1}';
 SELECT '{Infinity,0,0,0,0,0,0,0,NaN,1,1,1,1,1,1,1,1,1}'::real[] <=> '{0,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1}';
 SELECT divergences FROM engram_stat_verify;
+
+-- What finds the basis of an index, its entries and their bounds
+CREATE TABLE item AS
+SELECT i, array(SELECT (sin(i) * cos(j) + sin(i * 3) * cos(j * 2) + sin(i * 7) * cos(j * 3) + sin(i * 19) * cos(j * 4))::real FROM generate_series(1, 128) AS j) AS v
+FROM generate_series(1, 1500) AS i;
+SELECT engram_stat_reset();
+CREATE INDEX item_v ON item USING engramk (v);
+SELECT basis > 0 AS has_basis FROM engram_index_info('item_v');
+INSERT INTO item SELECT 1500 + i, v FROM item WHERE i <= 100;
+SELECT engram_index_check('item_v');
+SET enable_seqscan = off;
+SET enable_sort = off;
+SELECT count(*) FROM (SELECT i FROM item ORDER BY v <-> (SELECT v FROM item WHERE i = 7) LIMIT 100) AS x;
+SELECT checked >= of_those_verifiable(1600) AS verified, divergences, withdrawn FROM engram_stat_verify;
 RESET engramk.verify_rate;
 
 -- Its range, and that it is for whoever administers the server.
