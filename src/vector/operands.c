@@ -221,7 +221,7 @@ look_ahead(prepared_query *state, ek_vector vector)
 		state->step = step;
 	else
 	{
-		state->in_order = step > 0 && step < 2 * BLCKSZ;
+		state->in_order = step > 0 && step < (ptrdiff_t) 2 * BLCKSZ;
 		if (!state->in_order && step != 0)
 			ask_for((const char *) vector.values, sizeof(float) * (Size) vector.dims);
 	}
