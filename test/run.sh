@@ -1,14 +1,19 @@
 #!/bin/sh
-# Everything that `make test` checks, from the quick to the slow.  The build
-# must be up to date.
+# Everything that `make test` checks.  The build must be up to date.
 cd "$(dirname "$0")/.." || exit
 # shellcheck source=test/suites.sh
 . test/suites.sh
 
-suite "layers and symbols" test/check-layers.sh
-suite "lint" test/lint.sh
-suite "kernels: levels, sanitizers, NEON and an old CPU" make -s -C test/unit check-all
-suite "fuzzing, briefly" make -s -C test/fuzz check
+# These need no server.
+kernels()
+{
+	suite "layers and symbols" test/check-layers.sh
+	suite "lint" test/lint.sh
+	suite "kernels: levels, sanitizers, NEON and an old CPU" make -s -C test/unit check-all
+	suite "fuzzing, briefly" make -s -C test/fuzz check
+}
+
+beside kernels
 suite "SQL: pg_regress" regress
 suite "SQL: several sessions, reloads and crashes" test/t/run.sh
 suite "SQL: pgTAP" test/with-cluster.sh pg_prove --quiet test/pgtap/*.sql

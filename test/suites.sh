@@ -4,10 +4,9 @@
 # finish with suites_end, which is their exit status.
 set -u
 
-suites_passed=0
-suites_failed=0
 suites_table=$(mktemp /tmp/engramk.XXXXXX)
-trap 'rm -f "$suites_table"' EXIT
+suites_beside=
+trap 'rm -f "$suites_table" "$suites_table.beside"' EXIT
 trap 'exit 130' INT TERM
 
 # suite NAME COMMAND [ARGUMENT]...
@@ -19,21 +18,32 @@ suite()
 	began=$(date +%s)
 	if "$@"; then
 		result=passed
-		suites_passed=$((suites_passed + 1))
 	else
 		result=FAILED
-		suites_failed=$((suites_failed + 1))
 		echo "== FAILED: $name" >&2
 	fi
 	printf '%-84s %s %5d s\n' "$name" "$result" $(($(date +%s) - began)) >>"$suites_table"
 }
 
+# Calls a function that runs suites, beside whatever follows; what it prints comes
+# at the end.
+beside()
+{
+	"$1" >"$suites_table.beside" 2>&1 &
+	suites_beside=$!
+}
+
 suites_end()
 {
+	if [ -n "$suites_beside" ]; then
+		wait "$suites_beside"
+		cat "$suites_table.beside"
+	fi
+	failed=$(grep -c ' FAILED ' "$suites_table")
 	echo
 	cat "$suites_table"
-	echo "$suites_passed passed, $suites_failed failed"
-	[ "$suites_failed" -eq 0 ]
+	echo "$(grep -c ' passed ' "$suites_table") passed, $failed failed"
+	[ "$failed" -eq 0 ]
 }
 
 # pg_regress, with the differences in the output.
