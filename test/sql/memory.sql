@@ -65,11 +65,11 @@ SELECT * FROM growth($$SELECT n FROM query AS q, generate_series(1, 2) AS times,
     format('SELECT id, v FROM query WHERE id BETWEEN %s AND %1$s + 1', q.id + times), 'SELECT id, v FROM candidate WHERE id <= 10', 2)) AS x$$, 400);
 -- Of an index, by a constant and by a query for each scan.
 CREATE INDEX candidate_v ON indexed_candidate USING engramk (v);
-SET enable_seqscan = off;
+SET enable_sort = off;
 EXPLAIN (COSTS OFF) SELECT c.id FROM query AS q, LATERAL (SELECT c.id FROM indexed_candidate AS c ORDER BY c.v <=> q.v LIMIT 5) AS c;
 SELECT * FROM growth('SELECT c.id FROM query AS q, LATERAL (SELECT c.id FROM indexed_candidate AS c ORDER BY c.v <=> q.v LIMIT 5) AS c', 1000);
 SELECT * FROM growth('SELECT c.id FROM generate_series(1, 2000) AS n, LATERAL (SELECT c.id FROM indexed_candidate AS c WHERE n > 0 ORDER BY c.v <=> ''{1,2,3,4}'' LIMIT 5) AS c', 1000);
-RESET enable_seqscan;
+RESET enable_sort;
 
 -- PL/pgSQL: arrays that are assigned to, so that each call copies their elements.
 CREATE FUNCTION assign_and_call(times int) RETURNS TABLE (total float8, under_1_mb boolean) LANGUAGE plpgsql AS $$
