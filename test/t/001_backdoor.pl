@@ -20,12 +20,13 @@ my $show = q(SELECT current_setting('engramk.simd') || ' ' ||
 	(SELECT string_agg(level, ',') FROM engram_simd_info() WHERE active););
 
 # Returns when new sessions see it; the server is only sent a signal to reload.
+# Of several lines of one parameter PostgreSQL takes the last.
 sub file_says
 {
 	my ($value) = @_;
 
 	local $ENV{PGOPTIONS} = '';
-	$node->adjust_conf('postgresql.conf', 'engramk.simd', $value);
+	$node->append_conf('postgresql.conf', "engramk.simd = $value");
 	$node->reload;
 	$node->poll_query_until('postgres', "SELECT current_setting('engramk.simd') = '$value'")
 	  or die "no reload with $value";
@@ -119,7 +120,7 @@ session_is($superuser, "-c engramk.simd=$lacking", '', 'off scalar', '0A000',
 
 SKIP:
 {
-	skip 'GRANT SET ON PARAMETER is from 15', 6 if $node->pg_version < 15;
+	skip 'GRANT SET ON PARAMETER is from 15', 6 if $node->{_pg_version} < 15;
 	$node->safe_psql('postgres',
 		'CREATE ROLE granted LOGIN; GRANT SET ON PARAMETER engramk.simd TO granted');
 	session_is('granted', '-c engramk.simd=on', '', "on $best", undef,
@@ -193,7 +194,7 @@ session_is('plain', '', '', 'off scalar', undef, 'preloaded: a user under off');
 session_is('plain', '', 'SET engramk.simd = on;', 'off scalar', '42501',
 	'preloaded: SET before first use');
 
-$node->adjust_conf('postgresql.conf', 'engramk.simd', 'nonsense');
+$node->append_conf('postgresql.conf', 'engramk.simd = nonsense');
 $node->restart;
 session_is('plain', '', '', 'off scalar', undef, 'preloaded: an unknown value in the file');
 file_says('on');

@@ -45,7 +45,7 @@ sub error_of
 
 SKIP:
 {
-	skip '17 knows how to set what it does not know', 1 if $node->pg_version >= 17;
+	skip '17 knows how to set what it does not know', 1 if $node->{_pg_version} >= 17;
 	is(error_of('ALTER SYSTEM SET engramk.simd = off'), '42704',
 		'ALTER SYSTEM without the library');
 }
