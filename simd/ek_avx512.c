@@ -132,7 +132,8 @@ lanes_sum(lanes acc)
  * Two rows share each load of the query.  The accumulators are named one by
  * one: gcc -O2 spills them when they stand in an array.
  *
- * The two are fetched ahead as the one stretch of memory that they are; as two streams they took a fifth longer when tried.
+ * The two are fetched ahead as the one stretch of memory that they are; as two
+ * streams they took a fifth longer when tried.
  */
 static inline void
 ek_cosine_two_avx512(const ek_query *query, const ek_rows *rows, size_t r,

@@ -42,6 +42,17 @@ current_stats(void)
 	return stats;
 }
 
+/* A set of so many rows at most, of one reading of the statistics: user_fctx. */
+static void
+begin_stats_set(FunctionCallInfo fcinfo, int rows)
+{
+	FuncCallContext *funcctx = ek_begin_set(fcinfo, rows);
+	ek_stats   *stats = MemoryContextAlloc(funcctx->multi_call_memory_ctx, sizeof(ek_stats));
+
+	*stats = current_stats();
+	funcctx->user_fctx = stats;
+}
+
 static Datum
 seconds(uint64 nanoseconds)
 {
@@ -60,15 +71,7 @@ ek_sql_stat_kernels(PG_FUNCTION_ARGS)
 	FuncCallContext *funcctx;
 
 	if (SRF_IS_FIRSTCALL())
-	{
-		ek_stats   *stats;
-
-		funcctx = ek_begin_set(fcinfo, EK_OPERATION_COUNT * EK_LEVEL_COUNT);
-		stats = MemoryContextAlloc(funcctx->multi_call_memory_ctx,
-								   sizeof(ek_stats));
-		*stats = current_stats();
-		funcctx->user_fctx = stats;
-	}
+		begin_stats_set(fcinfo, EK_OPERATION_COUNT * EK_LEVEL_COUNT);
 
 	funcctx = SRF_PERCALL_SETUP();
 	while (funcctx->call_cntr < funcctx->max_calls)
@@ -130,16 +133,16 @@ ek_sql_stat_errors(PG_FUNCTION_ARGS)
 	FuncCallContext *funcctx;
 
 	if (SRF_IS_FIRSTCALL())
-		ek_begin_set(fcinfo, EK_ERROR_KIND_COUNT);
+		begin_stats_set(fcinfo, EK_ERROR_KIND_COUNT);
 
 	funcctx = SRF_PERCALL_SETUP();
 	if (funcctx->call_cntr < funcctx->max_calls)
 	{
+		const ek_stats *stats = funcctx->user_fctx;
 		ek_error_kind kind = (ek_error_kind) funcctx->call_cntr;
-		ek_stats	stats = current_stats();
 		Datum		values[2] = {
 			CStringGetTextDatum(ek_error_kind_name(kind)),
-			Int64GetDatum((int64) stats.errors[kind])
+			Int64GetDatum((int64) stats->errors[kind])
 		};
 
 		SRF_RETURN_NEXT(funcctx, ek_make_row(funcctx->tuple_desc, values));

@@ -67,9 +67,12 @@ begin_call(void)
 }
 
 static inline void
-count_pair(ek_operation operation, ek_stats_call call, const ek_operands *operands)
+end_pair(ek_operation operation, ek_stats_call call, const ek_operands *operands,
+		 bool finite)
 {
 	ek_stats_count(operation, call, 1, operands->vector.dims);
+	if (!finite)
+		raise_not_finite(operands);
 }
 
 static double
@@ -79,10 +82,9 @@ cosine_of(FunctionCallInfo fcinfo)
 	ek_stats_call call = begin_call();
 	ek_cosine_sums sums = ek_compute_cosine(&operands);
 
-	count_pair(EK_COSINE, call, &operands);
 	/* if both norms are finite, so is the dot product */
-	if (!isfinite(sums.norm2_a) || !isfinite(sums.norm2_b))
-		raise_not_finite(&operands);
+	end_pair(EK_COSINE, call, &operands,
+			 isfinite(sums.norm2_a) && isfinite(sums.norm2_b));
 	return ek_cosine_similarity(sums.dot, sums.norm2_a, sums.norm2_b);
 }
 
@@ -93,9 +95,7 @@ inner_product_of(FunctionCallInfo fcinfo)
 	ek_stats_call call = begin_call();
 	double		dot = ek_compute_dot(&operands);
 
-	count_pair(EK_INNER_PRODUCT, call, &operands);
-	if (!isfinite(dot))
-		raise_not_finite(&operands);
+	end_pair(EK_INNER_PRODUCT, call, &operands, isfinite(dot));
 	return dot;
 }
 
@@ -153,9 +153,7 @@ ek_sql_l2_distance(PG_FUNCTION_ARGS)
 	ek_stats_call call = begin_call();
 	double		l2_squared = ek_compute_l2_squared(&operands);
 
-	count_pair(EK_L2, call, &operands);
-	if (!isfinite(l2_squared))
-		raise_not_finite(&operands);
+	end_pair(EK_L2, call, &operands, isfinite(l2_squared));
 	PG_RETURN_FLOAT8(sqrt(l2_squared));
 }
 
@@ -171,9 +169,7 @@ ek_sql_l1_distance(PG_FUNCTION_ARGS)
 	ek_stats_call call = begin_call();
 	double		l1 = ek_compute_l1(&operands);
 
-	count_pair(EK_L1, call, &operands);
-	if (!isfinite(l1))
-		raise_not_finite(&operands);
+	end_pair(EK_L1, call, &operands, isfinite(l1));
 	PG_RETURN_FLOAT8(l1);
 }
 

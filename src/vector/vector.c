@@ -145,23 +145,31 @@ ek_vector_is_valid(Datum datum)
 	return true;
 }
 
-ek_candidates
-ek_candidates_get(Datum datum, int dims)
+/* One vector or several; without any, the array has no dimensions. */
+static float_array
+read_vectors(Datum datum, const char *owner)
 {
 	float_array array = read_array(datum);
-	ek_candidates none = {NULL, 0};
 
-	if (array.ndim == 0)
-		return none;
 	if (array.ndim > 2)
 	{
 		ek_stats_count_error(EK_ERROR_OTHER);
 		ereport(ERROR,
 				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
-				 errmsg("candidates must be a one- or two-dimensional array")));
+				 errmsg("%s must be a one- or two-dimensional array", owner)));
 	}
 	require_no_nulls(&array);
+	return array;
+}
 
+ek_candidates
+ek_candidates_get(Datum datum, int dims)
+{
+	float_array array = read_vectors(datum, "candidates");
+	ek_candidates none = {NULL, 0};
+
+	if (array.ndim == 0)
+		return none;
 	if (array.ndim == 2 && array.lengths[1] != dims)
 		ek_raise_different_dimensions(dims, array.lengths[1]);
 	if (array.ndim == 1 && array.lengths[0] % dims != 0)
@@ -183,20 +191,11 @@ ek_candidates_get(Datum datum, int dims)
 ek_vectors
 ek_vectors_get(Datum datum, const char *owner)
 {
-	float_array array = read_array(datum);
+	float_array array = read_vectors(datum, owner);
 	ek_vectors	vectors = {NULL, 0, 0};
 
 	if (array.ndim == 0)
 		return vectors;
-	if (array.ndim > 2)
-	{
-		ek_stats_count_error(EK_ERROR_OTHER);
-		ereport(ERROR,
-				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
-				 errmsg("%s must be a one- or two-dimensional array", owner)));
-	}
-	require_no_nulls(&array);
-
 	vectors.values = array.values;
 	vectors.count = array.ndim == 2 ? array.lengths[0] : 1;
 	vectors.dims = array.lengths[array.ndim - 1];
