@@ -42,7 +42,7 @@ ifneq ($(wildcard $(PGXS)),)
 include $(PGXS)
 endif
 
-$(OBJS) $(OBJS:.o=.bc): $(wildcard simd/*.h src/*.h src/*/*.h)
+$(OBJS) $(OBJS:.o=.bc): $(wildcard simd/*.h src/*/*.h)
 
 # A second make, because the first may have begun without PGXS.
 .PHONY: demo test test-long test-majors bench bench-check drill

@@ -11,11 +11,9 @@
 #include "access/xact.h"
 #include "fmgr.h"
 
-#include "base/arena.h"
 #include "base/guc.h"
 #include "base/level.h"
 #include "base/stats.h"
-#include "stat_functions.h"
 
 PG_MODULE_MAGIC;
 
@@ -32,7 +30,7 @@ at_transaction_end(XactEvent event, void *arg pg_attribute_unused())
 		case XACT_EVENT_ABORT:
 		case XACT_EVENT_PARALLEL_ABORT:
 		case XACT_EVENT_PREPARE:
-			ek_publish_counts();
+			ek_stats_publish();
 			break;
 		case XACT_EVENT_PRE_COMMIT:
 		case XACT_EVENT_PARALLEL_PRE_COMMIT:

@@ -10,9 +10,7 @@
 #include "utils/builtins.h"
 
 #include "base/rows.h"
-#include "base/scratch.h"
 #include "base/stats.h"
-#include "stat_functions.h"
 
 PG_FUNCTION_INFO_V1(ek_sql_stat_kernels);
 PG_FUNCTION_INFO_V1(ek_sql_stat_arena);
@@ -22,22 +20,12 @@ PG_FUNCTION_INFO_V1(ek_sql_stat_backends);
 PG_FUNCTION_INFO_V1(ek_sql_stat_info);
 PG_FUNCTION_INFO_V1(ek_sql_stat_reset);
 
-void
-ek_publish_counts(void)
-{
-	ek_scratch_counts scratch = ek_scratch_read();
-
-	scratch.high_water = ek_scratch_take_high_water();
-	ek_stats_publish_scratch(&scratch);
-	ek_stats_flush();
-}
-
 static ek_stats
 current_stats(void)
 {
 	ek_stats	stats;
 
-	ek_publish_counts();
+	ek_stats_publish();
 	ek_stats_read(&stats);
 	return stats;
 }
@@ -226,7 +214,7 @@ ek_sql_stat_info(PG_FUNCTION_ARGS)
 Datum
 ek_sql_stat_reset(PG_FUNCTION_ARGS pg_attribute_unused())
 {
-	ek_publish_counts();
+	ek_stats_publish();
 	ek_stats_reset();
 	PG_RETURN_VOID();
 }

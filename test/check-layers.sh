@@ -80,7 +80,7 @@ for header in simd/ek_simd.h simd/ek_level.h simd/ek_target.h; do
 	$CC -Isimd -fsyntax-only -x c "$header" || complain "$header is not self-contained"
 done
 server=$("${PG_CONFIG:-pg_config}" --includedir-server)
-for header in src/*.h src/*/*.h; do
+for header in src/*/*.h; do
 	$CC -I. -Isrc -isystem "$server" -D_GNU_SOURCE -include postgres.h -fsyntax-only -x c "$header" ||
 		complain "$header is not self-contained"
 done

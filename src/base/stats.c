@@ -452,38 +452,42 @@ ek_stats_count_divergence(void)
 {
 	ensure_attached();
 	pg_atomic_fetch_add_u64(&my_stripe->divergences, 1);
-}
-
-void
-ek_stats_count_withdrawn(void)
-{
-	ensure_attached();
 	pg_atomic_fetch_add_u64(&my_stripe->withdrawn, 1);
 }
 
 /*
- * `counts` is what this backend's arena has counted since it began, and its
- * high water since this was called last: a maximum that was published before a
- * reset must not come back after it.
+ * What this backend's arena has counted since it began, but for its high water:
+ * that is the one since this was called last, since a maximum that was published
+ * before a reset must not come back after it.
  */
-void
-ek_stats_publish_scratch(const ek_scratch_counts *counts)
+static void
+publish_scratch(void)
 {
-	if (counts->resets == published.resets &&
-		counts->overflows == published.overflows && counts->high_water == 0)
+	ek_scratch_counts counts = ek_scratch_read();
+
+	counts.high_water = ek_scratch_take_high_water();
+	if (counts.resets == published.resets &&
+		counts.overflows == published.overflows && counts.high_water == 0)
 		return;
 
 	ensure_attached();
 	pg_atomic_fetch_add_u64(&my_stripe->arena_resets,
-							counts->resets - published.resets);
+							counts.resets - published.resets);
 	pg_atomic_fetch_add_u64(&my_stripe->arena_overflows,
-							counts->overflows - published.overflows);
+							counts.overflows - published.overflows);
 	pg_atomic_fetch_add_u64(&my_stripe->arena_overflow_bytes,
-							counts->overflow_bytes - published.overflow_bytes);
-	raise_to(&my_stripe->arena_high_water, counts->high_water);
+							counts.overflow_bytes - published.overflow_bytes);
+	raise_to(&my_stripe->arena_high_water, counts.high_water);
 	pg_atomic_fetch_add_u64(&my_stripe->errors[EK_ERROR_ARENA],
-							counts->refused - published.refused);
-	published = *counts;
+							counts.refused - published.refused);
+	published = counts;
+}
+
+void
+ek_stats_publish(void)
+{
+	publish_scratch();
+	ek_stats_flush();
 }
 
 /* May be called before the block is attached. */

@@ -16,6 +16,7 @@
 #include "utils/timestamp.h"
 
 #include "base/guc.h"
+#include "base/level.h"
 #include "base/scratch.h"
 #include "simd/ek_simd.h"
 
@@ -104,14 +105,15 @@ typedef struct ek_stats_backend
 
 extern void ek_stats_init(void);
 
-extern void ek_stats_flush(void);
 extern void ek_stats_count_error(ek_error_kind kind);
 extern void ek_stats_count_checked(void);
+/* A level gave a wrong result, and is withdrawn. */
 extern void ek_stats_count_divergence(void);
-extern void ek_stats_count_withdrawn(void);
-extern void ek_stats_publish_scratch(const ek_scratch_counts *counts);
 extern void ek_stats_show_level(ek_level level);
 
+/* Adds what this backend has counted to shared memory: its calls; all. */
+extern void ek_stats_flush(void);
+extern void ek_stats_publish(void);
 extern void ek_stats_read(ek_stats *stats);
 extern void ek_stats_reset(void);
 extern int	ek_stats_backend_count(void);
@@ -140,9 +142,9 @@ extern void ek_stats_count_time(ek_kernel_counts *counts, uint64 elements,
 
 /* Reads the clock only if somebody wants to know. */
 static inline ek_stats_call
-ek_stats_begin(ek_level level)
+ek_stats_begin(void)
 {
-	ek_stats_call call = {.level = level};
+	ek_stats_call call = {.level = ek_kernels_in_use()->level};
 
 	INSTR_TIME_SET_ZERO(call.start);
 	if (unlikely(ek_track_timing))

@@ -45,6 +45,7 @@ typedef struct check_state
 	Relation	heap;
 	Snapshot	snapshot;
 	const ek_cache *cache;
+	ek_encoder *encoder;		/* unless the index has no dimensions yet */
 	IndexInfo  *info;
 	EState	   *estate;
 	ExprState  *predicate;
@@ -111,8 +112,8 @@ residual_covers(const double *values, int n, float scale, const int8 *codes, flo
 static void
 check_certificate(check_state *state, const entry_copy *entry, const float *vector)
 {
-	ek_encoder *encoder = ek_encoder_create(state->cache);
-	const ek_encoded *expected = ek_encode(encoder, vector);
+	const ek_encoder *encoder = state->encoder;
+	const ek_encoded *expected = ek_encode(state->encoder, vector);
 	const int	dims = state->cache->geometry.dims;
 	const int	coarse_dims = state->cache->geometry.coarse_dims;
 	double		length2 = 0.0;
@@ -361,6 +362,8 @@ begin_check(check_state *state)
 	if (!ek_basis_is_correct(state->cache->basis, (int) meta->coarse_dims, (int) meta->dims))
 		ek_raise_corrupted_block(state->index, meta->null_pages + 1, "the basis stretches vectors");
 
+	if (meta->dims != 0)
+		state->encoder = ek_encoder_create(state->cache);
 	state->info = BuildIndexInfo(state->index);
 	state->estate = CreateExecutorState();
 	state->predicate = ExecPrepareQual(state->info->ii_Predicate, state->estate);

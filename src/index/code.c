@@ -103,12 +103,10 @@ to_unit(const ek_cache *cache, const float *vector, double *widened, double *pro
 {
 	const int	dims = cache->geometry.dims;
 	const int	coarse_dims = cache->geometry.coarse_dims;
-	ek_query	query;
+	const ek_query query = ek_prepare_query((ek_vector) {.values = vector,.dims = dims}, widened);
 	ek_rows		rows = {.first = cache->basis,.count = coarse_dims};
 	double		norm;
 
-	/* scalar's norm: it is taken once, and nothing verifies it later */
-	ek_query_prepare(ek_level_kernels(EK_LEVEL_SCALAR), vector, dims, widened, &query);
 	if (!isfinite(query.norm2))
 		ek_vector_require_finite(vector, dims, "the vector");
 	norm = sqrt(query.norm2);

@@ -15,7 +15,6 @@
 
 #include "optimizer/optimizer.h"
 #include "utils/float.h"
-#include "utils/selfuncs.h"
 
 #include "access/genam.h"
 #include "index/index.h"
@@ -26,11 +25,11 @@
 #define EXTRA_VISITS		2.0
 
 void
-ek_cost_estimate(PlannerInfo *root, IndexPath *path, double loop_count,
+ek_cost_estimate(PlannerInfo *root pg_attribute_unused(), IndexPath *path,
+				 double loop_count pg_attribute_unused(),
 				 Cost *startup_cost, Cost *total_cost,
 				 Selectivity *selectivity, double *correlation, double *pages)
 {
-	GenericCosts costs = {0};
 	double		entries = Max(path->indexinfo->tuples, 1.0);
 	double		coarse;
 
@@ -47,8 +46,6 @@ ek_cost_estimate(PlannerInfo *root, IndexPath *path, double loop_count,
 #endif
 		return;
 	}
-
-	genericcostestimate(root, path, loop_count, &costs);
 
 	coarse = entries * COARSE_CODE_COST * cpu_operator_cost;
 	*startup_cost = coarse;

@@ -56,7 +56,6 @@ typedef struct query_block
 	int			count;
 	float	   *values;
 	ek_id	   *ids;
-	int64	   *numbers;		/* the ids as they came */
 } query_block;
 
 /* The receiver of the targets. */
@@ -235,7 +234,6 @@ begin_block(query_block *block, MemoryContext context, ek_metric metric, int k)
 	block->capacity = Min(FIRST_QUERIES, block->room);
 	block->values = MemoryContextAllocHuge(context, sizeof(float) * (Size) block->dims * block->capacity);
 	block->ids = MemoryContextAllocHuge(context, sizeof(ek_id) * block->capacity);
-	block->numbers = MemoryContextAllocHuge(context, sizeof(int64) * block->capacity);
 }
 
 static void
@@ -244,7 +242,6 @@ grow_block(query_block *block)
 	block->capacity = Min(2 * block->capacity, block->room);
 	block->values = repalloc_huge(block->values, sizeof(float) * (Size) block->dims * block->capacity);
 	block->ids = repalloc_huge(block->ids, sizeof(ek_id) * block->capacity);
-	block->numbers = repalloc_huge(block->numbers, sizeof(int64) * block->capacity);
 }
 
 static void
@@ -257,7 +254,6 @@ add_query(query_block *block, int64 id, ek_vector vector)
 	memcpy(block->values + (Size) block->count * block->dims, vector.values,
 		   sizeof(float) * block->dims);
 	block->ids[block->count] = ek_id_of_bigint(id);
-	block->numbers[block->count] = id;
 	block->count++;
 }
 
@@ -363,7 +359,7 @@ put_neighbours(const join_result *result, const query_block *block, const ek_nea
 		{
 			const ek_neighbour *neighbour = ek_neighbour_of_rank(neighbours, rank);
 			Datum		values[4] = {
-				Int64GetDatum(block->numbers[q]),
+				Int64GetDatum(ek_bigint_of_id(block->ids[q])),
 				Int64GetDatum(ek_bigint_of_id(neighbour->id)),
 				Int32GetDatum(rank),
 				Float8GetDatum(neighbour->distance)

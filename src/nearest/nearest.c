@@ -215,9 +215,7 @@ prepare_queries(ek_queries *queries)
 	queries->prepared = palloc(sizeof(ek_query) * queries->vectors.count);
 	for (int q = 0; q < queries->vectors.count; q++)
 	{
-		ek_query_prepare(ek_level_kernels(EK_LEVEL_SCALAR), query_values(queries, q),
-						 queries->vectors.dims, allocate_aligned(size),
-						 &queries->prepared[q]);
+		queries->prepared[q] = ek_prepare_query(query_vector(queries, q), allocate_aligned(size));
 		if (!isfinite(queries->prepared[q].norm2))
 			raise_query_not_finite(queries, q);
 	}
@@ -656,7 +654,7 @@ ek_nearest_settle(ek_nearest *nearest)
 
 	if (nearest->pending == 0)
 		return;
-	call = ek_stats_begin(ek_kernels_in_use()->level);
+	call = ek_stats_begin();
 	for (int q = 0; q < nearest->count; q += EK_CODE_QUERIES)
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -706,7 +704,7 @@ ek_nearest_create(const ek_queries *queries, int k, const ek_id *own,
 static void
 compare_all(ek_nearest *nearest, ek_id id, ek_vector vector)
 {
-	ek_stats_call call = ek_stats_begin(ek_kernels_in_use()->level);
+	ek_stats_call call = ek_stats_begin();
 
 	for (int q = 0; q < nearest->count; q++)
 	{

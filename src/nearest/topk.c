@@ -11,7 +11,6 @@
 #include "miscadmin.h"
 
 #include "base/arena.h"
-#include "base/level.h"
 #include "base/rows.h"
 #include "nearest/nearest.h"
 #include "vector/batch.h"
@@ -19,14 +18,14 @@
 PG_FUNCTION_INFO_V1(ek_sql_topk);
 
 static void
-offer_all(ek_neighbours *best, int k, const double *similarity, int first, int count)
+offer_all(ek_neighbours *best, const double *similarity, int first, int count)
 {
 	for (int i = 0; i < count; i++)
 	{
 		ek_neighbour neighbour = {-similarity[i], ek_id_of_bigint(first + i + 1)};
 		bool		kept;
 
-		ek_neighbours_offer(best, k, neighbour, CurrentMemoryContext, &kept);
+		ek_neighbours_offer(best, best->capacity, neighbour, CurrentMemoryContext, &kept);
 	}
 }
 
@@ -47,14 +46,14 @@ find_best(ek_vector vector, ek_candidates candidates, int k)
 	similarity = ek_arena_alloc(sizeof(double) * block);
 	norm2 = ek_arena_alloc(sizeof(double) * block);
 	best.heap = ek_arena_alloc(sizeof(ek_neighbour) * (Size) best.capacity);
-	call = ek_stats_begin(ek_kernels_in_use()->level);
+	call = ek_stats_begin();
 	for (int first = 0; first < candidates.count; first += block)
 	{
 		int			count = Min(block, candidates.count - first);
 
 		CHECK_FOR_INTERRUPTS();
 		ek_batch_similarities(&query, candidates, first, count, similarity, norm2);
-		offer_all(&best, best.capacity, similarity, first, count);
+		offer_all(&best, similarity, first, count);
 	}
 	ek_neighbours_sort(&best);
 	ek_batch_count(EK_TOPK, call, candidates, vector.dims);

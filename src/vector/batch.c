@@ -18,15 +18,11 @@ ek_batch_block(int dims)
 	return Max(1, Min(BLOCK_MAX_ROWS, EK_BLOCK_ELEMENTS / dims));
 }
 
-/* The norm is scalar's: it is taken once, and nothing verifies it later. */
 ek_query
 ek_batch_prepare(ek_vector vector, const char *owner)
 {
-	double	   *values = ek_arena_alloc(ek_query_size(vector.dims));
-	ek_query	query;
+	ek_query	query = ek_prepare_query(vector, ek_arena_alloc(ek_query_size(vector.dims)));
 
-	ek_query_prepare(ek_level_kernels(EK_LEVEL_SCALAR), vector.values,
-					 vector.dims, values, &query);
 	if (!isfinite(query.norm2))
 		ek_vector_require_finite(vector.values, vector.dims, owner);
 	return query;

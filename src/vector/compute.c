@@ -44,7 +44,6 @@ act_on(const ek_kernels *kernels, bool same)
 	if (same)
 		return;
 	ek_stats_count_divergence();
-	ek_stats_count_withdrawn();
 	ek_level_withdraw(kernels->level);
 }
 

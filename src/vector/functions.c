@@ -59,13 +59,6 @@ raise_not_finite(const ek_operands *operands)
 	elog(ERROR, "a sum of finite elements is not finite");
 }
 
-/* A call counts under the level that it begins with. */
-static inline ek_stats_call
-begin_call(void)
-{
-	return ek_stats_begin(ek_kernels_in_use()->level);
-}
-
 static inline void
 end_pair(ek_operation operation, ek_stats_call call, const ek_operands *operands,
 		 bool finite)
@@ -79,7 +72,7 @@ static double
 cosine_of(FunctionCallInfo fcinfo)
 {
 	ek_operands operands = ek_operands_get(fcinfo);
-	ek_stats_call call = begin_call();
+	ek_stats_call call = ek_stats_begin();
 	ek_cosine_sums sums = ek_compute_cosine(&operands);
 
 	/* if both norms are finite, so is the dot product */
@@ -92,7 +85,7 @@ static double
 inner_product_of(FunctionCallInfo fcinfo)
 {
 	ek_operands operands = ek_operands_get(fcinfo);
-	ek_stats_call call = begin_call();
+	ek_stats_call call = ek_stats_begin();
 	double		dot = ek_compute_dot(&operands);
 
 	end_pair(EK_INNER_PRODUCT, call, &operands, isfinite(dot));
@@ -150,7 +143,7 @@ Datum
 ek_sql_l2_distance(PG_FUNCTION_ARGS)
 {
 	ek_operands operands = ek_operands_get(fcinfo);
-	ek_stats_call call = begin_call();
+	ek_stats_call call = ek_stats_begin();
 	double		l2_squared = ek_compute_l2_squared(&operands);
 
 	end_pair(EK_L2, call, &operands, isfinite(l2_squared));
@@ -166,7 +159,7 @@ Datum
 ek_sql_l1_distance(PG_FUNCTION_ARGS)
 {
 	ek_operands operands = ek_operands_get(fcinfo);
-	ek_stats_call call = begin_call();
+	ek_stats_call call = ek_stats_begin();
 	double		l1 = ek_compute_l1(&operands);
 
 	end_pair(EK_L1, call, &operands, isfinite(l1));
@@ -180,7 +173,7 @@ ek_sql_l1_distance(PG_FUNCTION_ARGS)
 static double
 norm_of(ek_vector vector)
 {
-	ek_stats_call call = begin_call();
+	ek_stats_call call = ek_stats_begin();
 	double		norm2 = ek_compute_norm2(vector);
 
 	ek_stats_count(EK_NORM, call, 1, vector.dims);
@@ -287,7 +280,7 @@ ek_sql_cosine_batch(PG_FUNCTION_ARGS)
 	ek_vector	vector = ek_vector_get(PG_GETARG_DATUM(0));
 	ek_candidates candidates = ek_candidates_get(PG_GETARG_DATUM(1), vector.dims);
 	ArrayType  *result = make_similarities(candidates.count);
-	ek_stats_call call = begin_call();
+	ek_stats_call call = ek_stats_begin();
 
 	compare_all(vector, "the query", candidates, (double *) ARR_DATA_PTR(result));
 	ek_batch_count(EK_COSINE_BATCH, call, candidates, vector.dims);
@@ -324,7 +317,7 @@ ek_sql_cosine_matrix(PG_FUNCTION_ARGS)
 	ek_candidates candidates = {.values = vectors.values,.count = vectors.count};
 	ArrayType  *result = make_similarity_matrix(queries.count, candidates.count);
 	double	   *similarity = (double *) ARR_DATA_PTR(result);
-	ek_stats_call call = begin_call();
+	ek_stats_call call = ek_stats_begin();
 
 	if (queries.count > 0 && candidates.count > 0 && queries.dims != vectors.dims)
 		ek_raise_different_dimensions(queries.dims, vectors.dims);

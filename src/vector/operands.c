@@ -152,10 +152,17 @@ seen_before(prepared_query *state, MemoryContext context, Pointer raw)
 	return false;
 }
 
-/*
- * A query that is not finite is left to the pair's kernel, and to its error.
- * The norm is scalar's: it is taken once, and nothing verifies it later.
- */
+ek_query
+ek_prepare_query(ek_vector vector, double *values)
+{
+	ek_query	query;
+
+	ek_query_prepare(ek_level_kernels(EK_LEVEL_SCALAR), vector.values, vector.dims,
+					 values, &query);
+	return query;
+}
+
+/* A query that is not finite is left to the pair's kernel, and to its error. */
 static void
 prepare(prepared_query *state, MemoryContext context, ek_vector vector)
 {
@@ -164,8 +171,7 @@ prepare(prepared_query *state, MemoryContext context, ek_vector vector)
 	ensure_capacity(context, &state->block, &state->block_capacity,
 					ek_query_size(vector.dims) + EK_ALIGNMENT);
 	values = (double *) TYPEALIGN(EK_ALIGNMENT, state->block);
-	ek_query_prepare(ek_level_kernels(EK_LEVEL_SCALAR), vector.values,
-					 vector.dims, values, &state->query);
+	state->query = ek_prepare_query(vector, values);
 	state->prepared = isfinite(state->query.norm2);
 }
 

@@ -29,4 +29,11 @@ typedef struct ek_operands
  */
 extern ek_operands ek_operands_get(FunctionCallInfo fcinfo);
 
+/*
+ * Prepares a query in ek_query_size(dims) bytes at `values`, aligned to
+ * EK_ALIGNMENT; the caller tests whether its norm is finite.  The norm is
+ * scalar's: it is taken once, and nothing verifies it later.
+ */
+extern ek_query ek_prepare_query(ek_vector vector, double *values);
+
 #endif							/* EK_OPERANDS_H */
