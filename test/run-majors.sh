@@ -36,8 +36,7 @@ for PG_CONFIG in "$@"; do
 	suite "$version: SQL" regress
 	suite "$version: several sessions" test/t/run.sh
 	suite "$version: races" test/with-cluster.sh test/index/isolation.sh
-	suite "$version: standby, crashes, damaged and forged pages" \
-		env INDEX_CRASHES=3 DAMAGED_INDEXES=40 FORGED_INDEXES=20 test/t/run.sh test/index/*.pl
+	suite "$version: standby, crashes, damaged and forged pages" index_suites
 	cd "$top" || exit
 done
 suites_end

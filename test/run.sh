@@ -24,6 +24,5 @@ suite "the ways back, in short" env CYCLES=3 test/drill/run.sh
 suite "every command of the documents" test/documents/run.sh
 suite "index: races between sessions" test/with-cluster.sh test/index/isolation.sh
 suite "index: right while it changes" test/with-cluster.sh test/index/churn.sh 10
-suite "index: standby, crashes, vacuum, damaged and forged pages" \
-	env INDEX_CRASHES=3 DAMAGED_INDEXES=40 FORGED_INDEXES=20 test/t/run.sh test/index/*.pl
+suite "index: standby, crashes, vacuum, damaged and forged pages" index_suites
 suites_end

@@ -46,6 +46,12 @@ suites_end()
 	[ "$failed" -eq 0 ]
 }
 
+# What starts servers of its own, a few times each.
+index_suites()
+{
+	env INDEX_CRASHES=3 DAMAGED_INDEXES=40 FORGED_INDEXES=20 test/t/run.sh test/index/*.pl
+}
+
 # pg_regress, with the differences in the output.
 regress()
 {

@@ -1,6 +1,6 @@
-# What the tests of the index share: vectors, and comparing the index with a
-# sequential scan in one statement, so that both see the same rows; and sealing
-# pages that a test has changed.
+# What the tests of the index share: a server; vectors, and comparing the index
+# with a sequential scan in one statement, so that both see the same rows; and
+# changing pages, sealed or not.
 #
 # The operators can use the index, the functions that they stand for cannot.
 package EngramkIndex;
@@ -10,13 +10,28 @@ use warnings;
 
 use Exporter 'import';
 use File::Basename;
+use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 
-our @EXPORT = qw(comparison answers_of no_data_checksums seal);
+our @EXPORT = qw(start_index_node answers_of overwrite seal);
 
-sub comparison
+# A running server with engramk and compare.sql in its database postgres.  What
+# is more goes to init(); without_checksums is for tests of damaged pages, since
+# PostgreSQL's own checksums, which 18 has by default, would find what is meant
+# for ours.
+sub start_index_node
 {
-	return slurp_file(dirname(__FILE__) . '/compare.sql');
+	my ($name, $settings, %init) = @_;
+	my $node = PostgreSQL::Test::Cluster->new($name);
+	my @extra = ('--locale=C', '--encoding=UTF8');
+
+	push @extra, '--no-data-checksums' if delete $init{without_checksums} && $node->{_pg_version} >= 18;
+	$node->init(%init, extra => \@extra);
+	$node->append_conf('postgresql.conf', $settings);
+	$node->start;
+	$node->safe_psql('postgres', 'CREATE EXTENSION engramk');
+	$node->safe_psql('postgres', slurp_file(dirname(__FILE__) . '/compare.sql'));
+	return $node;
 }
 
 # For a connection that has the functions: '' if the index of a table gives what
@@ -28,13 +43,16 @@ sub answers_of
 	return "SELECT string_agg(finding, '; ') FROM generate_series(1, 4) AS n, compare('$table', n * 7, $k) AS finding";
 }
 
-# For initdb: PostgreSQL's own checksums, which 18 has by default, would find
-# what is meant for ours.
-sub no_data_checksums
+# Writes bytes at a place of a file, past the server.
+sub overwrite
 {
-	my ($node) = @_;
+	my ($path, $at, $bytes) = @_;
 
-	return $node->{_pg_version} >= 18 ? ('--no-data-checksums') : ();
+	open(my $handle, '+<:raw', $path) or die "$path: $!";
+	seek($handle, $at, 0);
+	print $handle $bytes;
+	close($handle) or die "$path: $!";
+	return;
 }
 
 my @crc_table = map {

@@ -9,7 +9,6 @@ use warnings;
 use FindBin;
 use lib $FindBin::RealBin;
 use EngramkIndex;
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(usleep);
@@ -17,14 +16,10 @@ use Time::HiRes qw(usleep);
 my $crashes = $ENV{INDEX_CRASHES} // 6;
 my $rows = 20000;
 
-my $node = PostgreSQL::Test::Cluster->new('crash');
-$node->init(extra => [ '--locale=C', '--encoding=UTF8' ]);
 # Buffers so few that pages are written at all times; vacuum in small steps, so
 # that there is a middle.
-$node->append_conf('postgresql.conf', "autovacuum = off\nshared_buffers = 2MB\nvacuum_cost_delay = 1ms\nvacuum_cost_limit = 100\n");
-$node->start;
-$node->safe_psql('postgres', 'CREATE EXTENSION engramk');
-$node->safe_psql('postgres', comparison());
+my $node = start_index_node('crash',
+	"autovacuum = off\nshared_buffers = 2MB\nvacuum_cost_delay = 1ms\nvacuum_cost_limit = 100");
 $node->safe_psql('postgres', qq{
 	CREATE TABLE item (id serial, v real[]);
 	CREATE UNLOGGED TABLE forgotten (id serial, v real[]);

@@ -10,7 +10,6 @@ use warnings;
 use FindBin;
 use lib $FindBin::RealBin;
 use EngramkIndex;
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -18,13 +17,9 @@ my $count = $ENV{DAMAGED_INDEXES} // 60;
 my $seed = $ENV{DAMAGE_SEED} // int(rand(1_000_000));
 srand($seed);
 
-my $node = PostgreSQL::Test::Cluster->new('damage');
-$node->init(extra => [ '--locale=C', '--encoding=UTF8', no_data_checksums($node) ]);
 # restart_after_crash, or one crash would hide the others
-$node->append_conf('postgresql.conf', "restart_after_crash = on\nautovacuum = off\nstatement_timeout = '30s'\n");
-$node->start;
-$node->safe_psql('postgres', 'CREATE EXTENSION engramk');
-$node->safe_psql('postgres', comparison());
+my $node = start_index_node('damage',
+	"restart_after_crash = on\nautovacuum = off\nstatement_timeout = '30s'", without_checksums => 1);
 
 # Tables of 600 rows; of 3,000 every tenth, which is more than a first pass of
 # the smallest budget keeps.
@@ -50,10 +45,7 @@ sub damage
 	  (chr(255), chr(0), chr(127))[ rand(3) ] x $length;
 
 	$length = 8192 - $at if $at + $length > 8192;
-	open(my $handle, '+<:raw', $path) or die "$path: $!";
-	seek($handle, $page * 8192 + $at, 0);
-	print $handle substr($what, 0, $length);
-	close($handle) or die;
+	overwrite($path, $page * 8192 + $at, substr($what, 0, $length));
 	return sprintf('%d bytes at %d of page %d of %d', $length, $at, $page, $size / 8192);
 }
 my %damage = map { $_ => damage($node->data_dir . '/' . $file{$_}) } 1 .. $count;

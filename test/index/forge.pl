@@ -12,7 +12,6 @@ use warnings;
 use FindBin;
 use lib $FindBin::RealBin;
 use EngramkIndex;
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -44,17 +43,6 @@ sub read_pages
 	my $file = slurp_file($_[0]);
 
 	return map { substr($file, $_ * PAGE, PAGE) } 0 .. length($file) / PAGE - 1;
-}
-
-sub write_page
-{
-	my ($path, $block, $page) = @_;
-
-	open(my $handle, '+<:raw', $path) or die "$path: $!";
-	seek($handle, $block * PAGE, 0);
-	print $handle $page;
-	close($handle) or die;
-	return;
 }
 
 sub kind_of
@@ -248,12 +236,9 @@ sub at_random
 	return $block;
 }
 
-my $node = PostgreSQL::Test::Cluster->new('forge');
-$node->init(extra => [ '--locale=C', '--encoding=UTF8', no_data_checksums($node) ]);
-$node->append_conf('postgresql.conf', "restart_after_crash = on\nautovacuum = off\nstatement_timeout = '60s'\njit = off\nfsync = off\n");
-$node->start;
-$node->safe_psql('postgres', 'CREATE EXTENSION engramk');
-$node->safe_psql('postgres', comparison());
+my $node = start_index_node('forge',
+	"restart_after_crash = on\nautovacuum = off\nstatement_timeout = '60s'\njit = off\nfsync = off",
+	without_checksums => 1);
 $node->safe_psql('postgres', q{
 	-- What a statement gives, or its error
 	CREATE FUNCTION attempt(statement text) RETURNS text LANGUAGE plpgsql AS $$
@@ -323,7 +308,7 @@ foreach my $n (0 .. $#jobs)
 	my $kind = kind_of($pages[$block]);
 
 	seal(\$pages[$block]);
-	write_page($path, $block, $pages[$block]);
+	overwrite($path, $block * PAGE, $pages[$block]);
 
 	# what the page is about
 	my @entries = grep { $kind == COARSE ? place_of($m, $_)->{coarse_block} == $block : $kind == FINE ? place_of($m, $_)->{fine_block} == $block : 1 } 0 .. $m->{entries} - 1;

@@ -7,17 +7,11 @@ use warnings;
 use FindBin;
 use lib $FindBin::RealBin;
 use EngramkIndex;
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $node = PostgreSQL::Test::Cluster->new('stale');
-$node->init(extra => [ '--locale=C', '--encoding=UTF8', no_data_checksums($node) ]);
 # so few buffers that another table drives every page out
-$node->append_conf('postgresql.conf', "autovacuum = off\nshared_buffers = '1MB'\n");
-$node->start;
-$node->safe_psql('postgres', 'CREATE EXTENSION engramk');
-$node->safe_psql('postgres', comparison());
+my $node = start_index_node('stale', "autovacuum = off\nshared_buffers = '1MB'", without_checksums => 1);
 $node->safe_psql('postgres', qq{
 	CREATE TABLE $_ AS SELECT i AS id, sample_vector(i) AS v FROM generate_series(1, 1100) AS i;
 	CREATE INDEX ${_}_v ON $_ USING engramk (v);}) foreach qw(basis seal);
@@ -30,15 +24,11 @@ sub change_page
 {
 	my ($index, $block, $change) = @_;
 	my $path = $node->data_dir . '/' . $node->safe_psql('postgres', "SELECT pg_relation_filepath('$index')");
-	my $page;
+	my $page = substr(slurp_file($path), $block * 8192, 8192);
 
-	open(my $handle, '+<:raw', $path) or die "$path: $!";
-	seek($handle, $block * 8192, 0);
-	read($handle, $page, 8192) == 8192 or die "$path: no block $block";
+	length($page) == 8192 or die "$path: no block $block";
 	$change->(\$page);
-	seek($handle, $block * 8192, 0);
-	print $handle $page;
-	close($handle) or die;
+	overwrite($path, $block * 8192, $page);
 	return;
 }
 

@@ -12,12 +12,8 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $primary = PostgreSQL::Test::Cluster->new('primary');
-$primary->init(allows_streaming => 1, extra => [ '--locale=C', '--encoding=UTF8' ]);
-$primary->append_conf('postgresql.conf', "wal_consistency_checking = 'generic'\nautovacuum = off\n");
-$primary->start;
-$primary->safe_psql('postgres', 'CREATE EXTENSION engramk');
-$primary->safe_psql('postgres', comparison());
+my $primary = start_index_node('primary', "wal_consistency_checking = 'generic'\nautovacuum = off",
+	allows_streaming => 1);
 $primary->backup('base');
 
 my $standby = PostgreSQL::Test::Cluster->new('standby');

@@ -7,17 +7,11 @@ use warnings;
 use FindBin;
 use lib $FindBin::RealBin;
 use EngramkIndex;
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $node = PostgreSQL::Test::Cluster->new('vacuum');
-$node->init(extra => [ '--locale=C', '--encoding=UTF8' ]);
-$node->append_conf('postgresql.conf', "autovacuum = off\n");
-$node->append_conf('postgresql.conf', "vacuum_buffer_usage_limit = '256kB'\n") if $node->{_pg_version} >= 16;
-$node->start;
-$node->safe_psql('postgres', 'CREATE EXTENSION engramk');
-$node->safe_psql('postgres', comparison());
+my $node = start_index_node('vacuum', 'autovacuum = off');
+$node->safe_psql('postgres', "ALTER DATABASE postgres SET vacuum_buffer_usage_limit = '256kB'") if $node->{_pg_version} >= 16;
 
 # Records of the log while a statement runs, those of our pages only
 sub records_of
