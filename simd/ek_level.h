@@ -54,4 +54,11 @@ ek_prefetch(uintptr_t ahead, size_t i)
 	__builtin_prefetch((const void *) (ahead + i * sizeof(float)));
 }
 
+/* The same for a step of coarse codes. */
+static inline void
+ek_prefetch_step(const uint8_t *codes, ptrdiff_t ahead)
+{
+	__builtin_prefetch((const void *) ((uintptr_t) codes + (uintptr_t) ahead));
+}
+
 #endif							/* EK_LEVEL_H */

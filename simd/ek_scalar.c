@@ -9,6 +9,7 @@
  * array of sixteen.
  */
 #include <math.h>
+#include <string.h>
 
 #include "ek_level.h"
 
@@ -314,6 +315,80 @@ ek_code_dot_block_scalar(const int8_t *queries, size_t stride, const int8_t *pac
 			ek_code_dot_packed_scalar(queries + q * stride, packed, n, dots);
 }
 
+/* What four bytes of an entry's code add to its sum, as values of `bits` bits. */
+static inline int32_t
+sum_of_step(const int8_t *weights, const uint8_t *four, int bits)
+{
+	int32_t		sum = 0;
+
+	for (int shift = 0; shift < 8; shift += bits, weights += 8)
+		for (size_t i = 0; i < 4; i++)
+			sum += (256 * weights[i] + weights[4 + i]) *
+				(four[i] >> shift & ((1 << bits) - 1));
+	return sum;
+}
+
+/* The sums of a group; it is asked for what is `ahead` of it. */
+static void
+sum_group(const ek_bound_query *query, const uint8_t *codes, ptrdiff_t ahead, int32_t *sums)
+{
+	const int8_t *weights = query->weights;
+
+	for (size_t lane = 0; lane < EK_LANES; lane++)
+		sums[lane] = 0;
+	for (size_t step = 0; step < query->steps4; step++, codes += EK_STEP_BYTES, weights += EK_WEIGHTS4)
+	{
+		ek_prefetch_step(codes, ahead);
+		for (size_t lane = 0; lane < EK_LANES; lane++)
+			sums[lane] += sum_of_step(weights, codes + 4 * lane, 4);
+	}
+	for (size_t step = 0; step < query->steps2; step++, codes += EK_STEP_BYTES, weights += EK_WEIGHTS2)
+	{
+		ek_prefetch_step(codes, ahead);
+		for (size_t lane = 0; lane < EK_LANES; lane++)
+			sums[lane] += sum_of_step(weights, codes + 4 * lane, 2);
+	}
+}
+
+static inline float
+from_bfloat16(uint16_t upper_half)
+{
+	const uint32_t bits = (uint32_t) upper_half << 16;
+	float		value;
+
+	memcpy(&value, &bits, sizeof(value));
+	return value;
+}
+
+static void
+ek_bound_groups_scalar(const ek_bound_query *query, const uint8_t *codes,
+					   const uint16_t *residuals, const float *norms, size_t count,
+					   ptrdiff_t ahead, float *bounds, uint16_t *masks)
+{
+	const size_t code_bytes = (query->steps4 + query->steps2) * EK_STEP_BYTES;
+
+	for (size_t group = 0; group < count; group++, codes += code_bytes)
+	{
+		int32_t		sums[EK_LANES];
+		unsigned	mask = 0;
+
+		sum_group(query, codes, ahead, sums);
+		for (size_t lane = 0; lane < EK_LANES; lane++)
+		{
+			const size_t entry = group * EK_LANES + lane;
+			float		bound = ((float) sums[lane] * query->scale +
+								 from_bfloat16(residuals[entry]) * query->residual) +
+				query->constant;
+
+			if (norms != NULL)
+				bound = norms[entry] * (bound - query->decay * norms[entry]);
+			bounds[entry] = bound;
+			mask |= (unsigned) !(bound < query->threshold) << lane;
+		}
+		masks[group] = (uint16_t) mask;
+	}
+}
+
 static double
 ek_largest_scalar(const float *x, size_t n)
 {
@@ -356,6 +431,7 @@ const ek_kernels ek_kernels_scalar = {
 	.code_dot = ek_code_dot_scalar,
 	.code_dot_packed = ek_code_dot_packed_scalar,
 	.code_dot_block = ek_code_dot_block_scalar,
+	.bound_groups = ek_bound_groups_scalar,
 	.largest = ek_largest_scalar,
 	.quantize = ek_quantize_scalar
 };

@@ -104,6 +104,41 @@ typedef struct ek_cosine_sums
 #define EK_NARROW_CODE		63
 
 /*
+ * Coarse codes are those of a group, which is EK_LANES entries next to each
+ * other.  They come in steps of EK_STEP_BYTES; a step holds four bytes of each
+ * entry, entry after entry.  First come the steps of eight values of 4 bits:
+ * the low halves of the four bytes, then their high halves.  Then come those of
+ * sixteen values of 2 bits: the lowest two bits of the four bytes, then the next
+ * two, and so on.  Values are unsigned.
+ */
+#define EK_STEP_BYTES	((size_t) 4 * EK_LANES)
+
+/* Sums are exact in 32 bits for up to so many steps of a group, of both kinds. */
+#define EK_BOUND_MAX_STEPS	64
+
+/* Bytes of weights for a step of values of 4 bits, and of 2 bits. */
+#define EK_WEIGHTS4		16
+#define EK_WEIGHTS2		32
+
+/*
+ * What groups are compared with.  A weight is 256 * high + low, where high is
+ * -127 to 127 and low is -128 to 127.  The weights follow the values: for each
+ * step in its order, and in it for each four values, four high bytes and then
+ * four low ones.
+ */
+typedef struct ek_bound_query
+{
+	const int8_t *weights;
+	size_t		steps4;			/* steps of values of 4 bits */
+	size_t		steps2;			/* steps of values of 2 bits */
+	float		scale;			/* of a sum */
+	float		residual;		/* of the residual of an entry */
+	float		constant;
+	float		decay;			/* of the norm of an entry, if it has one */
+	float		threshold;
+} ek_bound_query;
+
+/*
  * The kernels of one level.  A table is constant and complete: callers fetch
  * its address once a call and go through it without further tests.
  *
@@ -145,6 +180,29 @@ typedef struct ek_kernels
 	void		(*code_dot_block) (const int8_t *queries, size_t stride,
 								   const int8_t *packed, size_t tiles,
 								   size_t n, int32_t *dots);
+
+	/*
+	 * An upper bound for each entry of `count` groups, whose codes follow each
+	 * other.  `residuals` holds EK_LANES bfloat16 a group, that is the upper
+	 * halves of floats; `norms` EK_LANES floats a group, or it is NULL.
+	 *
+	 * With sum, the exact sum of weight * value, rounded to float:
+	 *		bound = (sum * scale + residual of entry * residual) + constant
+	 * and with norms:
+	 *		bound = norm * (bound - decay * norm)
+	 * in float, each operation rounded one by one and never fused.
+	 *
+	 * Writes count * EK_LANES bounds and a mask for each group, in which bit j
+	 * is set unless bound[j] < threshold: NaN sets it.  Residuals, norms and so
+	 * bounds may be anything, infinite or NaN; which NaN is not defined.
+	 *
+	 * `ahead` is where to find what is read next, in bytes from `codes`: it is
+	 * fetched meanwhile, step by step.  0 is for nothing.
+	 */
+	void		(*bound_groups) (const ek_bound_query *query, const uint8_t *codes,
+								 const uint16_t *residuals, const float *norms,
+								 size_t count, ptrdiff_t ahead, float *bounds,
+								 uint16_t *masks);
 
 	/* The largest magnitude; elements are finite. */
 	double		(*largest) (const float *x, size_t n);

@@ -391,6 +391,15 @@ ek_compute_code_dot_block(const int8 *queries, Size stride, const int8 *packed,
 		verify_code_dot_block(kernels, queries, stride, packed, tiles, n, dots);
 }
 
+/* The levels have it still to come. */
+void
+ek_compute_bound_groups(const ek_bound_query *query, const uint8 *codes, const uint16 *residuals,
+						const float *norms, Size count, ptrdiff_t ahead, float *bounds,
+						uint16 *masks)
+{
+	scalar()->bound_groups(query, codes, residuals, norms, count, ahead, bounds, masks);
+}
+
 /*
  * From a vector to its code
  */
