@@ -357,6 +357,171 @@ ek_code_dot_block_avx2(const int8_t *queries, size_t stride, const int8_t *packe
 	}
 }
 
+/*
+ * Bounds.  Values are unsigned and weights signed, as maddubs wants them.
+ */
+typedef struct codes
+{
+	__m256i		lo;				/* entries 0 to 7 */
+	__m256i		hi;				/* entries 8 to 15 */
+} codes;
+
+typedef codes sums;
+
+typedef struct floats
+{
+	__m256		lo;
+	__m256		hi;
+} floats;
+
+static inline codes
+codes_load(const uint8_t *p)
+{
+	return (codes) {_mm256_loadu_si256((const __m256i *) p),
+		_mm256_loadu_si256((const __m256i *) (p + 32))};
+}
+
+static inline codes
+codes_and(codes c, char mask)
+{
+	const __m256i all = _mm256_set1_epi8(mask);
+
+	return (codes) {_mm256_and_si256(c.lo, all), _mm256_and_si256(c.hi, all)};
+}
+
+static inline codes
+codes_shift2(codes c)
+{
+	return (codes) {_mm256_srli_epi16(c.lo, 2), _mm256_srli_epi16(c.hi, 2)};
+}
+
+static inline codes
+codes_shift4(codes c)
+{
+	return (codes) {_mm256_srli_epi16(c.lo, 4), _mm256_srli_epi16(c.hi, 4)};
+}
+
+static inline sums
+sums_zero(void)
+{
+	return (sums) {_mm256_setzero_si256(), _mm256_setzero_si256()};
+}
+
+static inline floats
+floats_all(float x)
+{
+	return (floats) {_mm256_set1_ps(x), _mm256_set1_ps(x)};
+}
+
+static inline floats
+floats_load(const float *p)
+{
+	return (floats) {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)};
+}
+
+static inline void
+floats_store(float *p, floats a)
+{
+	_mm256_storeu_ps(p, a.lo);
+	_mm256_storeu_ps(p + 8, a.hi);
+}
+
+static inline __m256
+ek_eight_widened_avx2(const uint16_t *p)
+{
+	const __m256i halves = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *) p));
+
+	return _mm256_castsi256_ps(_mm256_slli_epi32(halves, 16));
+}
+
+static inline floats
+floats_widen(const uint16_t *p)
+{
+	return (floats) {ek_eight_widened_avx2(p), ek_eight_widened_avx2(p + 8)};
+}
+
+static inline floats
+floats_from(sums s)
+{
+	return (floats) {_mm256_cvtepi32_ps(s.lo), _mm256_cvtepi32_ps(s.hi)};
+}
+
+static inline floats
+floats_add(floats a, floats b)
+{
+	return (floats) {_mm256_add_ps(a.lo, b.lo), _mm256_add_ps(a.hi, b.hi)};
+}
+
+static inline floats
+floats_sub(floats a, floats b)
+{
+	return (floats) {_mm256_sub_ps(a.lo, b.lo), _mm256_sub_ps(a.hi, b.hi)};
+}
+
+static inline floats
+floats_mul(floats a, floats b)
+{
+	return (floats) {_mm256_mul_ps(a.lo, b.lo), _mm256_mul_ps(a.hi, b.hi)};
+}
+
+static inline uint16_t
+floats_not_below(floats a, floats b)
+{
+	const int	lo = _mm256_movemask_ps(_mm256_cmp_ps(a.lo, b.lo, _CMP_NLT_UQ));
+	const int	hi = _mm256_movemask_ps(_mm256_cmp_ps(a.hi, b.hi, _CMP_NLT_UQ));
+
+	return (uint16_t) (hi << 8 | lo);
+}
+
+#define EK_BOUND(op) ek_bound_##op##_avx2
+#define EK_BOUND_STEPS4	EK_STEPS4_IN_16_BITS
+#define EK_BOUND_STEPS2	EK_STEPS2_IN_16_BITS
+
+typedef codes EK_BOUND(products);
+
+static inline EK_BOUND(products)
+EK_BOUND(no_products) (void)
+{
+	return (EK_BOUND(products)) {_mm256_setzero_si256(), _mm256_setzero_si256()};
+}
+
+static inline EK_BOUND(products)
+ek_bound_multiply_four_avx2(EK_BOUND(products) acc, codes c, const int8_t *weights)
+{
+	int32_t		four;
+	__m256i		w;
+
+	memcpy(&four, weights, sizeof(four));
+	w = _mm256_set1_epi32(four);
+	return (EK_BOUND(products)) {
+		_mm256_add_epi16(acc.lo, _mm256_maddubs_epi16(c.lo, w)),
+			_mm256_add_epi16(acc.hi, _mm256_maddubs_epi16(c.hi, w))
+	};
+}
+
+static inline EK_BOUND(products)
+EK_BOUND(multiply) (EK_BOUND(products) acc, codes a, codes b, const int8_t *weights)
+{
+	acc = ek_bound_multiply_four_avx2(acc, a, weights);
+	return ek_bound_multiply_four_avx2(acc, b, weights + 8);
+}
+
+static inline __m256i
+ek_bound_add_eight_avx2(__m256i acc, __m256i high, __m256i low)
+{
+	acc = _mm256_add_epi32(acc, _mm256_madd_epi16(high, _mm256_set1_epi16(256)));
+	return _mm256_add_epi32(acc, _mm256_madd_epi16(low, _mm256_set1_epi16(1)));
+}
+
+static inline sums
+EK_BOUND(add) (sums acc, EK_BOUND(products) high, EK_BOUND(products) low)
+{
+	return (sums) {ek_bound_add_eight_avx2(acc.lo, high.lo, low.lo),
+		ek_bound_add_eight_avx2(acc.hi, high.hi, low.hi)};
+}
+
+#include "ek_bounds.h"
+
 EK_TARGET_END
 
 const ek_kernels ek_kernels_avx2 = {
@@ -374,6 +539,7 @@ const ek_kernels ek_kernels_avx2 = {
 	.code_dot = ek_code_dot_avx2,
 	.code_dot_packed = ek_code_dot_packed_avx2,
 	.code_dot_block = ek_code_dot_block_avx2,
+	.bound_groups = ek_bound_groups_avx2,
 	.largest = ek_largest_avx2,
 	.quantize = ek_quantize_avx2
 };

@@ -314,6 +314,131 @@ EK_CODE(bias) (const int8_t *query, size_t n)
 
 #undef EK_CODE
 
+/*
+ * Bounds.  Values are unsigned and weights signed, as maddubs wants them.
+ */
+typedef __m512i codes;
+typedef __m512i sums;
+typedef __m512 floats;
+
+static inline codes
+codes_load(const uint8_t *p)
+{
+	return _mm512_loadu_si512(p);
+}
+
+static inline codes
+codes_and(codes c, char mask)
+{
+	return _mm512_and_si512(c, _mm512_set1_epi8(mask));
+}
+
+static inline codes
+codes_shift2(codes c)
+{
+	return _mm512_srli_epi16(c, 2);
+}
+
+static inline codes
+codes_shift4(codes c)
+{
+	return _mm512_srli_epi16(c, 4);
+}
+
+static inline sums
+sums_zero(void)
+{
+	return _mm512_setzero_si512();
+}
+
+static inline floats
+floats_all(float x)
+{
+	return _mm512_set1_ps(x);
+}
+
+static inline floats
+floats_load(const float *p)
+{
+	return _mm512_loadu_ps(p);
+}
+
+static inline void
+floats_store(float *p, floats a)
+{
+	_mm512_storeu_ps(p, a);
+}
+
+static inline floats
+floats_widen(const uint16_t *p)
+{
+	const __m512i halves = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *) p));
+
+	return _mm512_castsi512_ps(_mm512_slli_epi32(halves, 16));
+}
+
+static inline floats
+floats_from(sums s)
+{
+	return _mm512_cvtepi32_ps(s);
+}
+
+static inline floats
+floats_add(floats a, floats b)
+{
+	return _mm512_add_ps(a, b);
+}
+
+static inline floats
+floats_sub(floats a, floats b)
+{
+	return _mm512_sub_ps(a, b);
+}
+
+static inline floats
+floats_mul(floats a, floats b)
+{
+	return _mm512_mul_ps(a, b);
+}
+
+static inline uint16_t
+floats_not_below(floats a, floats b)
+{
+	return _mm512_cmp_ps_mask(a, b, _CMP_NLT_UQ);
+}
+
+#define EK_BOUND(op) ek_bound_##op##_avx512
+#define EK_BOUND_STEPS4	EK_STEPS4_IN_16_BITS
+#define EK_BOUND_STEPS2	EK_STEPS2_IN_16_BITS
+
+typedef __m512i EK_BOUND(products);
+
+static inline EK_BOUND(products)
+EK_BOUND(no_products) (void)
+{
+	return _mm512_setzero_si512();
+}
+
+static inline EK_BOUND(products)
+EK_BOUND(multiply) (EK_BOUND(products) acc, codes a, codes b, const int8_t *weights)
+{
+	acc = _mm512_add_epi16(acc, _mm512_maddubs_epi16(a, ek_code_broadcast_avx512(weights)));
+	return _mm512_add_epi16(acc, _mm512_maddubs_epi16(b, ek_code_broadcast_avx512(weights + 8)));
+}
+
+static inline sums
+EK_BOUND(add) (sums acc, EK_BOUND(products) high, EK_BOUND(products) low)
+{
+	acc = _mm512_add_epi32(acc, _mm512_madd_epi16(high, _mm512_set1_epi16(256)));
+	return _mm512_add_epi32(acc, _mm512_madd_epi16(low, _mm512_set1_epi16(1)));
+}
+
+#include "ek_bounds.h"
+
+#undef EK_BOUND
+#undef EK_BOUND_STEPS4
+#undef EK_BOUND_STEPS2
+
 EK_TARGET_END
 
 /*
@@ -404,6 +529,48 @@ EK_CODE(bias) (const int8_t *query, size_t n)
 
 #undef EK_CODE
 
+/*
+ * Bounds in one instruction a product, whose latency is 5 cycles: values next to
+ * each other have sums of their own, four in all.
+ */
+#define EK_BOUND(op) ek_bound_##op##_avx512vnni
+#define EK_BOUND_STEPS4	EK_BOUND_MAX_STEPS
+#define EK_BOUND_STEPS2	EK_BOUND_MAX_STEPS
+
+typedef struct EK_BOUND(products)
+{
+	__m512i		a;
+	__m512i		b;
+}			EK_BOUND(products);
+
+static inline EK_BOUND(products)
+EK_BOUND(no_products) (void)
+{
+	return (EK_BOUND(products)) {_mm512_setzero_si512(), _mm512_setzero_si512()};
+}
+
+static inline EK_BOUND(products)
+EK_BOUND(multiply) (EK_BOUND(products) acc, codes a, codes b, const int8_t *weights)
+{
+	return (EK_BOUND(products)) {
+		_mm512_dpbusd_epi32(acc.a, a, ek_code_broadcast_avx512vnni(weights)),
+			_mm512_dpbusd_epi32(acc.b, b, ek_code_broadcast_avx512vnni(weights + 8))
+	};
+}
+
+static inline sums
+EK_BOUND(add) (sums acc, EK_BOUND(products) high, EK_BOUND(products) low)
+{
+	acc = _mm512_add_epi32(acc, _mm512_slli_epi32(_mm512_add_epi32(high.a, high.b), 8));
+	return _mm512_add_epi32(acc, _mm512_add_epi32(low.a, low.b));
+}
+
+#include "ek_bounds.h"
+
+#undef EK_BOUND
+#undef EK_BOUND_STEPS4
+#undef EK_BOUND_STEPS2
+
 EK_TARGET_END
 
 #define EK_FLOAT_KERNELS_AVX512 \
@@ -425,14 +592,16 @@ const ek_kernels ek_kernels_avx512 = {
 	EK_FLOAT_KERNELS_AVX512,
 	.code_dot = ek_code_dot_avx512,
 	.code_dot_packed = ek_code_dot_packed_avx512,
-	.code_dot_block = ek_code_dot_block_avx512
+	.code_dot_block = ek_code_dot_block_avx512,
+	.bound_groups = ek_bound_groups_avx512
 };
 
 const ek_kernels ek_kernels_avx512vnni = {
 	EK_FLOAT_KERNELS_AVX512,
 	.code_dot = ek_code_dot_avx512vnni,
 	.code_dot_packed = ek_code_dot_packed_avx512vnni,
-	.code_dot_block = ek_code_dot_block_avx512vnni
+	.code_dot_block = ek_code_dot_block_avx512vnni,
+	.bound_groups = ek_bound_groups_avx512vnni
 };
 
 #endif							/* EK_HAVE_X86 */

@@ -30,6 +30,13 @@ extern const ek_kernels ek_kernels_neon;
  */
 #define EK_ROUNDING_SHIFT	0x1.8p52
 
+/*
+ * So many steps of coarse codes, times one byte of each weight, may be added up
+ * in pairs of 16 bits: 4 * 2 * 2 * 15 * 128 and 10 * 4 * 2 * 3 * 128 are 30720.
+ */
+#define EK_STEPS4_IN_16_BITS	4
+#define EK_STEPS2_IN_16_BITS	10
+
 static inline const float *
 ek_row(const ek_rows *rows, size_t dims, size_t r)
 {

@@ -242,6 +242,228 @@ ek_code_dot_block_neon(const int8_t *queries, size_t stride, const int8_t *packe
 			ek_code_dot_packed_neon(queries + q * stride, packed, n, dots);
 }
 
+/*
+ * Bounds, of four times four entries.
+ */
+typedef struct codes
+{
+	uint8x16_t	v0,				/* entries 0 to 3 */
+				v4,
+				v8,
+				v12;			/* entries 12 to 15 */
+} codes;
+
+typedef struct sums
+{
+	int32x4_t	v0,
+				v4,
+				v8,
+				v12;
+} sums;
+
+typedef struct floats
+{
+	float32x4_t v0,
+				v4,
+				v8,
+				v12;
+} floats;
+
+static inline codes
+codes_load(const uint8_t *p)
+{
+	return (codes) {vld1q_u8(p), vld1q_u8(p + 16), vld1q_u8(p + 32), vld1q_u8(p + 48)};
+}
+
+static inline codes
+codes_and(codes c, uint8_t mask)
+{
+	const uint8x16_t all = vdupq_n_u8(mask);
+
+	return (codes) {vandq_u8(c.v0, all), vandq_u8(c.v4, all),
+		vandq_u8(c.v8, all), vandq_u8(c.v12, all)};
+}
+
+static inline codes
+codes_shift2(codes c)
+{
+	return (codes) {vshrq_n_u8(c.v0, 2), vshrq_n_u8(c.v4, 2),
+		vshrq_n_u8(c.v8, 2), vshrq_n_u8(c.v12, 2)};
+}
+
+static inline codes
+codes_shift4(codes c)
+{
+	return (codes) {vshrq_n_u8(c.v0, 4), vshrq_n_u8(c.v4, 4),
+		vshrq_n_u8(c.v8, 4), vshrq_n_u8(c.v12, 4)};
+}
+
+static inline sums
+sums_zero(void)
+{
+	const int32x4_t zero = vdupq_n_s32(0);
+
+	return (sums) {zero, zero, zero, zero};
+}
+
+static inline floats
+floats_all(float x)
+{
+	const float32x4_t all = vdupq_n_f32(x);
+
+	return (floats) {all, all, all, all};
+}
+
+static inline floats
+floats_load(const float *p)
+{
+	return (floats) {vld1q_f32(p), vld1q_f32(p + 4), vld1q_f32(p + 8), vld1q_f32(p + 12)};
+}
+
+static inline void
+floats_store(float *p, floats a)
+{
+	vst1q_f32(p, a.v0);
+	vst1q_f32(p + 4, a.v4);
+	vst1q_f32(p + 8, a.v8);
+	vst1q_f32(p + 12, a.v12);
+}
+
+static inline float32x4_t
+four_widened(const uint16_t *p)
+{
+	return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p), 16));
+}
+
+static inline floats
+floats_widen(const uint16_t *p)
+{
+	return (floats) {four_widened(p), four_widened(p + 4),
+		four_widened(p + 8), four_widened(p + 12)};
+}
+
+static inline floats
+floats_from(sums s)
+{
+	return (floats) {vcvtq_f32_s32(s.v0), vcvtq_f32_s32(s.v4),
+		vcvtq_f32_s32(s.v8), vcvtq_f32_s32(s.v12)};
+}
+
+static inline floats
+floats_add(floats a, floats b)
+{
+	return (floats) {vaddq_f32(a.v0, b.v0), vaddq_f32(a.v4, b.v4),
+		vaddq_f32(a.v8, b.v8), vaddq_f32(a.v12, b.v12)};
+}
+
+static inline floats
+floats_sub(floats a, floats b)
+{
+	return (floats) {vsubq_f32(a.v0, b.v0), vsubq_f32(a.v4, b.v4),
+		vsubq_f32(a.v8, b.v8), vsubq_f32(a.v12, b.v12)};
+}
+
+static inline floats
+floats_mul(floats a, floats b)
+{
+	return (floats) {vmulq_f32(a.v0, b.v0), vmulq_f32(a.v4, b.v4),
+		vmulq_f32(a.v8, b.v8), vmulq_f32(a.v12, b.v12)};
+}
+
+/* Four bits, from bit `first` on. */
+static inline uint32_t
+four_not_below(float32x4_t a, float32x4_t b, int first)
+{
+	const int32_t places[] = {0, 1, 2, 3};
+	const uint32x4_t bits = vshlq_u32(vdupq_n_u32(1), vaddq_s32(vld1q_s32(places), vdupq_n_s32(first)));
+
+	return vaddvq_u32(vbicq_u32(bits, vcltq_f32(a, b)));
+}
+
+static inline uint16_t
+floats_not_below(floats a, floats b)
+{
+	return (uint16_t) (four_not_below(a.v0, b.v0, 0) | four_not_below(a.v4, b.v4, 4) |
+					   four_not_below(a.v8, b.v8, 8) | four_not_below(a.v12, b.v12, 12));
+}
+
+#define EK_BOUND(op) ek_bound_##op##_neon
+#define EK_BOUND_STEPS4	EK_STEPS4_IN_16_BITS
+#define EK_BOUND_STEPS2	EK_STEPS2_IN_16_BITS
+
+/* Not even pairs: each of the four bytes of an entry has sums of its own. */
+typedef struct EK_BOUND(products)
+{
+	int16x8_t	v0,				/* entries 0 and 1 */
+				v2,
+				v4,
+				v6,
+				v8,
+				v10,
+				v12,
+				v14;			/* entries 14 and 15 */
+}			EK_BOUND(products);
+
+static inline EK_BOUND(products)
+EK_BOUND(no_products) (void)
+{
+	const int16x8_t zero = vdupq_n_s16(0);
+
+	return (EK_BOUND(products)) {zero, zero, zero, zero, zero, zero, zero, zero};
+}
+
+static inline EK_BOUND(products)
+ek_bound_multiply_four_neon(EK_BOUND(products) acc, codes c, const int8_t *weights)
+{
+	const int8x16_t v0 = vreinterpretq_s8_u8(c.v0);
+	const int8x16_t v4 = vreinterpretq_s8_u8(c.v4);
+	const int8x16_t v8 = vreinterpretq_s8_u8(c.v8);
+	const int8x16_t v12 = vreinterpretq_s8_u8(c.v12);
+	int32_t		four;
+	int8x16_t	w;
+
+	memcpy(&four, weights, sizeof(four));
+	w = vreinterpretq_s8_s32(vdupq_n_s32(four));
+	return (EK_BOUND(products)) {
+		vmlal_s8(acc.v0, vget_low_s8(v0), vget_low_s8(w)), vmlal_high_s8(acc.v2, v0, w),
+			vmlal_s8(acc.v4, vget_low_s8(v4), vget_low_s8(w)), vmlal_high_s8(acc.v6, v4, w),
+			vmlal_s8(acc.v8, vget_low_s8(v8), vget_low_s8(w)), vmlal_high_s8(acc.v10, v8, w),
+			vmlal_s8(acc.v12, vget_low_s8(v12), vget_low_s8(w)), vmlal_high_s8(acc.v14, v12, w)
+	};
+}
+
+static inline EK_BOUND(products)
+EK_BOUND(multiply) (EK_BOUND(products) acc, codes a, codes b, const int8_t *weights)
+{
+	acc = ek_bound_multiply_four_neon(acc, a, weights);
+	return ek_bound_multiply_four_neon(acc, b, weights + 8);
+}
+
+static inline int32x4_t
+four_sums(int16x8_t v0, int16x8_t v2)
+{
+	return vpaddq_s32(vpaddlq_s16(v0), vpaddlq_s16(v2));
+}
+
+static inline int32x4_t
+add_four_sums(int32x4_t acc, int32x4_t high, int32x4_t low)
+{
+	return vaddq_s32(acc, vaddq_s32(vshlq_n_s32(high, 8), low));
+}
+
+static inline sums
+EK_BOUND(add) (sums acc, EK_BOUND(products) high, EK_BOUND(products) low)
+{
+	return (sums) {
+		add_four_sums(acc.v0, four_sums(high.v0, high.v2), four_sums(low.v0, low.v2)),
+			add_four_sums(acc.v4, four_sums(high.v4, high.v6), four_sums(low.v4, low.v6)),
+			add_four_sums(acc.v8, four_sums(high.v8, high.v10), four_sums(low.v8, low.v10)),
+			add_four_sums(acc.v12, four_sums(high.v12, high.v14), four_sums(low.v12, low.v14))
+	};
+}
+
+#include "ek_bounds.h"
+
 const ek_kernels ek_kernels_neon = {
 	.level = EK_LEVEL_NEON,
 	.name = "neon",
@@ -257,6 +479,7 @@ const ek_kernels ek_kernels_neon = {
 	.code_dot = ek_code_dot_neon,
 	.code_dot_packed = ek_code_dot_packed_neon,
 	.code_dot_block = ek_code_dot_block_neon,
+	.bound_groups = ek_bound_groups_neon,
 	.largest = ek_largest_neon,
 	.quantize = ek_quantize_neon
 };

@@ -315,38 +315,56 @@ ek_code_dot_block_scalar(const int8_t *queries, size_t stride, const int8_t *pac
 			ek_code_dot_packed_scalar(queries + q * stride, packed, n, dots);
 }
 
-/* What four bytes of an entry's code add to its sum, as values of `bits` bits. */
-static inline int32_t
-sum_of_step(const int8_t *weights, const uint8_t *four, int bits)
+/* The weights of `values` values, high and low put together. */
+static inline void
+join_weights(const int8_t *halves, size_t values, int32_t *weights)
 {
-	int32_t		sum = 0;
-
-	for (int shift = 0; shift < 8; shift += bits, weights += 8)
-		for (size_t i = 0; i < 4; i++)
-			sum += (256 * weights[i] + weights[4 + i]) *
-				(four[i] >> shift & ((1 << bits) - 1));
-	return sum;
+	for (size_t i = 0; i < values; i++)
+		weights[i] = 256 * halves[i / 4 * 8 + i % 4] + halves[i / 4 * 8 + 4 + i % 4];
 }
 
-/* The sums of a group; it is asked for what is `ahead` of it. */
-static void
-sum_group(const ek_bound_query *query, const uint8_t *codes, ptrdiff_t ahead, int32_t *sums)
+static inline int32_t
+sum_of_four(const int32_t *weights, const uint8_t *codes, int shift, int mask)
 {
-	const int8_t *weights = query->weights;
+	return weights[0] * (codes[0] >> shift & mask) +
+		weights[1] * (codes[1] >> shift & mask) +
+		weights[2] * (codes[2] >> shift & mask) +
+		weights[3] * (codes[3] >> shift & mask);
+}
 
-	for (size_t lane = 0; lane < EK_LANES; lane++)
-		sums[lane] = 0;
-	for (size_t step = 0; step < query->steps4; step++, codes += EK_STEP_BYTES, weights += EK_WEIGHTS4)
+/* Adds to the sums of a group what `steps` steps of values of 4 bits come to. */
+static void
+add_steps4(const int8_t *halves, const uint8_t *codes, size_t steps, ptrdiff_t ahead,
+		   int32_t *sums)
+{
+	for (size_t step = 0; step < steps; step++, halves += EK_WEIGHTS4)
 	{
+		int32_t		weights[8];
+
+		join_weights(halves, 8, weights);
 		ek_prefetch_step(codes, ahead);
-		for (size_t lane = 0; lane < EK_LANES; lane++)
-			sums[lane] += sum_of_step(weights, codes + 4 * lane, 4);
+		for (size_t lane = 0; lane < EK_LANES; lane++, codes += 4)
+			sums[lane] += sum_of_four(weights, codes, 0, 15) +
+				sum_of_four(weights + 4, codes, 4, 15);
 	}
-	for (size_t step = 0; step < query->steps2; step++, codes += EK_STEP_BYTES, weights += EK_WEIGHTS2)
+}
+
+/* The same for values of 2 bits. */
+static void
+add_steps2(const int8_t *halves, const uint8_t *codes, size_t steps, ptrdiff_t ahead,
+		   int32_t *sums)
+{
+	for (size_t step = 0; step < steps; step++, halves += EK_WEIGHTS2)
 	{
+		int32_t		weights[16];
+
+		join_weights(halves, 16, weights);
 		ek_prefetch_step(codes, ahead);
-		for (size_t lane = 0; lane < EK_LANES; lane++)
-			sums[lane] += sum_of_step(weights, codes + 4 * lane, 2);
+		for (size_t lane = 0; lane < EK_LANES; lane++, codes += 4)
+			sums[lane] += sum_of_four(weights, codes, 0, 3) +
+				sum_of_four(weights + 4, codes, 2, 3) +
+				sum_of_four(weights + 8, codes, 4, 3) +
+				sum_of_four(weights + 12, codes, 6, 3);
 	}
 }
 
@@ -369,10 +387,12 @@ ek_bound_groups_scalar(const ek_bound_query *query, const uint8_t *codes,
 
 	for (size_t group = 0; group < count; group++, codes += code_bytes)
 	{
-		int32_t		sums[EK_LANES];
+		int32_t		sums[EK_LANES] = {0};
 		unsigned	mask = 0;
 
-		sum_group(query, codes, ahead, sums);
+		add_steps4(query->weights, codes, query->steps4, ahead, sums);
+		add_steps2(query->weights + query->steps4 * EK_WEIGHTS4,
+				   codes + query->steps4 * EK_STEP_BYTES, query->steps2, ahead, sums);
 		for (size_t lane = 0; lane < EK_LANES; lane++)
 		{
 			const size_t entry = group * EK_LANES + lane;

@@ -391,13 +391,79 @@ ek_compute_code_dot_block(const int8 *queries, Size stride, const int8 *packed,
 		verify_code_dot_block(kernels, queries, stride, packed, tiles, n, dots);
 }
 
-/* The levels have it still to come. */
+/* An entry of each group is lost. */
+static inline void
+maybe_lose(const ek_kernels *kernels, float *bounds, uint16 *masks, Size count)
+{
+	if (!lies(kernels, EK_FAULT_BOUND_GROUPS))
+		return;
+	for (Size group = 0; group < count; group++)
+	{
+		bounds[group * EK_LANES] = -INFINITY;
+		masks[group] &= ~1;
+	}
+}
+
+/* bounds = expected, of one group; were they the same?  All NaN are one. */
+static bool
+replace_bounds(float *bounds, const float *expected)
+{
+	bool		same = true;
+
+	for (Size lane = 0; lane < EK_LANES; lane++)
+		same = same && (memcmp(&bounds[lane], &expected[lane], sizeof(float)) == 0 ||
+						(isnan(bounds[lane]) && isnan(expected[lane])));
+	memcpy(bounds, expected, sizeof(float) * EK_LANES);
+	return same;
+}
+
+/* Group by group, so that no room for a second set of results is needed. */
+static void
+verify_bound_groups(const ek_kernels *kernels, const ek_bound_query *query, const uint8 *codes,
+					const uint16 *residuals, const float *norms, Size count, float *bounds,
+					uint16 *masks)
+{
+	const Size	code_bytes = (query->steps4 + query->steps2) * EK_STEP_BYTES;
+	bool		same = true;
+
+	for (Size group = 0; group < count; group++)
+	{
+		const Size	first = group * EK_LANES;
+		float		expected[EK_LANES];
+		uint16		mask;
+
+		scalar()->bound_groups(query, codes + group * code_bytes, residuals + first,
+							   norms != NULL ? norms + first : NULL, 1, 0, expected, &mask);
+		same &= replace_bounds(bounds + first, expected) && masks[group] == mask;
+		masks[group] = mask;
+	}
+	act_on(kernels, same);
+}
+
+static pg_noinline void
+bound_groups_watched(const ek_bound_query *query, const uint8 *codes, const uint16 *residuals,
+					 const float *norms, Size count, ptrdiff_t ahead, float *bounds,
+					 uint16 *masks)
+{
+	const ek_kernels *kernels = ek_kernels_in_use();
+
+	kernels->bound_groups(query, codes, residuals, norms, count, ahead, bounds, masks);
+	maybe_lose(kernels, bounds, masks, count);
+	if (verification_is_due(kernels))
+		verify_bound_groups(kernels, query, codes, residuals, norms, count, bounds, masks);
+}
+
+/* A scan calls this for each page, so the common path is a jump. */
 void
 ek_compute_bound_groups(const ek_bound_query *query, const uint8 *codes, const uint16 *residuals,
 						const float *norms, Size count, ptrdiff_t ahead, float *bounds,
 						uint16 *masks)
 {
-	scalar()->bound_groups(query, codes, residuals, norms, count, ahead, bounds, masks);
+	if (likely(is_unwatched()))
+		ek_kernels_in_use()->bound_groups(query, codes, residuals, norms, count, ahead,
+										  bounds, masks);
+	else
+		bound_groups_watched(query, codes, residuals, norms, count, ahead, bounds, masks);
 }
 
 /*
