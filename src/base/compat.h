@@ -22,6 +22,13 @@
 #define ek_vacuum_delay_point()	vacuum_delay_point()
 #endif
 
+/* 16 renamed what says where a relation's files are */
+#if PG_VERSION_NUM >= 160000
+#define ek_locator_of(relation)	((relation)->rd_locator)
+#else
+#define ek_locator_of(relation)	((relation)->rd_node)
+#endif
+
 /* 17 rules out that functions of an index depend on the caller's search_path */
 #if PG_VERSION_NUM >= 170000
 #define ek_restrict_search_path()	RestrictSearchPath()

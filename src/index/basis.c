@@ -42,6 +42,10 @@
 #define COST_SURVIVOR		400.0
 #define CERTIFICATE_BYTES	21
 
+/* How many of the trial ask, for format 2, and for how many neighbours. */
+#define BUDGET_QUERIES		64
+#define NEIGHBOURS			10.0
+
 /* What 8 bits add to a bound; only the choice of coordinates depends on it. */
 #define TYPICAL_RESIDUAL	0.008
 
@@ -203,12 +207,12 @@ sort_by_energy(directions *d, const ek_sample *sample)
 }
 
 static directions
-find_directions(const ek_sample *sample)
+find_directions(const ek_sample *sample, int count)
 {
 	const float *columns = transpose(sample);
 	uint64		seed = 1;
 	directions	d = {
-		.count = Min(EK_MAX_COARSE_DIMS, sample->dims / 4 * 4),
+		.count = count,
 		.row_size = ek_query_size(sample->dims) / sizeof(double),
 		.coordinate_size = ek_query_size(sample->count) / sizeof(double)
 	};
@@ -349,32 +353,124 @@ make_correct(float *rows, int count, int dims)
 }
 
 /*
- * Finds a basis for vectors like those of the sample.  Writes at most
- * EK_MAX_COARSE_DIMS rows of sample->dims floats and returns how many: 0 if none
- * would make scans faster.
+ * For each query, the cosine that its tenth neighbour is expected to have in a
+ * table of so many entries, from its nearest in the sample.  Cosines are taken to
+ * fall off as those of a normal distribution do: that is a guess, and nothing but
+ * the budget depends on it.
  */
-int
-ek_find_basis(const ek_sample *sample, float *rows)
+static void
+expect_nearest(const ek_sample *sample, const ek_sample *trial, double entries, double *nearest)
+{
+	const double scale = sqrt(log(Max(entries / NEIGHBOURS, 2.0)) / log(sample->count));
+
+	for (int q = 0; q < BUDGET_QUERIES; q++)
+	{
+		const float *query = trial->rows + (Size) q * sample->dims;
+		double		sum = 0.0;
+		double		most = -1.0;
+		double		mean;
+
+		CHECK_FOR_INTERRUPTS();
+		for (int i = 0; i < sample->count; i++)
+		{
+			const float *row = sample->rows + (Size) i * sample->dims;
+			const double cosine = row == query ? 0.0 : dot_of_rows(query, row, sample->dims);
+
+			sum += cosine;
+			if (row != query)
+				most = Max(most, cosine);
+		}
+		mean = sum / (sample->count - 1);
+		nearest[q] = Min(mean + (most - mean) * scale, (1.0 + most) / 2.0);
+	}
+}
+
+/* Leaves out the coordinates that have no bits; they are in the tail. */
+static int
+drop_unused(const directions *d, int dims, ek_coordinate *coordinates, float *rows, int count)
+{
+	int			used = 0;
+
+	for (int i = 0; i < count; i++)
+	{
+		if (coordinates[i].bits == 0)
+			continue;
+		coordinates[used] = coordinates[i];
+		for (int k = 0; k < dims; k++)
+			rows[(Size) used * dims + k] = (float) direction(d, i)[k];
+		used++;
+	}
+	return used;
+}
+
+static ek_projected
+projected_of(const directions *d, const ek_sample *sample)
+{
+	return (ek_projected)
+	{
+		.count = sample->count,.coordinates = d->count,
+			.stride = d->coordinate_size,.values = d->coordinates
+	};
+}
+
+static int
+find_basis_1(const ek_sample *model, const ek_sample *trial, float *rows)
+{
+	directions	d = find_directions(model, Min(EK_MAX_COARSE_DIMS_1, model->dims / 4 * 4));
+	int			count;
+
+	project(&d, trial);
+	count = choose_coordinates(&d, trial);
+	for (int i = 0; i < count; i++)
+	{
+		for (int k = 0; k < model->dims; k++)
+			rows[(Size) i * model->dims + k] = (float) direction(&d, i)[k];
+	}
+	return count;
+}
+
+static int
+find_basis_2(const ek_sample *sample, const ek_sample *model, const ek_sample *trial,
+			 double entries, ek_meta *meta, ek_basis_header *header,
+			 ek_coordinate *coordinates, float *rows)
+{
+	directions	d = find_directions(model, Min(EK_MAX_COARSE_DIMS, model->dims));
+	directions	of_trial = d;
+	const ek_projected as_model = projected_of(&d, model);
+	ek_projected as_trial;
+	double		nearest[BUDGET_QUERIES];
+
+	of_trial.coordinates = alloc_rows(d.count, d.coordinate_size * sizeof(double));
+	project(&of_trial, trial);
+	as_trial = projected_of(&of_trial, trial);
+	expect_nearest(sample, trial, entries, nearest);
+	ek_choose_budget(&as_model, &as_trial, nearest, BUDGET_QUERIES, entries, meta,
+					 header, coordinates);
+	if (meta->coarse_dims == 0)
+		return 0;
+	meta->basis_id = EK_FIRST_BASIS;
+	return drop_unused(&d, model->dims, coordinates, rows, meta->coarse_dims);
+}
+
+void
+ek_find_basis(const ek_sample *sample, double entries, ek_meta *meta,
+			  ek_basis_header *header, ek_coordinate *coordinates, float *rows)
 {
 	ek_sample	model = *sample;
 	ek_sample	trial = *sample;
-	directions	d;
 	int			count;
 
-	if (sample->count < MIN_SAMPLE || sample->dims < 32)
-		return 0;
+	meta->sampled = (uint32) sample->count;
+	if (sample->count < MIN_SAMPLE || (meta->format == EK_FORMAT_1 && sample->dims < 32))
+		return;
 
-	model.count = sample->count - sample->count / TRIAL_SHARE;
-	trial.count = sample->count - model.count;
+	trial.count = Max(sample->count / TRIAL_SHARE, BUDGET_QUERIES);
+	model.count = sample->count - trial.count;
 	trial.rows = sample->rows + (Size) model.count * sample->dims;
-	d = find_directions(&model);
-	project(&d, &trial);
-	count = choose_coordinates(&d, &trial);
-	for (int i = 0; i < count; i++)
-	{
-		for (int k = 0; k < sample->dims; k++)
-			rows[(Size) i * sample->dims + k] = (float) direction(&d, i)[k];
-	}
+	if (meta->format == EK_FORMAT_1)
+		count = find_basis_1(&model, &trial, rows);
+	else
+		count = find_basis_2(sample, &model, &trial, entries, meta, header, coordinates, rows);
 	make_correct(rows, count, sample->dims);
-	return count;
+	meta->coarse_dims = (uint8) count;
 }

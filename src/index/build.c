@@ -39,18 +39,21 @@ typedef struct build_state
 	IndexInfo  *info;
 	MemoryContext scratch;		/* of one vector; reset for each */
 	MemoryContext lasting;
+	ek_format	format;
 
 	/* sampling */
 	ek_sample	sample;
 	BlockSamplerData blocks;
 	int64		seen;			/* vectors, while sampling */
 	uint64		random;
+	double		expected;		/* vectors in the table */
 
 	/* loading */
 	uint32		dims;
 	ek_cache   *cache;			/* NULL before the first vector */
 	ek_encoder *encoder;
 	uint32		entries;
+	BlockNumber end;			/* of the index */
 	double		heap_tuples;
 	uint32		null_pages;
 	uint64		early_nulls;
@@ -169,6 +172,8 @@ take_sample(build_state *state, Relation heap, IndexInfo *info)
 		table_index_build_range_scan(heap, state->index, info, false, !info->ii_Concurrent,
 									 false, block, 1, sample_tuple, state, NULL);
 	}
+	if (state->blocks.m > 0)
+		state->expected = (double) state->seen * blocks / state->blocks.m;
 }
 
 /*
@@ -208,6 +213,7 @@ append_page(build_state *state, Buffer *buffer, ek_page_kind kind)
 {
 	release(buffer);
 	*buffer = ek_extend(state->index);
+	state->end++;
 	ek_page_init(BufferGetPage(*buffer), kind,
 				 state->cache ? &state->cache->geometry : NULL);
 	end_write(*buffer);
@@ -217,52 +223,68 @@ static void
 append_basis(build_state *state)
 {
 	const ek_cache *cache = state->cache;
-	Size		floats = (Size) cache->meta.coarse_dims * cache->meta.dims;
-	uint32		per_page = ek_floats_per_page();
+	const Size	bytes = ek_basis_bytes(&cache->meta);
+	const uint32 per_page = ek_bytes_per_page();
 	Buffer		buffer = InvalidBuffer;
 
-	for (Size done = 0; done < floats; done += per_page)
+	for (Size done = 0; done < bytes; done += per_page)
 	{
 		append_page(state, &buffer, EK_PAGE_BASIS);
-		memcpy(ek_page_floats(begin_write(buffer)), cache->basis + done,
-			   sizeof(float) * Min(per_page, floats - done));
+		memcpy(ek_page_bytes(begin_write(buffer)), (char *) cache->header + done,
+			   Min(per_page, bytes - done));
 		end_write(buffer);
 	}
 	release(&buffer);
+}
+
+/* From a sample, which may be empty, to metapage and basis. */
+static ek_cache *
+make_cache(build_state *state, uint32 dims)
+{
+	ek_meta		meta = {
+		.magic = EK_INDEX_MAGIC,
+		.format = state->format,
+		.dims = dims,
+		.null_pages = state->null_pages
+	};
+	ek_basis_header header = {0};
+	ek_coordinate *coordinates = palloc(sizeof(ek_coordinate) * EK_MAX_COARSE_DIMS);
+	float	   *rows = MemoryContextAllocHuge(CurrentMemoryContext,
+											  sizeof(float) * (Size) EK_MAX_COARSE_DIMS * dims);
+	const uint32 per_page = ek_bytes_per_page();
+	ek_cache   *cache;
+
+	ek_find_basis(&state->sample, state->expected, &meta, &header, coordinates, rows);
+	meta.basis_pages = (uint32) ((ek_basis_bytes(&meta) + per_page - 1) / per_page);
+	meta.first_block = 1 + meta.null_pages + meta.basis_pages;
+
+	cache = ek_cache_create(state->lasting, &meta, 0);
+	if (meta.coarse_dims > 0)
+		memcpy(cache->basis, rows, sizeof(float) * (Size) meta.coarse_dims * dims);
+	if (meta.coarse_dims > 0 && state->format != EK_FORMAT_1)
+	{
+		*cache->header = header;
+		memcpy(cache->coordinates, coordinates, sizeof(ek_coordinate) * meta.coarse_dims);
+		ek_lay_out(cache->coordinates, meta.coarse_dims, meta.steps4, meta.steps2, cache->slots);
+	}
+	return cache;
 }
 
 /* With the number of dimensions known, and perhaps a sample of the vectors. */
 static void
 settle_basis(build_state *state, uint32 dims)
 {
-	MemoryContext caller = MemoryContextSwitchTo(state->lasting);
-	ek_cache   *cache = MemoryContextAllocHuge(state->lasting,
-											   offsetof(ek_cache, basis) +
-											   sizeof(float) * (Size) EK_MAX_COARSE_DIMS * dims);
-	uint32		per_page = ek_floats_per_page();
 	MemoryContext work = AllocSetContextCreate(state->lasting, "engramk basis",
 											   ALLOCSET_DEFAULT_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(work);
 
 	show_phase(PHASE_BASIS);
-	memset(&cache->meta, 0, sizeof(ek_meta));
-	MemoryContextSwitchTo(work);
-	cache->meta.coarse_dims = (uint32) ek_find_basis(&state->sample, cache->basis);
+	state->dims = dims;
+	state->cache = make_cache(state, dims);
 	MemoryContextSwitchTo(state->lasting);
 	MemoryContextDelete(work);
 
-	cache->meta.magic = EK_INDEX_MAGIC;
-	cache->meta.format = EK_INDEX_FORMAT;
-	cache->meta.dims = dims;
-	cache->meta.sampled = (uint32) state->sample.count;
-	cache->meta.null_pages = state->null_pages;
-	cache->meta.basis_pages = (uint32)
-		(((Size) cache->meta.coarse_dims * dims + per_page - 1) / per_page);
-	cache->meta.first_block = 1 + state->null_pages + cache->meta.basis_pages;
-	cache->geometry = ek_geometry_of(&cache->meta);
-
-	state->dims = dims;
-	state->cache = cache;
-	state->encoder = ek_encoder_create(cache);
+	state->encoder = ek_encoder_create(state->cache);
 	release(&state->nulls);
 	append_basis(state);
 	show_phase(PHASE_LOAD);
@@ -298,24 +320,23 @@ go_to_page(build_state *state, Buffer *buffer, BlockNumber block)
  * index expression, and should be possible to interrupt.
  */
 static void
-store_entry(build_state *state, const ek_encoded *encoded, ItemPointer tid)
+store_entry(build_state *state, ItemPointer tid)
 {
 	const ek_geometry *geometry = &state->cache->geometry;
-	uint32		entry = state->entries++;
-	ek_place	place = ek_place_of(geometry, entry);
+	ek_place	place = ek_place_of(geometry, state->entries++);
 
 	/* a new stretch begins with all of its coarse pages */
-	if (entry % geometry->stretch_entries == 0)
+	while (state->end <= place.fine_block)
 	{
-		for (int i = 0; i < EK_STRETCH_PAGES; i++)
-			append_page(state, &state->coarse, EK_PAGE_COARSE);
-	}
-	if (place.fine_slot == 0)
-		append_page(state, &state->fine, EK_PAGE_FINE);
-	go_to_page(state, &state->coarse, place.coarse_block);
+		const ek_page_kind kind = ek_kind_of(geometry, state->end);
 
-	ek_encoded_store(encoded, geometry, begin_write(state->coarse),
-					 begin_write(state->fine), &place, tid);
+		append_page(state, kind == EK_PAGE_COARSE ? &state->coarse : &state->fine, kind);
+	}
+	go_to_page(state, &state->coarse, place.coarse_block);
+	go_to_page(state, &state->fine, place.fine_block);
+
+	ek_encoded_store(state->encoder, begin_write(state->coarse), begin_write(state->fine),
+					 &place, tid);
 	end_write(state->fine);
 	end_write(state->coarse);
 }
@@ -343,12 +364,16 @@ store_value(build_state *state, Datum value, bool isnull, ItemPointer tid)
 
 		if (state->cache == NULL)
 			settle_basis(state, dims);
-		store_entry(state, ek_encode(state->encoder, vector), tid);
+		ek_encode(state->encoder, vector);
+		store_entry(state, tid);
 	}
 	else if (state->cache == NULL)
 		store_early_null(state, tid);
 	else
-		store_entry(state, ek_encode_null(state->encoder), tid);
+	{
+		ek_encode_null(state->encoder);
+		store_entry(state, tid);
+	}
 }
 
 static void
@@ -386,7 +411,7 @@ IndexBuildResult *
 ek_build(Relation heap, Relation index, IndexInfo *info)
 {
 	IndexBuildResult *result = palloc0(sizeof(IndexBuildResult));
-	build_state state = {.index = index,.info = info};
+	build_state state = {.index = index,.info = info,.format = ek_format_to_build(index)};
 	Buffer		buffer;
 
 	if (RelationGetNumberOfBlocks(index) != 0)
@@ -398,9 +423,10 @@ ek_build(Relation heap, Relation index, IndexInfo *info)
 										  ALLOCSET_DEFAULT_SIZES);
 
 	buffer = ek_extend(index);
-	ek_meta_init(BufferGetPage(buffer));
+	ek_meta_init(BufferGetPage(buffer), state.format);
 	end_write(buffer);
 	ReleaseBuffer(buffer);
+	state.end = 1;
 
 	take_sample(&state, heap, info);
 	if (state.sample.dims > 0)
@@ -431,7 +457,7 @@ ek_build_empty(Relation index)
 
 	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
 	START_CRIT_SECTION();
-	ek_meta_init(BufferGetPage(buffer));
+	ek_meta_init(BufferGetPage(buffer), ek_format_to_build(index));
 	MarkBufferDirty(buffer);
 	log_newpage_buffer(buffer, true);
 	END_CRIT_SECTION();

@@ -71,10 +71,11 @@ typedef struct entry_copy
 	ek_entry_state state;
 	ItemPointerData tid;
 	double		norm;
+	float		coarse_norm;	/* format 2 */
 	float		coarse_scale;
 	float		coarse_residual;
 	float		tail;
-	int8		coarse[EK_MAX_COARSE_DIMS];
+	uint8		coarse[EK_MAX_COARSE_DIMS];	/* in format 1 they are signed */
 	ek_fine		fine;
 	int8	   *fine_codes;
 } entry_copy;
@@ -108,35 +109,80 @@ residual_covers(const double *values, int n, float scale, const int8 *codes, flo
 	return residual >= sqrt(length2);
 }
 
-/* The certificate of an entry against the vector it is about. */
-static void
-check_certificate(check_state *state, const entry_copy *entry, const float *vector)
+static double
+length_of(const double *values, int n)
 {
-	const ek_encoder *encoder = state->encoder;
-	const ek_encoded *expected = ek_encode(state->encoder, vector);
-	const int	dims = state->cache->geometry.dims;
-	const int	coarse_dims = state->cache->geometry.coarse_dims;
 	double		length2 = 0.0;
 
-	if (entry->state != expected->state)
-		complain(state, entry, "is not of the kind of its vector");
-	if (entry->norm != expected->norm)
-		complain(state, entry, "has another norm than its vector");
+	for (int i = 0; i < n; i++)
+		length2 += values[i] * values[i];
+	return sqrt(length2);
+}
+
+static void
+check_coarse_1(check_state *state, const entry_copy *entry)
+{
+	const double *projected = state->encoder->projected;
+	const int	n = state->cache->geometry.coarse_dims;
+	const double length = length_of(projected, n);
+
 	if (entry->state == EK_ENTRY_ZERO)
 	{
 		if (entry->coarse_scale != 0.0f || entry->coarse_residual != 0.0f || entry->tail != 0.0f)
 			complain(state, entry, "has a certificate, though its vector has no direction");
 		return;
 	}
-
-	for (int i = 0; i < coarse_dims; i++)
-		length2 += encoder->projected[i] * encoder->projected[i];
-	if (!residual_covers(encoder->projected, coarse_dims, entry->coarse_scale,
-						 entry->coarse, entry->coarse_residual))
+	if (!residual_covers(projected, n, entry->coarse_scale, (const int8 *) entry->coarse,
+						 entry->coarse_residual))
 		complain(state, entry, "has a coarse code that is further off than it says");
-	if (!isfinite(entry->tail) || !(entry->tail >= sqrt(Max(0.0, 1.0 - length2))))
+	if (!isfinite(entry->tail) ||
+		!(entry->tail >= sqrt(Max(0.0, 1.0 - length * length))))
 		complain(state, entry, "has a tail that is longer than it says");
-	if (!residual_covers(encoder->widened, dims, entry->fine.scale,
+}
+
+/* Of a zero vector, coordinates and tail are zero. */
+static void
+check_coarse(check_state *state, const entry_copy *entry)
+{
+	const double *projected = state->encoder->projected;
+	const int	n = state->cache->geometry.coarse_dims;
+	const double length = length_of(projected, n);
+	double		length2 = entry->state == EK_ENTRY_ZERO ? 0.0 : Max(0.0, 1.0 - length * length);
+
+	for (int i = 0; i < n; i++)
+	{
+		const ek_coordinate *c = &state->cache->coordinates[i];
+		const double x = c->mean +
+			(entry->coarse[i] - ((1 << c->bits) - 1) / 2.0) * c->step;
+		const double rest = (projected[i] - x) / c->weight;
+
+		length2 += rest * rest;
+	}
+	if (!(entry->coarse_residual >= sqrt(length2)))
+		complain(state, entry, "has a coarse code that is further off than it says");
+}
+
+/* The certificate of an entry against the vector it is about. */
+static void
+check_certificate(check_state *state, const entry_copy *entry, const float *vector)
+{
+	const ek_encoder *encoder = state->encoder;
+	const ek_encoded *expected = ek_encode(state->encoder, vector);
+
+	if (entry->state != expected->state)
+		complain(state, entry, "is not of the kind of its vector");
+	if (entry->norm != expected->norm)
+		complain(state, entry, "has another norm than its vector");
+	if (state->cache->geometry.format == EK_FORMAT_1)
+		check_coarse_1(state, entry);
+	else
+	{
+		check_coarse(state, entry);
+		if (memcmp(&entry->coarse_norm, &expected->coarse_norm, sizeof(float)) != 0)
+			complain(state, entry, "has another norm beside its coarse code than its vector");
+	}
+	if (entry->state == EK_ENTRY_VECTOR &&
+		!residual_covers(encoder->widened, state->cache->geometry.dims, entry->fine.scale,
 						 entry->fine_codes, entry->fine.residual))
 		complain(state, entry, "has a fine code that is further off than it says");
 }
@@ -186,41 +232,62 @@ check_against_heap(check_state *state, entry_copy *entry)
 	state->checked++;
 }
 
-/* Copies an entry; false if it is free. */
+static void
+copy_coarse_1(const ek_geometry *geometry, Page page, const ek_place *place, entry_copy *entry)
+{
+	ek_group   *group = ek_group_on(geometry, page, place->group);
+	int8	   *packed = ek_group_codes(group) + (Size) 4 * place->lane;
+
+	entry->coarse_scale = group->scale[place->lane];
+	entry->coarse_residual = group->residual[place->lane];
+	entry->tail = group->tail[place->lane];
+	for (int i = 0; i < geometry->coarse_dims; i += 4, packed += EK_PACKED_STEP)
+		memcpy(entry->coarse + i, packed, 4);
+}
+
+static void
+copy_row(const ek_entry_row *row, BlockNumber block, entry_copy *entry)
+{
+	entry->block = block;
+	entry->state = (ek_entry_state) *row->state;
+	entry->tid = *row->tid;
+	entry->norm = *row->norm;
+}
+
+/*
+ * Copies an entry; false if it is free.  Both of its pages are locked together, or
+ * somebody might free it and use it again in between.
+ */
 static bool
 copy_entry(check_state *state, uint32 number, entry_copy *entry)
 {
 	const ek_geometry *geometry = &state->cache->geometry;
 	ek_place	place = ek_place_of(geometry, number);
-	Buffer		buffer = ek_read_page(state->index, place.coarse_block,
+	Buffer		coarse = ek_read_page(state->index, place.coarse_block,
 									  BUFFER_LOCK_SHARE, EK_PAGE_COARSE, geometry);
-	ek_group   *group = ek_group_on(geometry, BufferGetPage(buffer), place.group);
-	int8	   *packed = ek_group_codes(group) + (Size) 4 * place.lane;
-	ek_fine    *fine;
+	Buffer		fine = ek_read_page(state->index, place.fine_block,
+									BUFFER_LOCK_SHARE, EK_PAGE_FINE, geometry);
+	const bool	apart = geometry->format != EK_FORMAT_1;
+	const Buffer of_row = apart ? fine : coarse;
+	const ek_entry_row row = ek_row_on(geometry, BufferGetPage(of_row), &place);
+	ek_fine    *fine_entry = ek_fine_on(geometry, BufferGetPage(fine), place.fine_slot);
 
 	entry->number = number;
-	entry->block = place.coarse_block;
-	entry->state = (ek_entry_state) group->state[place.lane];
-	entry->tid = group->tid[place.lane];
-	entry->norm = group->norm[place.lane];
-	entry->coarse_scale = group->scale[place.lane];
-	entry->coarse_residual = group->residual[place.lane];
-	entry->tail = group->tail[place.lane];
-	for (int i = 0; i < geometry->coarse_dims; i += 4, packed += EK_PACKED_STEP)
-		memcpy(entry->coarse + i, packed, 4);
-	UnlockReleaseBuffer(buffer);
+	copy_row(&row, BufferGetBlockNumber(of_row), entry);
+	if (apart)
+		ek_fetch_coarse(state->cache, BufferGetPage(coarse), &place, entry->coarse,
+						&entry->coarse_residual, &entry->coarse_norm);
+	else
+		copy_coarse_1(geometry, BufferGetPage(coarse), &place, entry);
+	entry->fine = *fine_entry;
+	entry->fine_codes = palloc(geometry->dims);
+	memcpy(entry->fine_codes, ek_fine_codes(fine_entry), geometry->dims);
+	UnlockReleaseBuffer(fine);
+	UnlockReleaseBuffer(coarse);
 
-	if (entry->state == EK_ENTRY_FREE)
-		return false;
 	if (entry->state > EK_ENTRY_NULL)
 		complain(state, entry, "is of no known kind");
-	buffer = ek_read_page(state->index, place.fine_block, BUFFER_LOCK_SHARE, EK_PAGE_FINE, geometry);
-	fine = ek_fine_on(geometry, BufferGetPage(buffer), place.fine_slot);
-	entry->fine = *fine;
-	entry->fine_codes = palloc(geometry->dims);
-	memcpy(entry->fine_codes, ek_fine_codes(fine), geometry->dims);
-	UnlockReleaseBuffer(buffer);
-	return true;
+	return entry->state != EK_ENTRY_FREE;
 }
 
 static void

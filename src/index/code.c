@@ -2,12 +2,12 @@
  * code.c
  *		From vectors to codes, and from codes to bounds of distances.
  *
- * This file is the certificate: everything that makes "never above what the
- * operator computes" true is here, and docs/exact-index.md has the proof.
- * A few rules it relies on:
+ * This file, coarse.c and coarse_1.c are the certificate: everything that makes
+ * "never above what the operator computes" true is there, and docs/exact-index.md
+ * has the proof.  A few rules they rely on:
  *
- * - u is the real unit vector of x, c its code, s the scale: r >= |u - s*c| for
- *	 s and c as they are stored.  r is rounded up when it becomes a float.
+ * - u is the real unit vector of x, c its fine code, s the scale: r >= |u - s*c|
+ *	 for s and c as they are stored.  r is rounded up when it becomes a float.
  * - v is the real unit query, t*d its decoded code: e >= |v - t*d|.
  * - <d, c> is an integer, exact, and the same at every level.
  * - eta stands for all rounding in double, here and in the operators.
@@ -29,8 +29,8 @@
 #include "vector/vector.h"
 
 /* The least float that is not below. */
-static float
-float_above(double value)
+float
+ek_float_above(double value)
 {
 	float		result = (float) value;
 
@@ -45,8 +45,8 @@ nearest_code(double value)
 	return (int8) Max(-EK_MAX_CODE, Min(EK_MAX_CODE, code));
 }
 
-static double
-largest_magnitude(const double *values, int n)
+double
+ek_largest_magnitude(const double *values, int n)
 {
 	double		largest = 0.0;
 
@@ -59,8 +59,8 @@ largest_magnitude(const double *values, int n)
  * codes = the nearest to values / scale; returns |values - scale * codes|.
  * values are coordinates of a vector no longer than 1.
  */
-static double
-quantize(const double *values, int n, double scale, int8 *codes)
+double
+ek_quantize_8(const double *values, int n, double scale, int8 *codes)
 {
 	const double inverse = scale > 0.0 ? 1.0 / scale : 0.0;
 	double		residual2 = 0.0;
@@ -77,8 +77,8 @@ quantize(const double *values, int n, double scale, int8 *codes)
 }
 
 /* What of |w| <= 1 the first coordinates do not have, from above. */
-static double
-tail_of(const double *projected, int n, double eta)
+double
+ek_tail_of(const double *projected, int n, double eta)
 {
 	double		length2 = 0.0;
 
@@ -96,7 +96,7 @@ palloc_aligned_doubles(Size n)
 
 /*
  * widened = x, then x / |x|; projected = B x / |x|, with the sums of a kernel.
- * Returns |x|; 0 leaves projected undefined.
+ * Returns |x|; where that is 0, both are left as they are.
  */
 static double
 to_unit(const ek_cache *cache, const float *vector, double *widened, double *projected)
@@ -138,14 +138,22 @@ ek_encoder_create(const ek_cache *cache)
 static const ek_encoded *
 encode_nothing(ek_encoder *encoder, ek_entry_state state)
 {
+	const ek_geometry *geometry = &encoder->cache->geometry;
 	ek_encoded *encoded = &encoder->encoded;
 
 	encoded->state = state;
 	encoded->norm = 0.0;
 	encoded->coarse_scale = encoded->coarse_residual = encoded->tail = 0.0;
 	encoded->fine_scale = encoded->fine_residual = 0.0;
-	memset(encoded->coarse, 0, encoder->cache->geometry.coarse_dims);
-	memset(encoded->fine, 0, encoder->cache->geometry.dims);
+	memset(encoded->coarse, 0, geometry->coarse_dims);
+	memset(encoded->fine, 0, geometry->dims);
+	/* to the code, a zero vector is a point like others; its cosine is 0 with all */
+	if (geometry->format != EK_FORMAT_1 && state == EK_ENTRY_ZERO)
+	{
+		memset(encoder->projected, 0, sizeof(double) * geometry->coarse_dims);
+		ek_encode_coarse(encoder->cache, encoder->projected, 0.0, ek_eta_of(geometry->dims),
+						 encoded);
+	}
 	return encoded;
 }
 
@@ -162,43 +170,48 @@ ek_encode(ek_encoder *encoder, const float *vector)
 	const int	coarse_dims = encoder->cache->geometry.coarse_dims;
 	const double eta = ek_eta_of(dims);
 	ek_encoded *encoded = &encoder->encoded;
+	double		tail;
 
 	encoded->norm = to_unit(encoder->cache, vector, encoder->widened, encoder->projected);
 	if (encoded->norm == 0.0)
 		return encode_nothing(encoder, EK_ENTRY_ZERO);
 
 	encoded->state = EK_ENTRY_VECTOR;
-	encoded->coarse_scale = (float)
-		(largest_magnitude(encoder->projected, coarse_dims) / EK_MAX_CODE);
-	encoded->coarse_residual =
-		float_above(quantize(encoder->projected, coarse_dims,
-							 encoded->coarse_scale, encoded->coarse) + eta);
-	encoded->tail = float_above(tail_of(encoder->projected, coarse_dims, eta));
+	tail = ek_tail_of(encoder->projected, coarse_dims, eta);
+	if (encoder->cache->geometry.format == EK_FORMAT_1)
+		ek_encode_coarse_1(encoder->cache, encoder->projected, tail, eta, encoded);
+	else
+		ek_encode_coarse(encoder->cache, encoder->projected, tail, eta, encoded);
 	encoded->fine_scale = (float)
-		(largest_magnitude(encoder->widened, dims) / EK_MAX_CODE);
+		(ek_largest_magnitude(encoder->widened, dims) / EK_MAX_CODE);
 	encoded->fine_residual =
-		float_above(quantize(encoder->widened, dims,
-							 encoded->fine_scale, encoded->fine) + eta);
+		ek_float_above(ek_quantize_8(encoder->widened, dims,
+									 encoded->fine_scale, encoded->fine) + eta);
 	return encoded;
 }
 
 void
-ek_encoded_store(const ek_encoded *encoded, const ek_geometry *geometry,
-				 Page coarse, Page fine, const ek_place *place, ItemPointer tid)
+ek_encoded_store(const ek_encoder *encoder, Page coarse, Page fine,
+				 const ek_place *place, ItemPointer tid)
 {
-	ek_group   *group = ek_group_on(geometry, coarse, place->group);
-	int8	   *packed = ek_group_codes(group) + (Size) 4 * place->lane;
+	const ek_geometry *geometry = &encoder->cache->geometry;
+	const ek_encoded *encoded = &encoder->encoded;
 	ek_fine    *fine_entry = ek_fine_on(geometry, fine, place->fine_slot);
-	const uint32 lane = place->lane;
+	ek_entry_row row;
 
-	group->norm[lane] = encoded->norm;
-	group->scale[lane] = encoded->coarse_scale;
-	group->residual[lane] = encoded->coarse_residual;
-	group->tail[lane] = encoded->tail;
-	group->tid[lane] = *tid;
-	group->state[lane] = (uint8) encoded->state;
-	for (int i = 0; i < geometry->coarse_dims; i += 4, packed += EK_PACKED_STEP)
-		memcpy(packed, encoded->coarse + i, 4);
+	if (geometry->format == EK_FORMAT_1)
+	{
+		row = ek_row_on(geometry, coarse, place);
+		ek_store_coarse_1(geometry, encoded, coarse, place);
+	}
+	else
+	{
+		row = ek_row_on(geometry, fine, place);
+		ek_store_coarse(encoder->cache, encoded, coarse, place);
+	}
+	*row.norm = encoded->norm;
+	*row.tid = *tid;
+	*row.state = (uint8) encoded->state;
 
 	fine_entry->scale = encoded->fine_scale;
 	fine_entry->residual = encoded->fine_residual;
@@ -206,8 +219,8 @@ ek_encoded_store(const ek_encoded *encoded, const ek_geometry *geometry,
 }
 
 /* The length of scale * codes, from above. */
-static double
-decoded_length(const int8 *codes, int n, double scale, double eta)
+double
+ek_decoded_length(const int8 *codes, int n, double scale, double eta)
 {
 	return scale * sqrt((double) ek_compute_code_dot(codes, codes, n)) * (1.0 + eta);
 }
@@ -220,44 +233,32 @@ ek_encode_query(const ek_cache *cache, ek_metric metric, const float *vector)
 	ek_coded_query *query = palloc0(sizeof(ek_coded_query));
 	double	   *widened = palloc_aligned_doubles(ek_query_size(dims) / sizeof(double));
 	double	   *projected = palloc_aligned_doubles(coarse_dims + 1);
+	double		tail;
 
 	query->metric = metric;
 	query->eta = ek_eta_of(dims);
-	query->coarse = palloc0(coarse_dims + 1);
 	query->fine = palloc0(dims);
 	query->norm = to_unit(cache, vector, widened, projected);
-	if (query->norm == 0.0)
-		return query;
+	tail = ek_tail_of(projected, coarse_dims, query->eta);
+	if (cache->geometry.format == EK_FORMAT_1)
+		ek_encode_coarse_query_1(&cache->geometry, projected, tail, query);
+	else
+		ek_encode_coarse_query(cache, projected, tail, query);
 
-	query->coarse_scale = largest_magnitude(projected, coarse_dims) / EK_MAX_CODE;
-	query->coarse_residual = quantize(projected, coarse_dims,
-									  query->coarse_scale, query->coarse) + query->eta;
-	query->coarse_length = decoded_length(query->coarse, coarse_dims,
-										  query->coarse_scale, query->eta);
-	query->tail = tail_of(projected, coarse_dims, query->eta);
-
-	query->fine_scale = largest_magnitude(widened, dims) / EK_MAX_CODE;
-	query->fine_residual = quantize(widened, dims,
+	query->fine_scale = ek_largest_magnitude(widened, dims) / EK_MAX_CODE;
+	query->fine_residual = ek_quantize_8(widened, dims,
 									query->fine_scale, query->fine) + query->eta;
-	query->fine_length = decoded_length(query->fine, dims,
-										query->fine_scale, query->eta);
+	query->fine_length = ek_decoded_length(query->fine, dims,
+										   query->fine_scale, query->eta);
 	return query;
-}
-
-static inline double
-cosine_distance_bound(const ek_coded_query *query, double norm, double cosine)
-{
-	const double distance = Max(0.0, 1.0 - Min(1.0, cosine + query->eta));
-
-	return norm == 0.0 || query->norm == 0.0 ? 1.0 : distance;
 }
 
 /*
  * From an upper limit of the cosine to a lower limit of what the operator
  * computes.  A zero vector or query has no direction; its cosine is 0 by rule.
  */
-static inline double
-distance_bound(const ek_coded_query *query, double norm, double cosine)
+double
+ek_distance_bound(const ek_coded_query *query, double norm, double cosine)
 {
 	const double eta = query->eta;
 	const double product = norm * query->norm;
@@ -265,7 +266,7 @@ distance_bound(const ek_coded_query *query, double norm, double cosine)
 	switch (query->metric)
 	{
 		case EK_METRIC_COSINE:
-			return cosine_distance_bound(query, norm, cosine);
+			return ek_cosine_distance_bound(query, norm, cosine);
 		case EK_METRIC_INNER_PRODUCT:
 			return 0.0 - product * (cosine + 4.0 * eta);
 		case EK_METRIC_L2:
@@ -282,41 +283,13 @@ distance_bound(const ek_coded_query *query, double norm, double cosine)
 	pg_unreachable();
 }
 
-/*
- * The coarse bounds of a group, one for each lane.  What is in a lane that
- * holds no vector is meaningless; its state tells.
- */
-void
-ek_bound_group(const ek_coded_query *query, const ek_geometry *geometry,
-			   ek_group *group, double *bounds)
-{
-	double		cosine[EK_LANES];
-	int32		dots[EK_LANES];
-
-	ek_compute_code_dot_packed(query->coarse, ek_group_codes(group),
-							   geometry->coarse_dims, dots);
-	for (int lane = 0; lane < EK_LANES; lane++)
-		cosine[lane] = query->coarse_scale * group->scale[lane] * dots[lane] +
-			query->coarse_length * group->residual[lane] +
-			query->tail * group->tail[lane] +
-			(query->coarse_residual + query->eta);
-	if (query->metric == EK_METRIC_COSINE)
-	{
-		for (int lane = 0; lane < EK_LANES; lane++)
-			bounds[lane] = cosine_distance_bound(query, group->norm[lane], cosine[lane]);
-		return;
-	}
-	for (int lane = 0; lane < EK_LANES; lane++)
-		bounds[lane] = distance_bound(query, group->norm[lane], cosine[lane]);
-}
-
 double
 ek_bound_fine(const ek_coded_query *query, const ek_geometry *geometry,
 			  const ek_fine *fine, const int8 *codes, double norm)
 {
 	int32		dot = ek_compute_code_dot(query->fine, codes, geometry->dims);
 
-	return distance_bound(query, norm,
+	return ek_distance_bound(query, norm,
 						  query->fine_scale * fine->scale * dot +
 						  query->fine_length * fine->residual +
 						  query->fine_residual + query->eta);

@@ -33,26 +33,37 @@
 #include "simd/ek_simd.h"
 
 /*
+ * Two formats are read and written: what SQL version 1.5 and later build, and
+ * what 1.2 to 1.4 built.  They have coarse codes of their own, coarse.c and
+ * coarse_1.c, and stand differently on pages, page.c; everything else is one.
+ */
+typedef enum ek_format
+{
+	EK_FORMAT_1 = 1,
+	EK_FORMAT_2
+} ek_format;
+
+/*
  * page.c: where things are
  *
  * block 0			metapage
  * 1 ..				pages of heap pointers of NULLs that came before the first
  *					vector, when the number of dimensions was not known
  * ..				the basis, if there is one
- * first_block ..	stretches, one after another: EK_STRETCH_PAGES coarse pages,
- *					then the fine pages of the same entries, which are added as
- *					they are needed
+ * first_block ..	stretches, one after another: some coarse pages, then the
+ *					fine pages of the same entries, which are added as they are
+ *					needed
  */
 #define EK_INDEX_MAGIC		0x454b4958
-#define EK_INDEX_FORMAT		1
 #define EK_META_BLOCK		0
-#define EK_STRETCH_PAGES	16
 
 /* A fine code must fit a page; so 8,000 with pages of 8 kB. */
 #define EK_INDEX_MAX_DIMS	(BLCKSZ / 1024 * 1000)
 
-/* Coordinates of the coarse code, at most. */
-#define EK_MAX_COARSE_DIMS	128
+/* Coordinates of a coarse code, at most, and its steps. */
+#define EK_MAX_COARSE_DIMS_1	128
+#define EK_MAX_COARSE_DIMS	160
+#define EK_MAX_STEPS		32
 
 typedef enum ek_page_kind
 {
@@ -68,7 +79,8 @@ typedef struct ek_page_opaque
 {
 	uint16		kind;
 	uint16		magic;
-	uint32		count;			/* pointers on a page of NULLs */
+	uint32		count;			/* pointers on a page of NULLs; on a coarse page
+								 * of format 2, the number of its basis */
 	pg_crc32c	checksum;		/* of everything before pd_lower but the header */
 } ek_page_opaque;
 
@@ -79,7 +91,18 @@ typedef struct ek_meta
 	uint32		magic;
 	uint32		format;
 	uint32		dims;			/* 0 before the first vector */
-	uint32		coarse_dims;	/* multiple of 4; 0 without a basis */
+	/* bytes, in the place of a number of 4 bytes: that is what format 1 has */
+#ifdef WORDS_BIGENDIAN
+	uint8		basis_id,
+				steps2,
+				steps4,
+				coarse_dims;
+#else
+	uint8		coarse_dims;	/* coordinates of the basis; 0 without */
+	uint8		steps4;			/* of the coarse code, see ek_bound_query; 0 in format 1 */
+	uint8		steps2;
+	uint8		basis_id;		/* from 1 on; 0 without a basis, and in format 1 */
+#endif
 	uint32		null_pages;
 	uint32		basis_pages;
 	uint32		first_block;	/* of the first stretch */
@@ -99,8 +122,8 @@ typedef enum ek_entry_state
 } ek_entry_state;
 
 /*
- * Sixteen entries next to each other on a coarse page.  Their packed codes
- * follow the struct, 16 * coarse_dims bytes.
+ * A coarse page of format 1 has groups, each of sixteen entries next to each
+ * other.  Their packed codes follow the struct, 16 * coarse_dims bytes.
  */
 typedef struct ek_group
 {
@@ -112,6 +135,12 @@ typedef struct ek_group
 	uint8		state[EK_LANES];
 } ek_group;
 
+/*
+ * A coarse page of format 2 has what a pass reads and nothing else: the codes
+ * of its groups, from a cache line's beginning on; a residual for each entry;
+ * and, on lines of their own, norms, which a pass by cosine leaves alone.
+ */
+
 /* On a fine page; the codes follow, dims bytes. */
 typedef struct ek_fine
 {
@@ -119,18 +148,37 @@ typedef struct ek_fine
 	float		residual;
 } ek_fine;
 
-/* Follows from dims and coarse_dims. */
+/* In format 2 this comes before it. */
+typedef struct ek_row_header
+{
+	double		norm;
+	ItemPointerData tid;
+	uint8		state;
+	uint8		unused;
+} ek_row_header;
+
+/* What an entry says of its row, where it stands. */
+typedef struct ek_entry_row
+{
+	double	   *norm;
+	ItemPointer tid;
+	uint8	   *state;
+} ek_entry_row;
+
+/* Follows from the metapage. */
 typedef struct ek_geometry
 {
+	ek_format	format;
 	int			dims;
 	int			coarse_dims;
-	Size		group_size;
+	int			steps4;
+	int			steps2;
+	Size		group_size;		/* in format 2, of codes alone */
 	Size		fine_size;
 	uint32		groups_per_page;
 	uint32		coarse_per_page;	/* entries */
 	uint32		fine_per_page;
-	uint32		stretch_entries;
-	uint32		stretch_blocks;
+	uint32		fine_pages;		/* of a stretch; in format 2, of a coarse page */
 	BlockNumber first_block;
 } ek_geometry;
 
@@ -144,18 +192,33 @@ typedef struct ek_place
 	uint32		fine_slot;
 } ek_place;
 
+/* A page with rows, and the entries whose rows they are. */
+typedef struct ek_row_page
+{
+	BlockNumber block;
+	ek_page_kind kind;
+	uint32		first;
+	uint32		end;
+} ek_row_page;
+
 extern ek_geometry ek_geometry_of(const ek_meta *meta);
 extern uint32 ek_most_entries(const ek_geometry *geometry);
 extern BlockNumber ek_coarse_block(const ek_geometry *geometry, uint32 coarse_page);
 extern ek_place ek_place_of(const ek_geometry *geometry, uint32 entry);
+extern ek_page_kind ek_kind_of(const ek_geometry *geometry, BlockNumber block);
+extern ek_row_page ek_row_page_of(const ek_geometry *geometry, uint32 entry);
+extern ek_entry_row ek_row_on(const ek_geometry *geometry, Page page, const ek_place *place);
 extern ek_group *ek_group_on(const ek_geometry *geometry, Page page, uint32 group);
 extern int8 *ek_group_codes(ek_group *group);
+extern uint8 *ek_codes_on(Page page);
+extern uint16 *ek_residuals_on(const ek_geometry *geometry, Page page);
+extern float *ek_norms_on(const ek_geometry *geometry, Page page);
 extern ek_fine *ek_fine_on(const ek_geometry *geometry, Page page, uint32 slot);
 extern int8 *ek_fine_codes(ek_fine *fine);
 extern ItemPointer ek_page_tids(Page page);
 extern uint32 ek_tids_per_page(void);
-extern float *ek_page_floats(Page page);
-extern uint32 ek_floats_per_page(void);
+extern char *ek_page_bytes(Page page);
+extern uint32 ek_bytes_per_page(void);
 
 extern void ek_page_init(Page page, ek_page_kind kind, const ek_geometry *geometry);
 extern ek_page_opaque *ek_page_opaque_of(Page page);
@@ -163,7 +226,7 @@ extern ek_page_opaque *ek_page_opaque_of(Page page);
 /* The last thing to do to a page that was changed. */
 extern void ek_page_seal(Page page);
 extern bool ek_page_is(Page page, ek_page_kind kind);
-extern void ek_meta_init(Page page);
+extern void ek_meta_init(Page page, ek_format format);
 extern ek_meta *ek_meta_on(Page page);
 
 /*
@@ -187,21 +250,72 @@ pg_noreturn extern void ek_raise_corrupted_block(Relation index, BlockNumber blo
  * cache.c: what a backend keeps of an index, with its relation
  */
 
+/* How a coordinate becomes a value of the coarse code; see coarse.c. */
+typedef struct ek_coordinate
+{
+	float		mean;
+	float		step;
+	float		weight;
+	uint32		bits;			/* 2, 4, 6 or 8 */
+} ek_coordinate;
+
+/* Residuals are divided by weights; what rounding adds relies on these. */
+#define EK_LEAST_WEIGHT	(1.0f / 1024)
+#define EK_MOST_WEIGHT	1.0f
+
+/* Bits of a coordinate, where the coarse code has them. */
+typedef struct ek_slot
+{
+	uint16		coordinate;		/* or EK_NO_COORDINATE */
+	uint8		shift;
+	uint8		bits;			/* 4 or 2 */
+} ek_slot;
+
+#define EK_NO_COORDINATE	UINT16_MAX
+
+/* Values of an entry in a step of 4 bits, and of 2 bits. */
+#define EK_STEP_VALUES4		8
+#define EK_STEP_VALUES2		16
+#define EK_FIRST_BASIS		1
+
+/* What a basis says of itself, before its coordinates; in format 2. */
+typedef struct ek_basis_header
+{
+	uint32		survivors;		/* of a query, as the build expected them */
+	uint32		unused;
+} ek_basis_header;
+
+/* One allocation, in which the pointers point. */
 typedef struct ek_cache
 {
 	ek_meta		meta;
 	ek_geometry geometry;
+	ek_slot    *slots;			/* those of steps4, then of steps2; format 2 */
+	ek_basis_header *header;	/* format 2; what is on pages begins here */
+	ek_coordinate *coordinates; /* coarse_dims; format 2 */
+	float	   *basis;			/* coarse_dims x dims */
 
-	/* one bit for each of the first blocks: has this backend seen it sound? */
-	BlockNumber verified_blocks;
-	uint8	   *verified;
-
-	float		basis[FLEXIBLE_ARRAY_MEMBER];	/* coarse_dims x dims */
+	/* of each of the first blocks: where it was, and was it sound? */
+	BlockNumber blocks;
+	uint32	   *pages;
 } ek_cache;
 
-/* Valid until the relation cache is next looked at; or a copy, for longer. */
+/* Bytes of the basis as pages hold it: in format 2 a header, coordinates, rows; else rows. */
+extern Size ek_basis_bytes(const ek_meta *meta);
+/* With room for everything that the metapage speaks of, and nothing filled in. */
+extern ek_cache *ek_cache_create(MemoryContext context, const ek_meta *meta, BlockNumber blocks);
+/* Valid until it, or the relation cache, is next looked at; or a copy, for longer. */
 extern const ek_cache *ek_cache_get(Relation index);
 extern const ek_cache *ek_cache_copy(Relation index);
+/* The buffer of a block, pinned. */
+extern Buffer ek_pin(Relation index, BlockNumber block);
+/* Asks the CPU for bytes of a page that was read before, if it is still there. */
+extern void ek_ask_for(Relation index, BlockNumber block, Size offset, Size bytes);
+/* Where the page is that was read before, from here; 0 if that is unknown. */
+extern ptrdiff_t ek_distance_to(Relation index, BlockNumber block, Page here);
+/* Has this backend seen the page sound? */
+extern bool ek_is_verified(Relation index, BlockNumber block);
+extern void ek_set_verified(Relation index, BlockNumber block);
 /* What is read next is read anew, and the seals of all pages are looked at. */
 extern void ek_cache_forget(Relation index);
 
@@ -214,12 +328,13 @@ typedef struct ek_encoded
 {
 	ek_entry_state state;
 	double		norm;
-	float		coarse_scale;
+	float		coarse_scale;	/* format 1 */
 	float		coarse_residual;
-	float		tail;
+	float		coarse_norm;	/* format 2 */
+	float		tail;			/* format 1 */
 	float		fine_scale;
 	float		fine_residual;
-	int8	   *coarse;			/* coarse_dims */
+	uint8	   *coarse;			/* coarse_dims; in format 1 they are signed */
 	int8	   *fine;			/* dims */
 } ek_encoded;
 
@@ -237,11 +352,18 @@ typedef struct ek_coded_query
 	ek_metric	metric;
 	double		norm;
 	double		eta;
+	bool		has_coarse;		/* or else only fine codes say something */
+
+	/* format 1 */
 	int8	   *coarse;
 	double		coarse_scale;
 	double		coarse_length;	/* of the decoded code, from above */
 	double		coarse_residual;
 	double		tail;
+
+	/* format 2 */
+	ek_bound_query bound;
+
 	int8	   *fine;
 	double		fine_scale;
 	double		fine_length;
@@ -252,21 +374,75 @@ extern ek_encoder *ek_encoder_create(const ek_cache *cache);
 /* Raises an error unless the vector is finite. */
 extern const ek_encoded *ek_encode(ek_encoder *encoder, const float *vector);
 extern const ek_encoded *ek_encode_null(ek_encoder *encoder);
-extern void ek_encoded_store(const ek_encoded *encoded, const ek_geometry *geometry,
-							 Page coarse, Page fine, const ek_place *place,
-							 ItemPointer tid);
+extern void ek_encoded_store(const ek_encoder *encoder, Page coarse, Page fine,
+							 const ek_place *place, ItemPointer tid);
 extern ek_coded_query *ek_encode_query(const ek_cache *cache, ek_metric metric,
 									   const float *vector);
-extern void ek_bound_group(const ek_coded_query *query, const ek_geometry *geometry,
-						   ek_group *group, double *bounds);
 extern double ek_bound_fine(const ek_coded_query *query, const ek_geometry *geometry,
 							const ek_fine *fine, const int8 *codes, double norm);
+
+/* Tools of the certificates, for the files that make them. */
+extern float ek_float_above(double value);
+extern double ek_quantize_8(const double *values, int n, double scale, int8 *codes);
+extern double ek_largest_magnitude(const double *values, int n);
+extern double ek_decoded_length(const int8 *codes, int n, double scale, double eta);
+
+/*
+ * From an upper limit of the cosine to a lower limit of what the operator
+ * computes.  A zero vector or query has no direction; its cosine is 0 by rule.
+ */
+extern double ek_distance_bound(const ek_coded_query *query, double norm, double cosine);
+
+static inline double
+ek_cosine_distance_bound(const ek_coded_query *query, double norm, double cosine)
+{
+	const double distance = Max(0.0, 1.0 - Min(1.0, cosine + query->eta));
+
+	return norm == 0.0 || query->norm == 0.0 ? 1.0 : distance;
+}
+
+extern double ek_tail_of(const double *projected, int n, double eta);
+
+/*
+ * coarse.c: the coarse code of format 2
+ */
+
+/* Which bits of which coordinate are where; returns false if they do not fit. */
+extern bool ek_lay_out(const ek_coordinate *coordinates, int count, int steps4, int steps2,
+					   ek_slot *slots);
+/* The value of a coordinate; and what it stands for. */
+extern uint8 ek_value_of(const ek_coordinate *coordinate, double y);
+extern double ek_decode(const ek_coordinate *coordinate, uint8 value);
+extern void ek_encode_coarse(const ek_cache *cache, const double *projected, double tail,
+							 double eta, ek_encoded *encoded);
+extern void ek_store_coarse(const ek_cache *cache, const ek_encoded *encoded, Page page,
+							const ek_place *place);
+extern void ek_fetch_coarse(const ek_cache *cache, Page page, const ek_place *place,
+							uint8 *values, float *residual, float *norm);
+/* An entry without a vector: it never survives. */
+extern void ek_forget_coarse(const ek_geometry *geometry, Page page, const ek_place *place);
+extern void ek_encode_coarse_query(const ek_cache *cache, const double *projected,
+								   double tail, ek_coded_query *query);
+/* From what the kernel says to a lower limit of what the operator computes. */
+extern double ek_distance_of(const ek_coded_query *query, double bound);
+
+/*
+ * coarse_1.c: the coarse code of format 1
+ */
+extern void ek_encode_coarse_1(const ek_cache *cache, const double *projected, double tail,
+							   double eta, ek_encoded *encoded);
+extern void ek_store_coarse_1(const ek_geometry *geometry, const ek_encoded *encoded,
+							  Page page, const ek_place *place);
+extern void ek_encode_coarse_query_1(const ek_geometry *geometry, const double *projected,
+									 double tail, ek_coded_query *query);
+extern void ek_bound_group_1(const ek_coded_query *query, const ek_geometry *geometry,
+							 ek_group *group, double *bounds);
 
 /*
  * basis.c: principal directions of a sample
  */
 
-/* A sample of unit vectors, as rows and as columns. */
+/* A sample of unit vectors. */
 typedef struct ek_sample
 {
 	int			dims;
@@ -275,13 +451,49 @@ typedef struct ek_sample
 	float	   *rows;			/* count x dims */
 } ek_sample;
 
-extern int	ek_find_basis(const ek_sample *sample, float *rows);
+/*
+ * Finds a basis for vectors like those of the sample, and for format 2 what
+ * becomes of its coordinates; says so in `meta`, coordinates and rows, which have
+ * room for the most there are.  A table of `entries` is expected.
+ */
+extern void ek_find_basis(const ek_sample *sample, double entries, ek_meta *meta,
+						  ek_basis_header *header, ek_coordinate *coordinates, float *rows);
 /* Is |B| <= 1 in the spectral norm, for these floats? */
 extern bool ek_basis_is_correct(const float *rows, int count, int dims);
 
 /*
+ * budget.c: how many bits each coordinate gets, and how many all of them
+ */
+
+/* What vectors are in the coordinates of a basis, the most telling first. */
+typedef struct ek_projected
+{
+	int			count;			/* of vectors */
+	int			coordinates;
+	Size		stride;			/* values[i * stride + j]: coordinate i of vector j */
+	const double *values;
+} ek_projected;
+
+/*
+ * For a table of `entries` vectors like those of `trial`, the first of which are
+ * asked for: what a scan is cheapest with, coordinates described by `model`.
+ * `nearest` has, for each query, what cosine its nearest neighbours are expected
+ * to have.  Fills in the code's part of the metapage, all zeros for no code, and
+ * the rest.
+ */
+extern void ek_choose_budget(const ek_projected *model, const ek_projected *trial,
+							 const double *nearest, int queries, double entries,
+							 ek_meta *meta, ek_basis_header *header,
+							 ek_coordinate *coordinates);
+
+/*
  * The verbs, one a file
  */
+
+/* handler.c */
+
+/* In which format the database wants an index to be built. */
+extern ek_format ek_format_to_build(Relation index);
 
 /* build.c */
 extern IndexBuildResult *ek_build(Relation heap, Relation index, IndexInfo *info);

@@ -4,10 +4,20 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
 #include "access/relation.h"
+#include "access/table.h"
 #include "access/xlog.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_am.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "commands/defrem.h"
+#include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/acl.h"
+#include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
 #include "base/rows.h"
@@ -16,6 +26,7 @@
 
 PG_FUNCTION_INFO_V1(ek_sql_index_info);
 PG_FUNCTION_INFO_V1(ek_sql_index_counts);
+PG_FUNCTION_INFO_V1(ek_sql_require_format);
 
 Relation
 ek_open_index(Oid oid)
@@ -24,7 +35,7 @@ ek_open_index(Oid oid)
 	AclResult	allowed;
 
 	if (index->rd_rel->relkind != RELKIND_INDEX ||
-		index->rd_indam == NULL || index->rd_indam->ambuild != ek_build)
+		index->rd_indam == NULL || index->rd_indam->amgettuple != ek_scan_next)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("\"%s\" is not an engramk index", RelationGetRelationName(index))));
@@ -44,31 +55,74 @@ ek_open_index(Oid oid)
 	return index;
 }
 
+/* {bits of each coordinate}, by width: how many coordinates have 8, 6, 4 and 2 bits. */
+static Datum
+count_widths(const ek_cache *cache)
+{
+	int			lengths[1] = {5};
+	ArrayType  *array = ek_make_array(INT4OID, sizeof(int32), 1, lengths);
+	int32	   *counts = (int32 *) ARR_DATA_PTR(array);
+
+	counts[0] = cache->geometry.dims;
+	for (int i = 0; i < cache->meta.coarse_dims; i++)
+	{
+		const uint32 bits = cache->meta.format == EK_FORMAT_1 ? 8 : cache->coordinates[i].bits;
+
+		counts[bits / 2]++;
+		counts[0]--;
+	}
+	return PointerGetDatum(array);
+}
+
+/* What a pass reads for each entry. */
+static double
+coarse_bytes(const ek_geometry *g)
+{
+	if (g->dims == 0)
+		return 0.0;
+	if (g->format == EK_FORMAT_1)
+		return (double) g->group_size / EK_LANES;
+	return (double) g->group_size / EK_LANES + sizeof(uint16);
+}
+
 /*
  * engram_index_info(index regclass)
  * returns record (dimensions integer, vectors bigint, dead bigint,
  *				   bytes_per_vector double precision, basis integer,
- *				   coarse_bits integer, sampled integer, pages bigint)
+ *				   coarse_bits integer, sampled integer, pages bigint,
+ *				   format integer, coarse_bytes double precision,
+ *				   fine_bytes double precision, widths integer[],
+ *				   survivors_expected bigint)
  *
  * vectors counts entries in use, NULLs among them unless they came before the
- * first vector; dead counts those that wait to be used again.
+ * first vector; dead counts those that wait to be used again.  widths has how
+ * many dimensions have 0, 2, 4, 6 and 8 bits.  Up to 1.4 the first eight columns
+ * are all there is.
  */
 Datum
 ek_sql_index_info(PG_FUNCTION_ARGS)
 {
 	Relation	index = ek_open_index(PG_GETARG_OID(0));
 	ek_meta		meta = ek_read_meta(index);
+	const ek_cache *cache = ek_cache_get(index);
 	BlockNumber pages = RelationGetNumberOfBlocks(index);
 	uint32		used = meta.entries - meta.free_entries;
-	Datum		values[8] = {
+	const int	bits = meta.format == EK_FORMAT_1 ? 8 * meta.coarse_dims :
+		32 * (meta.steps4 + meta.steps2);
+	Datum		values[13] = {
 		Int32GetDatum((int32) meta.dims),
 		Int64GetDatum(used),
 		Int64GetDatum(meta.free_entries),
 		Float8GetDatum(used == 0 ? 0.0 : (double) pages * BLCKSZ / used),
 		Int32GetDatum((int32) meta.coarse_dims),
-		Int32GetDatum(meta.coarse_dims == 0 ? 0 : 8),
+		Int32GetDatum(meta.coarse_dims == 0 ? 0 : bits / meta.coarse_dims),
 		Int32GetDatum((int32) meta.sampled),
-		Int64GetDatum(pages)
+		Int64GetDatum(pages),
+		Int32GetDatum((int32) meta.format),
+		Float8GetDatum(coarse_bytes(&cache->geometry)),
+		Float8GetDatum((double) cache->geometry.fine_size),
+		count_widths(cache),
+		Int64GetDatum(meta.basis_id == 0 ? 0 : cache->header->survivors)
 	};
 
 	relation_close(index, AccessShareLock);
@@ -97,4 +151,65 @@ ek_sql_index_counts(PG_FUNCTION_ARGS)
 	values[3] = Int64GetDatum((int64) counts.fine_codes);
 	values[4] = Int64GetDatum((int64) counts.returned);
 	PG_RETURN_DATUM(ek_make_single_row(fcinfo, values));
+}
+
+/* Does this relation have pages of ours that this session can read? */
+static bool
+is_readable_index(Form_pg_class relation, Oid am)
+{
+	return relation->relkind == RELKIND_INDEX && relation->relam == am &&
+		(relation->relpersistence != RELPERSISTENCE_TEMP ||
+		 isTempOrTempToastNamespace(relation->relnamespace));
+}
+
+/*
+ * engram_require_format(format integer) returns void
+ *
+ * Raises an error that names the indexes of this database whose format is later.
+ * Waits for builds, and keeps others from beginning until the transaction ends:
+ * see ek_format_to_build().  Temporary indexes of other sessions are left out;
+ * their sessions go on with the library that they have.
+ */
+Datum
+ek_sql_require_format(PG_FUNCTION_ARGS)
+{
+	const uint32 format = (uint32) PG_GETARG_INT32(0);
+	const Oid	am = get_am_oid("engramk", false);
+	StringInfoData names;
+	Relation	classes;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	LockDatabaseObject(AccessMethodRelationId, am, 0, ShareLock);
+	initStringInfo(&names);
+	classes = table_open(RelationRelationId, AccessShareLock);
+	scan = systable_beginscan(classes, InvalidOid, false, NULL, 0, NULL);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_class relation = (Form_pg_class) GETSTRUCT(tuple);
+		Relation	index;
+
+		CHECK_FOR_INTERRUPTS();
+		if (!is_readable_index(relation, am))
+			continue;
+		index = try_relation_open(relation->oid, AccessShareLock);
+		if (index == NULL)
+			continue;
+		if (RelationGetNumberOfBlocks(index) > 0 && ek_read_meta(index).format > format)
+			appendStringInfo(&names, "%s%s", names.len > 0 ? ", " : "",
+							 quote_qualified_identifier(get_namespace_name(relation->relnamespace),
+														NameStr(relation->relname)));
+		relation_close(index, AccessShareLock);
+	}
+	systable_endscan(scan);
+	table_close(classes, AccessShareLock);
+
+	if (names.len > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("there are engramk indexes that the older version cannot read: %s",
+						names.data),
+				 errdetail("Their format is later than %u.", format),
+				 errhint("Drop them, go to the older version, and create them again.")));
+	PG_RETURN_VOID();
 }

@@ -17,8 +17,8 @@
 #include "index/index.h"
 #include "vector/vector.h"
 
-/* Coarse pages that an insert looks for a free entry on: a stretch's. */
-#define FREE_SEARCH_PAGES	EK_STRETCH_PAGES
+/* Pages that an insert looks for a free entry on. */
+#define FREE_SEARCH_PAGES	16
 
 const float *
 ek_indexed_vector(Relation index, Datum value, uint32 *dims)
@@ -78,12 +78,7 @@ ensure_pages(Relation index, const ek_geometry *geometry, const ek_place *place)
 	BlockNumber blocks = RelationGetNumberOfBlocks(index);
 
 	for (BlockNumber block = blocks; block <= place->fine_block; block++)
-	{
-		bool		coarse = (block - geometry->first_block) % geometry->stretch_blocks <
-			EK_STRETCH_PAGES;
-
-		add_page(index, coarse ? EK_PAGE_COARSE : EK_PAGE_FINE, geometry);
-	}
+		add_page(index, ek_kind_of(geometry, block), geometry);
 }
 
 /*
@@ -115,21 +110,17 @@ ensure_kind(Relation index, BlockNumber block, ek_page_kind kind,
 static uint32
 find_free(Relation index, const ek_geometry *geometry, ek_meta *meta)
 {
-	const uint32 per_page = geometry->coarse_per_page;
-
 	for (int pages = 0; pages < FREE_SEARCH_PAGES && meta->free_hint < meta->entries; pages++)
 	{
-		uint32		page = meta->free_hint / per_page;
-		uint32		end = Min((page + 1) * per_page, meta->entries);
-		Buffer		buffer = ek_read_page(index, ek_coarse_block(geometry, page),
-										  BUFFER_LOCK_SHARE, EK_PAGE_COARSE, geometry);
+		const ek_row_page rows = ek_row_page_of(geometry, meta->free_hint);
+		const uint32 end = Min(rows.end, meta->entries);
+		Buffer		buffer = ek_read_page(index, rows.block, BUFFER_LOCK_SHARE, rows.kind, geometry);
 
 		while (meta->free_hint < end)
 		{
-			uint32		i = meta->free_hint++ % per_page;
-			ek_group   *group = ek_group_on(geometry, BufferGetPage(buffer), i / EK_LANES);
+			const ek_place place = ek_place_of(geometry, meta->free_hint++);
 
-			if (group->state[i % EK_LANES] == EK_ENTRY_FREE)
+			if (*ek_row_on(geometry, BufferGetPage(buffer), &place).state == EK_ENTRY_FREE)
 			{
 				UnlockReleaseBuffer(buffer);
 				meta->free_entries--;
@@ -200,7 +191,7 @@ settle_dimensions(Relation index, Buffer meta_buffer, uint32 dims)
 }
 
 static void
-insert_entry(Relation index, Buffer meta_buffer, const ek_encoded *encoded,
+insert_entry(Relation index, Buffer meta_buffer, const ek_encoder *encoder,
 			 ItemPointer tid)
 {
 	ek_meta		meta = *ek_meta_on(BufferGetPage(meta_buffer));
@@ -240,7 +231,7 @@ insert_entry(Relation index, Buffer meta_buffer, const ek_encoded *encoded,
 	*ek_meta_on(meta_page) = meta;
 	coarse_page = GenericXLogRegisterBuffer(state, coarse, 0);
 	fine_page = GenericXLogRegisterBuffer(state, fine, 0);
-	ek_encoded_store(encoded, &geometry, coarse_page, fine_page, &place, tid);
+	ek_encoded_store(encoder, coarse_page, fine_page, &place, tid);
 	ek_page_seal(meta_page);
 	ek_page_seal(coarse_page);
 	ek_page_seal(fine_page);
@@ -296,7 +287,7 @@ insert_value(Relation index, Datum value, bool isnull, ItemPointer tid)
 		ek_encode(encoder, vector);
 
 	meta_buffer = ek_read_page(index, EK_META_BLOCK, BUFFER_LOCK_EXCLUSIVE, EK_PAGE_META, NULL);
-	insert_entry(index, meta_buffer, &encoder->encoded, tid);
+	insert_entry(index, meta_buffer, encoder, tid);
 	UnlockReleaseBuffer(meta_buffer);
 }
 

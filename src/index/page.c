@@ -6,6 +6,12 @@
  * to page.  Every page says what kind it is; a page that is not what its place
  * calls for is reported as corruption, whatever its bytes.
  *
+ * In format 1 a stretch has 16 coarse pages, and rows are on them.  In format 2
+ * rows are on fine pages, so that a coarse page holds what a pass reads and no
+ * more; all of a coarse page's entries are on fine pages of its own; and
+ * stretches grow, so that a small index is small and a large one is read in
+ * stretches of a megabyte.
+ *
  * Locks: the metapage before a coarse page before a fine page, and never two of
  * a kind.  A scan holds one page at a time; in a pass by keys, a coarse page and
  * one of the fine pages of its entries.
@@ -29,61 +35,195 @@ contents(Page page)
 	return (char *) page + MAXALIGN(SizeOfPageHeaderData);
 }
 
+/*
+ * Coarse pages of a stretch: in format 1; and in format 2, of the first and of the
+ * largest, and how many of each size there are before they double.  So no more
+ * than a fifth of the coarse pages wait to be used.
+ */
+#define STRETCH_1		16
+#define FIRST_STRETCH	4
+#define LAST_STRETCH	128
+#define OF_EACH_SIZE	4
+
+/* Where codes begin on a coarse page of format 2, in bytes. */
+#define CODES_BEGIN		EK_ALIGNMENT
+
+static inline uint32
+divide_up(uint32 a, uint32 b)
+{
+	return (a + b - 1) / b;
+}
+
+static void
+set_sizes_1(ek_geometry *g)
+{
+	g->group_size = MAXALIGN(sizeof(ek_group)) + (Size) EK_LANES * g->coarse_dims;
+	g->fine_size = INTALIGN(sizeof(ek_fine) + g->dims);
+	g->groups_per_page = (uint32) (usable_bytes() / g->group_size);
+	g->coarse_per_page = g->groups_per_page * EK_LANES;
+	g->fine_per_page = (uint32) (usable_bytes() / g->fine_size);
+	g->fine_pages = divide_up(g->coarse_per_page * STRETCH_1, g->fine_per_page);
+}
+
+static void
+set_sizes_2(ek_geometry *g)
+{
+	const Size	certificates = EK_LANES * (sizeof(uint16) + sizeof(float));
+	const Size	usable = usable_bytes() + MAXALIGN(SizeOfPageHeaderData) - CODES_BEGIN;
+
+	g->group_size = (Size) (g->steps4 + g->steps2) * EK_PACKED_STEP;
+	g->fine_size = MAXALIGN(sizeof(ek_row_header) + sizeof(ek_fine) + g->dims);
+	g->groups_per_page = (uint32) (usable / (g->group_size + certificates));
+	g->coarse_per_page = g->groups_per_page * EK_LANES;
+	g->fine_per_page = (uint32) (usable_bytes() / g->fine_size);
+	g->fine_pages = divide_up(g->coarse_per_page, g->fine_per_page);
+}
+
 ek_geometry
 ek_geometry_of(const ek_meta *meta)
 {
 	ek_geometry g = {
+		.format = (ek_format) meta->format,
 		.dims = (int) meta->dims,
 		.coarse_dims = (int) meta->coarse_dims,
+		.steps4 = (int) meta->steps4,
+		.steps2 = (int) meta->steps2,
 		.first_block = meta->first_block
 	};
-	uint32		fine_pages;
 
-	g.group_size = MAXALIGN(sizeof(ek_group)) + (Size) EK_LANES * meta->coarse_dims;
-	g.fine_size = INTALIGN(sizeof(ek_fine) + meta->dims);
-	g.groups_per_page = (uint32) (usable_bytes() / g.group_size);
-	g.coarse_per_page = g.groups_per_page * EK_LANES;
-	g.fine_per_page = (uint32) (usable_bytes() / g.fine_size);
-	g.stretch_entries = g.coarse_per_page * EK_STRETCH_PAGES;
-	fine_pages = (g.stretch_entries + g.fine_per_page - 1) / g.fine_per_page;
-	g.stretch_blocks = EK_STRETCH_PAGES + fine_pages;
+	if (g.format == EK_FORMAT_1)
+		set_sizes_1(&g);
+	else
+		set_sizes_2(&g);
 	return g;
 }
 
-/* As many as whole stretches hold, and their numbers and blocks can count. */
-uint32
-ek_most_entries(const ek_geometry *geometry)
+/* A stretch, by its coarse pages. */
+typedef struct stretch
 {
-	const uint64 stretches = (MaxBlockNumber - geometry->first_block) / geometry->stretch_blocks;
+	uint32		first;			/* number of its first coarse page */
+	uint32		pages;
+	BlockNumber block;			/* of that */
+} stretch;
 
-	return (uint32) Min(stretches * geometry->stretch_entries,
-						PG_UINT32_MAX - geometry->stretch_entries);
+/* Blocks that a stretch of so many coarse pages takes, without the pages of others. */
+static inline uint64
+blocks_of(const ek_geometry *g, uint32 coarse_pages)
+{
+	if (g->format == EK_FORMAT_1)
+		return (uint64) coarse_pages / STRETCH_1 * (STRETCH_1 + g->fine_pages);
+	return (uint64) coarse_pages * (1 + g->fine_pages);
+}
+
+static stretch
+stretch_of(const ek_geometry *g, uint32 coarse_page)
+{
+	stretch		s = {.pages = g->format == EK_FORMAT_1 ? STRETCH_1 : FIRST_STRETCH};
+
+	while (g->format != EK_FORMAT_1 && s.pages < LAST_STRETCH &&
+		   coarse_page >= s.first + OF_EACH_SIZE * s.pages)
+	{
+		s.first += OF_EACH_SIZE * s.pages;
+		s.pages *= 2;
+	}
+	s.first += (coarse_page - s.first) / s.pages * s.pages;
+	s.block = g->first_block + (BlockNumber) blocks_of(g, s.first);
+	return s;
+}
+
+/* As many as numbers and blocks can count; half of them, so that they fit an int. */
+uint32
+ek_most_entries(const ek_geometry *g)
+{
+	const uint32 most = g->format == EK_FORMAT_1 ? PG_UINT32_MAX : PG_INT32_MAX;
+	const uint32 unit = g->format == EK_FORMAT_1 ? STRETCH_1 : LAST_STRETCH;
+	const uint64 units = (MaxBlockNumber - g->first_block) / blocks_of(g, unit);
+
+	return (uint32) Min((units - 1) * unit * g->coarse_per_page,
+						most - unit * g->coarse_per_page);
 }
 
 BlockNumber
 ek_coarse_block(const ek_geometry *geometry, uint32 coarse_page)
 {
-	return geometry->first_block +
-		coarse_page / EK_STRETCH_PAGES * geometry->stretch_blocks +
-		coarse_page % EK_STRETCH_PAGES;
+	const stretch s = stretch_of(geometry, coarse_page);
+
+	return s.block + (coarse_page - s.first);
 }
 
 ek_place
-ek_place_of(const ek_geometry *geometry, uint32 entry)
+ek_place_of(const ek_geometry *g, uint32 entry)
 {
-	uint32		stretch = entry / geometry->stretch_entries;
-	uint32		within = entry % geometry->stretch_entries;
-	uint32		on_page = within % geometry->coarse_per_page;
-	BlockNumber begin = geometry->first_block + stretch * geometry->stretch_blocks;
-
-	return (ek_place)
-	{
-		.coarse_block = begin + within / geometry->coarse_per_page,
-			.group = on_page / EK_LANES,
-			.lane = on_page % EK_LANES,
-			.fine_block = begin + EK_STRETCH_PAGES + within / geometry->fine_per_page,
-			.fine_slot = within % geometry->fine_per_page
+	const uint32 coarse_page = entry / g->coarse_per_page;
+	const uint32 on_page = entry % g->coarse_per_page;
+	const stretch s = stretch_of(g, coarse_page);
+	const uint32 page = coarse_page - s.first;
+	ek_place	place = {
+		.coarse_block = s.block + page,
+		.group = on_page / EK_LANES,
+		.lane = on_page % EK_LANES
 	};
+
+	if (g->format == EK_FORMAT_1)
+	{
+		const uint32 within = page * g->coarse_per_page + on_page;
+
+		place.fine_block = s.block + s.pages + within / g->fine_per_page;
+		place.fine_slot = within % g->fine_per_page;
+	}
+	else
+	{
+		place.fine_block = s.block + s.pages + page * g->fine_pages + on_page / g->fine_per_page;
+		place.fine_slot = on_page % g->fine_per_page;
+	}
+	return place;
+}
+
+/* What belongs on a block from first_block on. */
+ek_page_kind
+ek_kind_of(const ek_geometry *g, BlockNumber block)
+{
+	uint32		pages = g->format == EK_FORMAT_1 ? STRETCH_1 : FIRST_STRETCH;
+	uint64		within = block - g->first_block;
+
+	while (g->format != EK_FORMAT_1 && pages < LAST_STRETCH &&
+		   within >= blocks_of(g, OF_EACH_SIZE * pages))
+	{
+		within -= blocks_of(g, OF_EACH_SIZE * pages);
+		pages *= 2;
+	}
+	return within % blocks_of(g, pages) < pages ? EK_PAGE_COARSE : EK_PAGE_FINE;
+}
+
+/* The page with the row of an entry. */
+ek_row_page
+ek_row_page_of(const ek_geometry *g, uint32 entry)
+{
+	const ek_place place = ek_place_of(g, entry);
+	const uint32 coarse_first = entry - entry % g->coarse_per_page;
+	const uint32 coarse_end = coarse_first + g->coarse_per_page;
+	const uint32 first = entry - place.fine_slot;
+
+	if (g->format == EK_FORMAT_1)
+		return (ek_row_page) {place.coarse_block, EK_PAGE_COARSE, coarse_first, coarse_end};
+	return (ek_row_page) {place.fine_block, EK_PAGE_FINE, first, Min(first + g->fine_per_page, coarse_end)};
+}
+
+/* What the page of a row says of it: its coarse page in format 1, its fine page in format 2. */
+ek_entry_row
+ek_row_on(const ek_geometry *g, Page page, const ek_place *place)
+{
+	ek_row_header *header;
+
+	if (g->format == EK_FORMAT_1)
+	{
+		ek_group   *group = ek_group_on(g, page, place->group);
+
+		return (ek_entry_row) {&group->norm[place->lane], &group->tid[place->lane],
+			&group->state[place->lane]};
+	}
+	header = (ek_row_header *) (contents(page) + place->fine_slot * g->fine_size);
+	return (ek_entry_row) {&header->norm, &header->tid, &header->state};
 }
 
 ek_group *
@@ -98,10 +238,30 @@ ek_group_codes(ek_group *group)
 	return (int8 *) group + MAXALIGN(sizeof(ek_group));
 }
 
+uint8 *
+ek_codes_on(Page page)
+{
+	return (uint8 *) page + CODES_BEGIN;
+}
+
+uint16 *
+ek_residuals_on(const ek_geometry *g, Page page)
+{
+	return (uint16 *) (ek_codes_on(page) + g->groups_per_page * g->group_size);
+}
+
+float *
+ek_norms_on(const ek_geometry *g, Page page)
+{
+	return (float *) (ek_residuals_on(g, page) + g->coarse_per_page);
+}
+
 ek_fine *
 ek_fine_on(const ek_geometry *geometry, Page page, uint32 slot)
 {
-	return (ek_fine *) (contents(page) + slot * geometry->fine_size);
+	const Size	before = geometry->format == EK_FORMAT_1 ? 0 : sizeof(ek_row_header);
+
+	return (ek_fine *) (contents(page) + slot * geometry->fine_size + before);
 }
 
 int8 *
@@ -122,22 +282,31 @@ ek_tids_per_page(void)
 	return (uint32) (usable_bytes() / sizeof(ItemPointerData));
 }
 
-float *
-ek_page_floats(Page page)
+char *
+ek_page_bytes(Page page)
 {
-	return (float *) (void *) contents(page);
+	return contents(page);
 }
 
 uint32
-ek_floats_per_page(void)
+ek_bytes_per_page(void)
 {
-	return (uint32) (usable_bytes() / sizeof(float));
+	return (uint32) usable_bytes();
 }
 
 ek_page_opaque *
 ek_page_opaque_of(Page page)
 {
 	return (ek_page_opaque *) PageGetSpecialPointer(page);
+}
+
+static Size
+coarse_bytes(const ek_geometry *g)
+{
+	if (g->format == EK_FORMAT_1)
+		return g->groups_per_page * g->group_size;
+	return CODES_BEGIN - MAXALIGN(SizeOfPageHeaderData) + g->groups_per_page * g->group_size +
+		g->coarse_per_page * (sizeof(uint16) + sizeof(float));
 }
 
 /* Where the contents of a page end.  Only coarse and fine pages ask for geometry. */
@@ -149,15 +318,16 @@ lower_of(ek_page_kind kind, const ek_geometry *geometry)
 	if (kind == EK_PAGE_META)
 		used = sizeof(ek_meta);
 	else if (kind == EK_PAGE_COARSE)
-		used = geometry->groups_per_page * geometry->group_size;
+		used = coarse_bytes(geometry);
 	else if (kind == EK_PAGE_FINE)
 		used = geometry->fine_per_page * geometry->fine_size;
 	return (LocationIndex) (MAXALIGN(SizeOfPageHeaderData) + used);
 }
 
 /*
- * All zeros between header and special space: entries are free.  pd_lower is
- * set to their end, for WAL leaves out what is between pd_lower and pd_upper.
+ * All zeros between header and special space, which makes rows free; what no
+ * row stands behind never survives.  pd_lower is set to their end, for WAL
+ * leaves out what is between pd_lower and pd_upper.
  */
 void
 ek_page_init(Page page, ek_page_kind kind, const ek_geometry *geometry)
@@ -166,6 +336,15 @@ ek_page_init(Page page, ek_page_kind kind, const ek_geometry *geometry)
 	ek_page_opaque_of(page)->kind = (uint16) kind;
 	ek_page_opaque_of(page)->magic = EK_PAGE_MAGIC;
 	((PageHeader) page)->pd_lower = lower_of(kind, geometry);
+	if (kind == EK_PAGE_COARSE && geometry->format != EK_FORMAT_1)
+	{
+		ek_page_opaque_of(page)->count = geometry->coarse_dims > 0 ? EK_FIRST_BASIS : 0;
+		for (uint32 i = 0; i < geometry->coarse_per_page; i++)
+			ek_forget_coarse(geometry, page, &(ek_place)
+							 {
+								 .group = i / EK_LANES,.lane = i % EK_LANES
+							 });
+	}
 	ek_page_seal(page);
 }
 
@@ -176,14 +355,14 @@ ek_meta_on(Page page)
 }
 
 void
-ek_meta_init(Page page)
+ek_meta_init(Page page, ek_format format)
 {
 	ek_meta    *meta;
 
 	ek_page_init(page, EK_PAGE_META, NULL);
 	meta = ek_meta_on(page);
 	meta->magic = EK_INDEX_MAGIC;
-	meta->format = EK_INDEX_FORMAT;
+	meta->format = format;
 	ek_page_seal(page);
 }
 
@@ -228,12 +407,23 @@ has_room_for(const ek_meta *meta, BlockNumber blocks)
 		ek_place_of(&geometry, meta->entries - 1).fine_block < blocks;
 }
 
+static bool
+has_possible_code(const ek_meta *meta)
+{
+	if (meta->format == EK_FORMAT_1)
+		return meta->coarse_dims <= EK_MAX_COARSE_DIMS_1 && meta->coarse_dims % 4 == 0 &&
+			meta->steps4 == 0 && meta->steps2 == 0 && meta->basis_id == 0;
+	return meta->coarse_dims <= EK_MAX_COARSE_DIMS &&
+		meta->steps4 + meta->steps2 <= EK_MAX_STEPS &&
+		(meta->coarse_dims == 0) == (meta->steps4 + meta->steps2 == 0) &&
+		(meta->coarse_dims == 0) == (meta->basis_id == 0);
+}
+
 /* Before the first vector there are NULLs and nothing else. */
 static bool
 is_consistent(const ek_meta *meta, BlockNumber blocks)
 {
-	const Size	per_page = ek_floats_per_page();
-	const Size	floats = (Size) meta->coarse_dims * meta->dims;
+	const Size	per_page = ek_bytes_per_page();
 
 	if (meta->null_pages >= blocks || meta->basis_pages >= blocks)
 		return false;
@@ -241,9 +431,8 @@ is_consistent(const ek_meta *meta, BlockNumber blocks)
 		return meta->coarse_dims == 0 && meta->basis_pages == 0 &&
 			meta->first_block == 0 && meta->entries == 0 &&
 			meta->free_entries == 0 && meta->free_hint == 0;
-	return meta->dims <= EK_INDEX_MAX_DIMS &&
-		meta->coarse_dims <= EK_MAX_COARSE_DIMS && meta->coarse_dims % 4 == 0 &&
-		meta->basis_pages == (floats + per_page - 1) / per_page &&
+	return meta->dims <= EK_INDEX_MAX_DIMS && has_possible_code(meta) &&
+		meta->basis_pages == (ek_basis_bytes(meta) + per_page - 1) / per_page &&
 		meta->first_block == (uint64) 1 + meta->null_pages + meta->basis_pages &&
 		meta->free_entries <= meta->entries && meta->free_hint <= meta->entries;
 }
@@ -253,11 +442,11 @@ check_meta(Relation index, const ek_meta *meta, BlockNumber blocks)
 {
 	if (meta->magic != EK_INDEX_MAGIC)
 		ek_raise_corrupted_block(index, EK_META_BLOCK, "this is not an engramk index");
-	if (meta->format != EK_INDEX_FORMAT)
+	if (meta->format != EK_FORMAT_1 && meta->format != EK_FORMAT_2)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("index \"%s\" has format %u, but this library knows format %d",
-						RelationGetRelationName(index), meta->format, EK_INDEX_FORMAT),
+				 errmsg("index \"%s\" has format %u, but this library knows formats %d and %d",
+						RelationGetRelationName(index), meta->format, EK_FORMAT_1, EK_FORMAT_2),
 				 errhint("REINDEX it, or use the library that made it.")));
 
 	if (!is_consistent(meta, blocks))
@@ -311,24 +500,21 @@ void
 ek_require_page(Relation index, Buffer buffer, ek_page_kind kind,
 				const ek_geometry *geometry)
 {
-	ek_cache   *cache = index->rd_amcache;
 	BlockNumber block = BufferGetBlockNumber(buffer);
-	const bool	remembers = cache != NULL && block < cache->verified_blocks;
 	const bool	right = has_its_size(BufferGetPage(buffer), kind, geometry);
 
-	if (right && remembers && (cache->verified[block / 8] & (1 << block % 8)))
+	if (right && ek_is_verified(index, block))
 		return;
 	if (!right || !is_sealed(BufferGetPage(buffer)))
 		ek_raise_corrupted_block(index, block, "the page is damaged, or not of the kind that belongs here");
-	if (remembers)
-		cache->verified[block / 8] |= (uint8) (1 << block % 8);
+	ek_set_verified(index, block);
 }
 
 Buffer
 ek_read_page(Relation index, BlockNumber block, int lock, ek_page_kind kind,
 			 const ek_geometry *geometry)
 {
-	Buffer		buffer = ReadBuffer(index, block);
+	Buffer		buffer = ek_pin(index, block);
 
 	LockBuffer(buffer, lock);
 	ek_require_page(index, buffer, kind, geometry);

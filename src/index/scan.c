@@ -4,22 +4,22 @@
  *
  * A scan is not told how many rows are wanted.  It returns entries one by one,
  * by ascending key, where the key of an entry is the larger of its coarse and
- * its fine bound, ties by number; the executor computes true distances and
- * holds back what may still be beaten.
+ * its fine bound; the executor computes true distances and holds back what may
+ * still be beaten.
  *
  * collect: one pass over the coarse codes keeps the entries with the smallest
- * coarse bounds, as many as there is room for, in a heap.  The rest have
- * bounds of at least `horizon`.
- * refine: the smallest in the heap, if its bound is coarse, gets its key from
- * its fine code and goes back; if it has its key, it is returned.  This reads
- * the fewest fine codes that any order could (Seidl and Kriegel, Optimal
- * Multi-Step k-Nearest Neighbor Search, 1998).
+ * coarse bounds, as many as there is room for.  The rest have bounds of at least
+ * `horizon`.
+ * refine: the next of them, by coarse bound, gets its key from its fine code and
+ * goes to a heap.  What is on top of the heap is returned when no entry that has
+ * no key yet has a smaller bound.  This reads the fewest fine codes that any
+ * order could (Seidl and Kriegel, Optimal Multi-Step k-Nearest Neighbor Search,
+ * 1998).
  *
- * When the smallest key passes the horizon, there is another pass with more
- * room, which starts afresh and leaves out what has been returned, by its key.
- * Room ends at the budget, engramk.arena_size.  From there on each pass keeps
- * the smallest keys, not bounds, beyond the last that was returned: slower,
- * but it gets to the end of any table.
+ * When everything within the horizon is returned, there is another pass with more
+ * room, which starts afresh and leaves out what has been returned.  Room ends at
+ * the budget, engramk.arena_size.  From there on each pass keeps the smallest
+ * keys, not coarse bounds: slower, but it gets to the end of any table.
  *
  * NULLs come last.  A freed entry that is used again during a scan holds a row
  * that the scan's snapshot cannot see, so it does no harm to return it.
@@ -32,7 +32,9 @@
 #include "catalog/pg_type.h"
 #include "lib/binaryheap.h"
 #include "miscadmin.h"
+#include "nodes/bitmapset.h"
 #include "pgstat.h"
+#include "port/pg_bitutils.h"
 #include "utils/float.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -40,30 +42,41 @@
 #include "base/scratch.h"
 #include "base/stats.h"
 #include "index/index.h"
+#include "vector/compute.h"
 #include "vector/vector.h"
 
-/* What the first pass keeps: enough for most queries, and quick to order. */
+/*
+ * What the first pass keeps: enough for most queries, and quick to order; or so
+ * many times what the build expects of a query.
+ */
 #define FIRST_CANDIDATES	2048
+#define EXPECTED_TIMES		4
 #define GROWTH				8
 
+/* So many candidates are put in order, and their fine codes asked for, at once. */
+#define BATCH				32
+
+/*
+ * What a pass orders entries by, smaller first: a bound of the distance; or, in
+ * format 2 and unless the pass is by keys, less what the kernel says, which is a
+ * float.
+ */
 typedef struct candidate
 {
-	double		bound;
-	double		norm;			/* 0 for a zero vector */
+	double		rank;
 	uint32		entry;
-	ItemPointerData tid;
-	bool		has_key;		/* bound is the key */
 } candidate;
 
-/* What the budget pays for a candidate: itself, and its place in the heap. */
-#define CANDIDATE_BYTES		(sizeof(candidate) + sizeof(Datum))
-
-/* Where the order stands: everything up to here has been returned. */
-typedef struct position
+/* An entry whose fine code has been read. */
+typedef struct refined
 {
 	double		key;
 	uint32		entry;
-} position;
+	ItemPointerData tid;
+} refined;
+
+/* What the budget pays for a candidate: itself, and its place in the heap. */
+#define CANDIDATE_BYTES		(sizeof(candidate) + sizeof(refined) + sizeof(Datum))
 
 typedef enum scan_phase
 {
@@ -89,55 +102,50 @@ typedef struct scan_state
 	uint32		capacity;		/* candidates that the budget holds */
 	BlockNumber heap_blocks;	/* of the table, when last asked */
 
-	/* changes with each row */
+	/* changes with each pass */
 	candidate  *candidates;
 	uint32		room;			/* in candidates, for this pass; 0 before the first */
 	uint32		count;
-	binaryheap *heap;
-	position	horizon;		/* the first bound that this pass left out */
+	candidate	horizon;		/* the first that this pass left out */
 	bool		complete;		/* it left out nothing */
-	position	returned;
-	bool		any_returned;
-	uint32		next;			/* entry or pointer, when listing */
+	bool		by_key;			/* it reads every fine code */
+	float	   *bounds;			/* of the entries of a page, and for each group a */
+	uint16	   *masks;			/* bit for each that is within the horizon */
+
+	/* changes with each row */
+	uint32		ordered;		/* of the candidates, the first are in order */
+	uint32		next;			/* candidate to refine; or entry or pointer, when listing */
+	refined    *refined;
+	uint32		refined_count;
+	binaryheap *heap;
+	Bitmapset  *returned;		/* entries, if there may be another pass */
 	ek_index_counts counts;		/* not yet in the statistics */
-	bool		by_key;			/* this pass reads every fine code */
 	Buffer		fine_buffer;	/* pinned, or invalid: the last fine page */
 	bool		fine_locked;
-	Buffer		fine_ahead;		/* pinned, or invalid: the pages that a pass */
-	Buffer		coarse_ahead;	/* comes to next */
 } scan_state;
 
 static inline bool
-before(double a_key, uint32 a_entry, double b_key, uint32 b_entry)
+before(const candidate *a, const candidate *b)
 {
-	return a_key < b_key || (a_key == b_key && a_entry < b_entry);
+	return a->rank < b->rank || (a->rank == b->rank && a->entry < b->entry);
 }
 
 static int
-compare_candidates(Datum a, Datum b, void *arg pg_attribute_unused())
+compare_candidates(const void *a, const void *b)
 {
-	candidate  *x = (candidate *) DatumGetPointer(a);
-	candidate  *y = (candidate *) DatumGetPointer(b);
+	return before(a, b) ? -1 : before(b, a) ? 1 : 0;
+}
+
+static int
+compare_refined(Datum a, Datum b, void *arg pg_attribute_unused())
+{
+	const refined *x = (refined *) DatumGetPointer(a);
+	const refined *y = (refined *) DatumGetPointer(b);
 
 	/* binaryheap has the largest on top; the smallest is wanted there */
-	if (before(x->bound, x->entry, y->bound, y->entry))
-		return 1;
-	return before(y->bound, y->entry, x->bound, x->entry) ? -1 : 0;
-}
-
-static bool
-was_returned(const scan_state *state, double key, uint32 entry)
-{
-	return state->any_returned &&
-		!before(state->returned.key, state->returned.entry, key, entry);
-}
-
-static void
-release(Buffer *buffer)
-{
-	if (BufferIsValid(*buffer))
-		ReleaseBuffer(*buffer);
-	*buffer = InvalidBuffer;
+	if (x->key != y->key)
+		return x->key < y->key ? 1 : -1;
+	return x->entry < y->entry ? 1 : -1;
 }
 
 /* A pass by keys keeps the fine page locked as long as it stays on a page. */
@@ -150,45 +158,21 @@ unlock(scan_state *state)
 }
 
 static void
-unpin(IndexScanDesc scan)
+unpin(scan_state *state)
 {
-	scan_state *state = scan->opaque;
-
 	unlock(state);
-	release(&state->fine_buffer);
-	release(&state->fine_ahead);
-	release(&state->coarse_ahead);
+	if (BufferIsValid(state->fine_buffer))
+		ReleaseBuffer(state->fine_buffer);
+	state->fine_buffer = InvalidBuffer;
 }
 
-/*
- * A pass goes from page to page, and pages lie anywhere in shared buffers.  So
- * the next one is looked up early, and asked for piece by piece while this one
- * is worked on: without, a pass waits for memory half of its time.
- */
-static Buffer
-step_to(Relation index, Buffer *ahead, BlockNumber block, BlockNumber next)
+/* The bound that a rank stands for. */
+static inline double
+bound_of(const scan_state *state, double rank)
 {
-	Buffer		buffer = *ahead;
-
-	if (!BufferIsValid(buffer) || BufferGetBlockNumber(buffer) != block)
-	{
-		release(ahead);
-		buffer = ReadBuffer(index, block);
-	}
-	*ahead = BlockNumberIsValid(next) ? ReadBuffer(index, next) : InvalidBuffer;
-	return buffer;
-}
-
-static inline void
-ask_for(Buffer ahead, const char *here, Page page, Size bytes)
-{
-	const char *there;
-
-	if (!BufferIsValid(ahead))
-		return;
-	there = (const char *) BufferGetPage(ahead) + (here - (const char *) page);
-	for (Size i = 0; i < bytes; i += PG_CACHE_LINE_SIZE / 2)
-		__builtin_prefetch(there + i);
+	if (state->by_key || state->geometry.format == EK_FORMAT_1)
+		return rank;
+	return ek_distance_of(state->query, -rank);
 }
 
 /*
@@ -219,9 +203,9 @@ select_smallest(candidate *c, uint32 count, uint32 keep)
 
 		while (i <= j)
 		{
-			while (before(c[i].bound, c[i].entry, pivot.bound, pivot.entry))
+			while (before(&c[i], &pivot))
 				i++;
-			while (before(pivot.bound, pivot.entry, c[j].bound, c[j].entry))
+			while (before(&pivot, &c[j]))
 				j--;
 			if (i <= j)
 				swap(&c[i++], &c[j--]);
@@ -235,98 +219,57 @@ select_smallest(candidate *c, uint32 count, uint32 keep)
 	}
 }
 
+/* Could an entry be among those that this pass keeps? */
+static inline bool
+within_horizon(const scan_state *state, const candidate *c)
+{
+	return state->complete || before(c, &state->horizon);
+}
+
 /* Halves what is kept; what goes moves the horizon. */
 static void
 make_room(scan_state *state)
 {
-	uint32		keep = state->room / 2;
+	const uint32 keep = state->room / 2;
 
 	select_smallest(state->candidates, state->count, keep);
 	for (uint32 i = keep; i < state->count; i++)
 	{
-		candidate  *c = &state->candidates[i];
-
-		if (state->complete ||
-			before(c->bound, c->entry, state->horizon.key, state->horizon.entry))
-			state->horizon = (position)
-		{
-			c->bound, c->entry
-		};
+		if (within_horizon(state, &state->candidates[i]))
+			state->horizon = state->candidates[i];
 		state->complete = false;
 	}
 	state->count = keep;
-}
-
-/* Could an entry with this bound be among those that this pass keeps? */
-static inline bool
-within_horizon(const scan_state *state, double bound, uint32 entry)
-{
-	return state->complete ||
-		before(bound, entry, state->horizon.key, state->horizon.entry);
+	if (!state->by_key && state->geometry.format != EK_FORMAT_1)
+		state->query->bound.threshold = (float) -state->horizon.rank;
 }
 
 static void
-keep(scan_state *state, const candidate *c)
+keep(scan_state *state, double rank, uint32 entry)
 {
+	const candidate c = {rank, entry};
+
 	if (state->count == state->room)
 		make_room(state);
-	if (within_horizon(state, c->bound, c->entry))
-		state->candidates[state->count++] = *c;
-}
-
-/* The fine page that a pass comes to after this entry's, if this is one. */
-static BlockNumber
-next_fine_block(const scan_state *state, uint32 entry, const ek_place *place)
-{
-	uint32		next = entry + (state->geometry.fine_per_page - place->fine_slot);
-
-	if (!state->by_key || next >= state->meta.entries)
-		return InvalidBlockNumber;
-	return ek_place_of(&state->geometry, next).fine_block;
+	if (within_horizon(state, &c))
+		state->candidates[state->count++] = c;
 }
 
 /*
- * What a lane holds.  Its bound means nothing unless that is a vector; then it
- * is a number, or the certificate is none.
+ * Fine codes
  */
-static inline ek_entry_state
-state_of(IndexScanDesc scan, const ek_group *group, uint32 entry, double bound)
-{
-	const scan_state *state = scan->opaque;
-	const ek_entry_state kind = (ek_entry_state) group->state[entry % EK_LANES];
 
-	if (kind > EK_ENTRY_NULL)
-		ek_raise_corrupted_block(scan->indexRelation,
-								 ek_place_of(&state->geometry, entry).coarse_block,
-								 "an entry is of no known kind");
-	if ((kind == EK_ENTRY_VECTOR || kind == EK_ENTRY_ZERO) && isnan(bound))
-		ek_raise_corrupted_block(scan->indexRelation,
-								 ek_place_of(&state->geometry, entry).coarse_block,
-								 "the certificate of an entry is not a number");
-	return kind;
-}
-
-/*
- * The larger of the coarse and the fine bound.  The last fine page stays
- * pinned, since the next is often the same.
- */
-static double
-read_key(IndexScanDesc scan, const candidate *c)
+/* The fine page of an entry, locked: often the last one. */
+static Page
+lock_fine_page(IndexScanDesc scan, BlockNumber block)
 {
 	scan_state *state = scan->opaque;
-	ek_place	place = ek_place_of(&state->geometry, c->entry);
-	ek_fine    *fine;
-	double		bound;
 
 	if (BufferIsValid(state->fine_buffer) &&
-		BufferGetBlockNumber(state->fine_buffer) != place.fine_block)
-	{
-		unlock(state);
-		release(&state->fine_buffer);
-	}
+		BufferGetBlockNumber(state->fine_buffer) != block)
+		unpin(state);
 	if (!BufferIsValid(state->fine_buffer))
-		state->fine_buffer = step_to(scan->indexRelation, &state->fine_ahead,
-									 place.fine_block, next_fine_block(state, c->entry, &place));
+		state->fine_buffer = ek_pin(scan->indexRelation, block);
 	if (!state->fine_locked)
 	{
 		LockBuffer(state->fine_buffer, BUFFER_LOCK_SHARE);
@@ -334,64 +277,230 @@ read_key(IndexScanDesc scan, const candidate *c)
 		ek_require_page(scan->indexRelation, state->fine_buffer, EK_PAGE_FINE,
 						&state->geometry);
 	}
-	fine = ek_fine_on(&state->geometry, BufferGetPage(state->fine_buffer), place.fine_slot);
-	ask_for(state->fine_ahead, (char *) fine, BufferGetPage(state->fine_buffer),
-			state->geometry.fine_size);
-	bound = ek_bound_fine(state->query, &state->geometry, fine, ek_fine_codes(fine), c->norm);
+	return BufferGetPage(state->fine_buffer);
+}
+
+static ek_entry_state
+state_of(IndexScanDesc scan, const ek_entry_row *row, BlockNumber block)
+{
+	if (*row->state > EK_ENTRY_NULL)
+		ek_raise_corrupted_block(scan->indexRelation, block, "an entry is of no known kind");
+	return (ek_entry_state) *row->state;
+}
+
+static double
+bound_by_fine_code(IndexScanDesc scan, Page page, const ek_place *place, double norm)
+{
+	scan_state *state = scan->opaque;
+	const ek_fine *fine = ek_fine_on(&state->geometry, page, place->fine_slot);
+	const double bound = ek_bound_fine(state->query, &state->geometry, fine,
+									   ek_fine_codes((ek_fine *) fine), norm);
+
 	if (isnan(bound))
-		ek_raise_corrupted_block(scan->indexRelation, place.fine_block,
+		ek_raise_corrupted_block(scan->indexRelation, place->fine_block,
 								 "the certificate of an entry is not a number");
 	state->counts.fine_codes++;
-	return Max(bound, c->bound);
+	return bound;
+}
+
+/*
+ * Fills in what the fine code of an entry says, whose row and coarse bound these
+ * are; false if that is no vector.
+ */
+static bool
+refine_row(IndexScanDesc scan, const ek_entry_row *row, const ek_place *place,
+		   ek_entry_state kind, double bound, refined *result)
+{
+	const double norm = *row->norm;
+
+	/* a zero vector has a fine code, too: zeros */
+	if (kind != EK_ENTRY_VECTOR && kind != EK_ENTRY_ZERO)
+		return false;
+	result->tid = *row->tid;
+	result->key = Max(bound, bound_by_fine_code(scan, lock_fine_page(scan, place->fine_block),
+												place, norm));
+	return true;
+}
+
+/*
+ * The same for any entry.  In format 1 its row is on its coarse page, which is
+ * looked at first.
+ */
+static bool
+refine(IndexScanDesc scan, uint32 entry, double bound, refined *result)
+{
+	scan_state *state = scan->opaque;
+	const ek_geometry *geometry = &state->geometry;
+	const ek_place place = ek_place_of(geometry, entry);
+	ek_entry_row row;
+	Buffer		coarse;
+	bool		done;
+
+	if (bms_is_member((int) entry, state->returned))
+		return false;
+	result->entry = entry;
+	if (geometry->format != EK_FORMAT_1)
+	{
+		row = ek_row_on(geometry, lock_fine_page(scan, place.fine_block), &place);
+		return refine_row(scan, &row, &place, state_of(scan, &row, place.fine_block), bound,
+						  result);
+	}
+	coarse = ek_read_page(scan->indexRelation, place.coarse_block, BUFFER_LOCK_SHARE,
+						  EK_PAGE_COARSE, geometry);
+	row = ek_row_on(geometry, BufferGetPage(coarse), &place);
+	done = refine_row(scan, &row, &place, state_of(scan, &row, place.coarse_block), bound, result);
+	unlock(state);
+	UnlockReleaseBuffer(coarse);
+	return done;
+}
+
+/*
+ * A pass
+ */
+
+/* What a lane of format 1 holds; its bound means nothing unless it is a vector. */
+static bool
+is_candidate_1(IndexScanDesc scan, ek_group *group, uint32 entry, double bound)
+{
+	scan_state *state = scan->opaque;
+	const ek_place place = ek_place_of(&state->geometry, entry);
+	const ek_entry_row row = {.state = &group->state[place.lane]};
+	const ek_entry_state kind = state_of(scan, &row, place.coarse_block);
+
+	if (kind != EK_ENTRY_VECTOR && kind != EK_ENTRY_ZERO)
+		return false;
+	if (isnan(bound))
+		ek_raise_corrupted_block(scan->indexRelation, place.coarse_block,
+								 "the certificate of an entry is not a number");
+	return true;
 }
 
 /* What is not a number is not beyond: somebody should look at it. */
 static bool
-all_beyond(const double *bounds, double key)
+all_beyond(const double *bounds, double rank)
 {
 	int			within = 0;
 
 	for (int lane = 0; lane < EK_LANES; lane++)
-		within |= !(bounds[lane] > key);
+		within |= !(bounds[lane] > rank);
 	return within == 0;
 }
 
-/* The candidates of a group, given the bounds of its lanes. */
 static void
-collect_group(IndexScanDesc scan, ek_group *group, uint32 first, uint32 lanes,
-			  const double *bounds)
+collect_groups_1(IndexScanDesc scan, Page page, uint32 first, uint32 count)
 {
 	scan_state *state = scan->opaque;
 
-	/* most groups have nothing to offer */
-	if (!state->complete && all_beyond(bounds, state->horizon.key))
-		return;
-
-	for (uint32 lane = 0; lane < lanes; lane++)
+	for (uint32 i = 0; i < count; i += EK_LANES)
 	{
-		const ek_entry_state kind = state_of(scan, group, first + lane, bounds[lane]);
-		candidate	c;
+		ek_group   *group = ek_group_on(&state->geometry, page, i / EK_LANES);
+		double		bounds[EK_LANES];
 
-		if (!within_horizon(state, bounds[lane], first + lane))
+		ek_bound_group_1(state->query, &state->geometry, group, bounds);
+		/* most groups have nothing to offer */
+		if (!state->complete && all_beyond(bounds, state->horizon.rank))
 			continue;
-		if (kind != EK_ENTRY_VECTOR && kind != EK_ENTRY_ZERO)
-			continue;
-
-		c.bound = bounds[lane];
-		c.norm = group->norm[lane];
-		c.entry = first + lane;
-		c.tid = group->tid[lane];
-		/* of a zero vector everything is known */
-		c.has_key = kind == EK_ENTRY_ZERO;
-		if (state->by_key && !c.has_key)
+		for (uint32 lane = 0; lane < Min(EK_LANES, count - i); lane++)
 		{
-			c.bound = read_key(scan, &c);
-			c.has_key = true;
+			if (is_candidate_1(scan, group, first + i + lane, bounds[lane]))
+				keep(state, bounds[lane], first + i + lane);
 		}
-		if (c.has_key && was_returned(state, c.bound, c.entry))
-			continue;
-		keep(state, &c);
 	}
+}
+
+/* The kernel's masks tell apart most groups, which have nothing to offer. */
+static void
+collect_groups(IndexScanDesc scan, Page page, uint32 first, uint32 count, BlockNumber next)
+{
+	scan_state *state = scan->opaque;
+	const ek_geometry *geometry = &state->geometry;
+	const uint32 groups = (count + EK_LANES - 1) / EK_LANES;
+	const ptrdiff_t ahead = BlockNumberIsValid(next) ?
+		ek_distance_to(scan->indexRelation, next, page) : 0;
+
+	ek_compute_bound_groups(&state->query->bound, ek_codes_on(page),
+							ek_residuals_on(geometry, page),
+							state->query->metric == EK_METRIC_COSINE ? NULL :
+							ek_norms_on(geometry, page),
+							groups, ahead, state->bounds, state->masks);
+	for (uint32 group = 0; group < groups; group++)
+	{
+		for (uint32 mask = state->masks[group]; mask != 0; mask &= mask - 1)
+		{
+			const uint32 i = group * EK_LANES + pg_rightmost_one_pos32(mask);
+			const float bound = isnan(state->bounds[i]) ? INFINITY : state->bounds[i];
+
+			if (i < count && bound != -INFINITY)
+				keep(state, -bound, first + i);
+		}
+	}
+}
+
+/* What coarse codes say of the entries of a group; without them, nothing. */
+static void
+bound_group(IndexScanDesc scan, Page page, uint32 group, double *bounds)
+{
+	scan_state *state = scan->opaque;
+	const ek_geometry *geometry = &state->geometry;
+	const bool	with_norms = state->query->metric != EK_METRIC_COSINE;
+	float		coarse[EK_LANES];
+	uint16		mask;
+
+	if (!state->query->has_coarse)
+	{
+		for (int lane = 0; lane < EK_LANES; lane++)
+			bounds[lane] = -INFINITY;
+		return;
+	}
+	if (geometry->format == EK_FORMAT_1)
+	{
+		ek_bound_group_1(state->query, geometry, ek_group_on(geometry, page, group), bounds);
+		return;
+	}
+	ek_compute_bound_groups(&state->query->bound,
+							ek_codes_on(page) + group * geometry->group_size,
+							ek_residuals_on(geometry, page) + group * EK_LANES,
+							with_norms ? ek_norms_on(geometry, page) + group * EK_LANES : NULL,
+							1, 0, coarse, &mask);
+	for (int lane = 0; lane < EK_LANES; lane++)
+		bounds[lane] = ek_distance_of(state->query, isnan(coarse[lane]) ? INFINITY : coarse[lane]);
+}
+
+/* Fine pages are read in order then, so the next one is asked for meanwhile. */
+static void
+keep_by_key(IndexScanDesc scan, Page page, uint32 entry, double bound)
+{
+	scan_state *state = scan->opaque;
+	const ek_geometry *geometry = &state->geometry;
+	const ek_place place = ek_place_of(geometry, entry);
+	const candidate at_least = {bound, entry};
+	ek_entry_row row;
+	refined		r;
+
+	if (!within_horizon(state, &at_least) || bms_is_member((int) entry, state->returned))
+		return;
+	ek_ask_for(scan->indexRelation, place.fine_block + 1,
+			   MAXALIGN(SizeOfPageHeaderData) + place.fine_slot * geometry->fine_size,
+			   geometry->fine_size);
+	if (geometry->format != EK_FORMAT_1)
+		page = lock_fine_page(scan, place.fine_block);
+	row = ek_row_on(geometry, page, &place);
+	if (refine_row(scan, &row, &place, state_of(scan, &row, place.fine_block), bound, &r))
+		keep(state, r.key, entry);
+}
+
+static void
+collect_keys(IndexScanDesc scan, Page page, uint32 first, uint32 count)
+{
+	for (uint32 i = 0; i < count; i += EK_LANES)
+	{
+		double		bounds[EK_LANES];
+
+		bound_group(scan, page, i / EK_LANES, bounds);
+		for (uint32 lane = 0; lane < Min(EK_LANES, count - i); lane++)
+			keep_by_key(scan, page, first + i + lane, bounds[lane]);
+	}
+	unlock(scan->opaque);
 }
 
 static void
@@ -399,71 +508,154 @@ collect_page(IndexScanDesc scan, uint32 page, uint32 pages)
 {
 	scan_state *state = scan->opaque;
 	const ek_geometry *geometry = &state->geometry;
-	uint32		first = page * geometry->coarse_per_page;
-	uint32		count = Min(geometry->coarse_per_page, state->meta.entries - first);
-	BlockNumber next = page + 1 < pages ? ek_coarse_block(geometry, page + 1) : InvalidBlockNumber;
-	Buffer		buffer = step_to(scan->indexRelation, &state->coarse_ahead,
-								 ek_coarse_block(geometry, page), next);
+	const uint32 first = page * geometry->coarse_per_page;
+	const uint32 count = Min(geometry->coarse_per_page, state->meta.entries - first);
+	Buffer		buffer = ek_read_page(scan->indexRelation, ek_coarse_block(geometry, page),
+									  BUFFER_LOCK_SHARE, EK_PAGE_COARSE, geometry);
 
-	LockBuffer(buffer, BUFFER_LOCK_SHARE);
-	ek_require_page(scan->indexRelation, buffer, EK_PAGE_COARSE, geometry);
 	ek_test_for_old_snapshot(scan->xs_snapshot, scan->indexRelation, BufferGetPage(buffer));
-	for (uint32 i = 0; i < count; i += EK_LANES)
-	{
-		ek_group   *group = ek_group_on(geometry, BufferGetPage(buffer), i / EK_LANES);
-		double		bounds[EK_LANES];
-
-		ask_for(state->coarse_ahead, (char *) group, BufferGetPage(buffer),
-				geometry->group_size);
-		ek_bound_group(state->query, geometry, group, bounds);
-		collect_group(scan, group, first + i, Min(EK_LANES, count - i), bounds);
-	}
-	unlock(state);
+	if (state->by_key)
+		collect_keys(scan, BufferGetPage(buffer), first, count);
+	else if (geometry->format == EK_FORMAT_1)
+		collect_groups_1(scan, BufferGetPage(buffer), first, count);
+	else
+		collect_groups(scan, BufferGetPage(buffer), first, count,
+					   page + 1 < pages ? ek_coarse_block(geometry, page + 1) : InvalidBlockNumber);
 	UnlockReleaseBuffer(buffer);
 	state->counts.coarse_codes += count;
 }
 
+static uint32
+first_room(IndexScanDesc scan)
+{
+	const ek_cache *cache = ek_cache_get(scan->indexRelation);
+	const uint64 expected = cache->meta.basis_id == 0 ? 0 :
+		(uint64) EXPECTED_TIMES * cache->header->survivors;
+
+	return (uint32) Min(Max(expected, FIRST_CANDIDATES), PG_INT32_MAX);
+}
+
+/* With more room than before, up to the budget. */
+static void
+make_more_room(IndexScanDesc scan)
+{
+	scan_state *state = scan->opaque;
+
+	state->room = Min(state->room == 0 ? first_room(scan) : state->room * (uint64) GROWTH,
+					  state->capacity);
+	if (state->candidates != NULL)
+	{
+		pfree(state->candidates);
+		pfree(state->refined);
+		binaryheap_free(state->heap);
+	}
+	state->candidates = MemoryContextAllocHuge(state->context,
+											   sizeof(candidate) * (Size) state->room);
+	state->refined = MemoryContextAllocHuge(state->context,
+											sizeof(refined) * (Size) state->room);
+	state->heap = binaryheap_allocate((int) state->room, compare_refined, NULL);
+}
+
 /*
- * The next pass.  By bounds first, with more room each time; by keys when the
- * budget is used up, or if there are no coarse codes to tell entries apart.
+ * The next pass.  By coarse bounds first, with more room each time; by keys when
+ * the budget is used up, or if there are no coarse codes to tell entries apart.
  */
 static void
 collect(IndexScanDesc scan)
 {
 	scan_state *state = scan->opaque;
 	MemoryContext caller = MemoryContextSwitchTo(state->context);
-	uint32		pages = (state->meta.entries + state->geometry.coarse_per_page - 1) /
-		state->geometry.coarse_per_page;
+	const uint32 per_page = state->geometry.coarse_per_page;
+	const uint32 pages = (state->meta.entries + per_page - 1) / per_page;
 
-	state->by_key = state->geometry.coarse_dims == 0 || state->room == state->capacity;
-	if (state->room < state->capacity)
+	state->by_key = !state->query->has_coarse || state->room == state->capacity;
+	if (state->bounds == NULL)
 	{
-		state->room = state->room == 0 ? FIRST_CANDIDATES : state->room * GROWTH;
-		state->room = Min(state->room, state->capacity);
-		if (state->candidates != NULL)
-		{
-			pfree(state->candidates);
-			binaryheap_free(state->heap);
-		}
-		state->candidates = MemoryContextAllocHuge(state->context,
-												   sizeof(candidate) * (Size) state->room);
-		state->heap = binaryheap_allocate((int) state->room, compare_candidates, NULL);
+		state->bounds = palloc(sizeof(float) * per_page);
+		state->masks = palloc(sizeof(uint16) * (per_page / EK_LANES));
 	}
+	if (state->room < state->capacity)
+		make_more_room(scan);
 
-	state->count = 0;
+	state->count = state->ordered = state->next = state->refined_count = 0;
 	state->complete = true;
+	state->query->bound.threshold = -INFINITY;
+	binaryheap_reset(state->heap);
 	for (uint32 page = 0; page < pages; page++)
 	{
 		CHECK_FOR_INTERRUPTS();
 		collect_page(scan, page, pages);
 	}
-	state->by_key = false;
 	state->counts.passes++;
+	MemoryContextSwitchTo(caller);
+}
 
-	binaryheap_reset(state->heap);
-	for (uint32 i = 0; i < state->count; i++)
-		binaryheap_add_unordered(state->heap, PointerGetDatum(&state->candidates[i]));
-	binaryheap_build(state->heap);
+/*
+ * The order of what was collected
+ */
+
+/* Puts the next few candidates in order; their fine codes are soon wanted. */
+static void
+order_some(IndexScanDesc scan)
+{
+	scan_state *state = scan->opaque;
+	candidate  *first = state->candidates + state->ordered;
+	const uint32 left = state->count - state->ordered;
+	const uint32 some = Min(Max(BATCH, state->ordered), left);
+
+	select_smallest(first, left, some);
+	qsort(first, some, sizeof(candidate), compare_candidates);
+	state->ordered += some;
+	for (uint32 i = 0; i < Min(some, BATCH); i++)
+	{
+		const ek_place place = ek_place_of(&state->geometry, first[i].entry);
+
+		ek_ask_for(scan->indexRelation, place.fine_block, MAXALIGN(SizeOfPageHeaderData) +
+				   place.fine_slot * state->geometry.fine_size, state->geometry.fine_size);
+	}
+}
+
+/* The next candidate gets its key. */
+static void
+refine_next(IndexScanDesc scan)
+{
+	scan_state *state = scan->opaque;
+	const candidate *c = &state->candidates[state->next++];
+	refined    *r = &state->refined[state->refined_count];
+
+	if (refine(scan, c->entry, bound_of(state, c->rank), r))
+	{
+		state->refined_count++;
+		binaryheap_add(state->heap, PointerGetDatum(r));
+	}
+	unlock(state);
+}
+
+/* No entry that has no key yet has a bound below this. */
+static double
+least_unrefined(IndexScanDesc scan)
+{
+	scan_state *state = scan->opaque;
+
+	if (state->next < state->count)
+	{
+		if (state->next == state->ordered)
+			order_some(scan);
+		return bound_of(state, state->candidates[state->next].rank);
+	}
+	return state->complete ? INFINITY : bound_of(state, state->horizon.rank);
+}
+
+/* Another pass, if there may be one, leaves it out. */
+static void
+remember_returned(scan_state *state, uint32 entry)
+{
+	MemoryContext caller;
+
+	if (state->complete)
+		return;
+	caller = MemoryContextSwitchTo(state->context);
+	state->returned = bms_add_member(state->returned, (int) entry);
 	MemoryContextSwitchTo(caller);
 }
 
@@ -471,8 +663,8 @@ collect(IndexScanDesc scan)
  * The entry with the smallest key that has not been returned, or NULL if there
  * is none.
  */
-static const candidate *
-next_candidate(IndexScanDesc scan)
+static const refined *
+next_refined(IndexScanDesc scan)
 {
 	scan_state *state = scan->opaque;
 
@@ -483,36 +675,23 @@ next_candidate(IndexScanDesc scan)
 
 	for (;;)
 	{
-		candidate  *c;
+		const double least = least_unrefined(scan);
+		const refined *top = binaryheap_empty(state->heap) ? NULL :
+			(refined *) DatumGetPointer(binaryheap_first(state->heap));
 
 		CHECK_FOR_INTERRUPTS();
-		c = binaryheap_empty(state->heap) ? NULL :
-			(candidate *) DatumGetPointer(binaryheap_first(state->heap));
-		if (c == NULL || !within_horizon(state, c->bound, c->entry))
-		{
-			if (state->complete)
-				return NULL;
-			collect(scan);
-			continue;
-		}
-		if (c->has_key)
+		if (top != NULL && top->key <= least)
 		{
 			binaryheap_remove_first(state->heap);
-			state->returned = (position)
-			{
-				c->bound, c->entry
-			};
-			state->any_returned = true;
-			return c;
+			remember_returned(state, top->entry);
+			return top;
 		}
-
-		c->bound = read_key(scan, c);
-		unlock(state);
-		c->has_key = true;
-		if (was_returned(state, c->bound, c->entry))
-			binaryheap_remove_first(state->heap);
+		if (state->next < state->count)
+			refine_next(scan);
+		else if (state->complete)
+			return NULL;
 		else
-			binaryheap_replace_first(state->heap, PointerGetDatum(c));
+			collect(scan);
 	}
 }
 
@@ -529,23 +708,23 @@ next_listed(IndexScanDesc scan, bool nulls, ItemPointer tid)
 
 	while (state->next < state->meta.entries)
 	{
-		uint32		page = state->next / geometry->coarse_per_page;
-		uint32		end = Min((page + 1) * geometry->coarse_per_page, state->meta.entries);
+		const ek_row_page rows = ek_row_page_of(geometry, state->next);
+		const uint32 end = Min(rows.end, state->meta.entries);
 		Buffer		buffer;
 
 		CHECK_FOR_INTERRUPTS();
-		buffer = ek_read_page(scan->indexRelation, ek_coarse_block(geometry, page),
-							  BUFFER_LOCK_SHARE, EK_PAGE_COARSE, geometry);
+		buffer = ek_read_page(scan->indexRelation, rows.block, BUFFER_LOCK_SHARE, rows.kind,
+							  geometry);
 		ek_test_for_old_snapshot(scan->xs_snapshot, scan->indexRelation, BufferGetPage(buffer));
 		while (state->next < end)
 		{
-			uint32		i = state->next++ % geometry->coarse_per_page;
-			ek_group   *group = ek_group_on(geometry, BufferGetPage(buffer), i / EK_LANES);
-			ek_entry_state kind = state_of(scan, group, state->next - 1, 0.0);
+			const ek_place place = ek_place_of(geometry, state->next++);
+			const ek_entry_row row = ek_row_on(geometry, BufferGetPage(buffer), &place);
+			const ek_entry_state kind = state_of(scan, &row, rows.block);
 
 			if (kind != EK_ENTRY_FREE && (kind == EK_ENTRY_NULL) == nulls)
 			{
-				*tid = group->tid[i % EK_LANES];
+				*tid = *row.tid;
 				UnlockReleaseBuffer(buffer);
 				return true;
 			}
@@ -627,7 +806,7 @@ forget(IndexScanDesc scan)
 	MemoryContext context = state->context;
 
 	publish(scan);
-	unpin(scan);
+	unpin(state);
 	MemoryContextReset(context);
 	memset(state, 0, sizeof(scan_state));
 	state->context = context;
@@ -729,13 +908,15 @@ ek_scan_next(IndexScanDesc scan, ScanDirection direction)
 
 	if (state->phase == PHASE_ORDERED)
 	{
-		const candidate *c = next_candidate(scan);
+		const refined *r = next_refined(scan);
 
-		if (c != NULL)
+		if (r != NULL)
 		{
-			tid = c->tid;
-			return return_row(scan, &tid, false, c->bound);
+			tid = r->tid;
+			return return_row(scan, &tid, false, r->key);
 		}
+		unpin(state);
+		state->next = 0;
 		state->phase = PHASE_EARLY_NULLS;
 	}
 	if (state->phase == PHASE_LIST)

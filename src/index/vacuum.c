@@ -60,43 +60,70 @@ count_free(vacuum_state *state, uint32 entry)
 		state->first_free = entry;
 }
 
-/* Frees the dead entries of one coarse page, from the entry `first` on. */
+/*
+ * Is the row of an entry dead?  Counts what it is, and what it becomes.
+ */
+static bool
+is_dead(vacuum_state *state, BlockNumber block, const ek_entry_row *row, uint32 entry)
+{
+	if (*row->state == EK_ENTRY_FREE)
+	{
+		count_free(state, entry);
+		return false;
+	}
+	if (*row->state > EK_ENTRY_NULL)
+		ek_raise_corrupted_block(state->info->index, block, "an entry is of no known kind");
+	if (!ItemPointerIsValid(row->tid))
+		ek_raise_corrupted_block(state->info->index, block, "an entry points nowhere");
+	if (!state->callback(row->tid, state->callback_state))
+	{
+		state->stats->num_index_tuples += 1;
+		return false;
+	}
+	state->stats->tuples_removed += 1;
+	count_free(state, entry);
+	return true;
+}
+
+/*
+ * Frees the dead entries of one page of rows.  In format 2 their codes are on
+ * another page, and must not survive any more: nobody is to look for them.
+ */
 static void
-vacuum_coarse_page(vacuum_state *state, const ek_geometry *geometry,
-				   BlockNumber block, uint32 first, uint32 count)
+vacuum_row_page(vacuum_state *state, const ek_geometry *geometry, const ek_row_page *rows,
+				uint32 end)
 {
 	Relation	index = state->info->index;
-	Buffer		buffer = lock_page(state, block, EK_PAGE_COARSE, geometry);
+	const ek_place place = ek_place_of(geometry, rows->first);
+	const bool	apart = rows->block != place.coarse_block;
+	Buffer		coarse = apart ? lock_page(state, place.coarse_block, EK_PAGE_COARSE, geometry) :
+		InvalidBuffer;
+	Buffer		buffer = lock_page(state, rows->block, rows->kind, geometry);
 	GenericXLogState *xlog = GenericXLogStart(index);
 	Page		page = GenericXLogRegisterBuffer(xlog, buffer, 0);
+	Page		coarse_page = NULL;
 	bool		changed = false;
 
-	for (uint32 i = 0; i < count; i++)
+	for (uint32 entry = rows->first; entry < end; entry++)
 	{
-		ek_group   *group = ek_group_on(geometry, page, i / EK_LANES);
-		uint32		lane = i % EK_LANES;
+		const ek_place at = ek_place_of(geometry, entry);
+		const ek_entry_row row = ek_row_on(geometry, page, &at);
 
-		if (group->state[lane] == EK_ENTRY_FREE)
-		{
-			count_free(state, first + i);
+		if (!is_dead(state, rows->block, &row, entry))
 			continue;
-		}
-		if (group->state[lane] > EK_ENTRY_NULL)
-			ek_raise_corrupted_block(index, block, "an entry is of no known kind");
-		if (!ItemPointerIsValid(&group->tid[lane]))
-			ek_raise_corrupted_block(index, block, "an entry points nowhere");
-		if (!state->callback(&group->tid[lane], state->callback_state))
-		{
-			state->stats->num_index_tuples += 1;
-			continue;
-		}
-		group->state[lane] = EK_ENTRY_FREE;
-		state->stats->tuples_removed += 1;
-		count_free(state, first + i);
+		*row.state = EK_ENTRY_FREE;
 		changed = true;
+		if (apart && coarse_page == NULL)
+			coarse_page = GenericXLogRegisterBuffer(xlog, coarse, 0);
+		if (apart)
+			ek_forget_coarse(geometry, coarse_page, &at);
 	}
 
+	if (coarse_page != NULL)
+		ek_page_seal(coarse_page);
 	finish(buffer, page, xlog, changed);
+	if (apart)
+		UnlockReleaseBuffer(coarse);
 }
 
 /* An early NULL that is dead leaves a gap, for a running scan counts places. */
@@ -177,12 +204,13 @@ ek_bulk_delete(IndexVacuumInfo *info, IndexBulkDeleteResult *stats,
 	{
 		ek_geometry geometry = ek_geometry_of(&meta);
 
-		for (uint32 first = 0; first < meta.entries; first += geometry.coarse_per_page)
+		for (uint32 entry = 0; entry < meta.entries;)
 		{
+			const ek_row_page rows = ek_row_page_of(&geometry, entry);
+
 			ek_vacuum_delay_point();
-			vacuum_coarse_page(&state, &geometry,
-							   ek_coarse_block(&geometry, first / geometry.coarse_per_page),
-							   first, Min(geometry.coarse_per_page, meta.entries - first));
+			vacuum_row_page(&state, &geometry, &rows, Min(rows.end, meta.entries));
+			entry = rows.end;
 		}
 	}
 	publish_free(&state);

@@ -1,0 +1,85 @@
+/*
+ * coarse_1.c
+ *		The coarse code of format 1: 8 bits of each coordinate, a residual and a
+ *		tail.
+ *
+ * With r >= |Bu - s*c| for a code c and its scale s, and e, d and t likewise for
+ * the query,
+ *
+ *		<v,u> <= t * s * <d,c> + |t*d| * r + tail(v) * tail(u) + e
+ */
+#include "postgres.h"
+
+#include "base/certificate.h"
+#include "index/index.h"
+#include "vector/compute.h"
+
+void
+ek_encode_coarse_1(const ek_cache *cache, const double *projected, double tail,
+				   double eta, ek_encoded *encoded)
+{
+	const int	n = cache->geometry.coarse_dims;
+
+	encoded->coarse_scale = (float) (ek_largest_magnitude(projected, n) / EK_MAX_CODE);
+	encoded->coarse_residual =
+		ek_float_above(ek_quantize_8(projected, n, encoded->coarse_scale,
+									 (int8 *) encoded->coarse) + eta);
+	encoded->tail = ek_float_above(tail);
+}
+
+void
+ek_store_coarse_1(const ek_geometry *geometry, const ek_encoded *encoded,
+				  Page page, const ek_place *place)
+{
+	ek_group   *group = ek_group_on(geometry, page, place->group);
+	int8	   *packed = ek_group_codes(group) + (Size) 4 * place->lane;
+
+	group->scale[place->lane] = encoded->coarse_scale;
+	group->residual[place->lane] = encoded->coarse_residual;
+	group->tail[place->lane] = encoded->tail;
+	for (int i = 0; i < geometry->coarse_dims; i += 4, packed += EK_PACKED_STEP)
+		memcpy(packed, encoded->coarse + i, 4);
+}
+
+void
+ek_encode_coarse_query_1(const ek_geometry *geometry, const double *projected,
+						 double tail, ek_coded_query *query)
+{
+	const int	n = geometry->coarse_dims;
+
+	query->has_coarse = n > 0;
+	query->coarse = palloc0(n + 1);
+	query->coarse_scale = ek_largest_magnitude(projected, n) / EK_MAX_CODE;
+	query->coarse_residual = ek_quantize_8(projected, n, query->coarse_scale, query->coarse) +
+		query->eta;
+	query->coarse_length = ek_decoded_length(query->coarse, n, query->coarse_scale, query->eta);
+	query->tail = tail;
+}
+
+/*
+ * Bounds of the distances of a group, one for each lane.  What is in a lane
+ * that holds no vector is meaningless; its state tells.
+ */
+void
+ek_bound_group_1(const ek_coded_query *query, const ek_geometry *geometry,
+				 ek_group *group, double *bounds)
+{
+	double		cosine[EK_LANES];
+	int32		dots[EK_LANES];
+
+	ek_compute_code_dot_packed(query->coarse, ek_group_codes(group),
+							   geometry->coarse_dims, dots);
+	for (int lane = 0; lane < EK_LANES; lane++)
+		cosine[lane] = query->coarse_scale * group->scale[lane] * dots[lane] +
+			query->coarse_length * group->residual[lane] +
+			query->tail * group->tail[lane] +
+			(query->coarse_residual + query->eta);
+	if (query->metric == EK_METRIC_COSINE)
+	{
+		for (int lane = 0; lane < EK_LANES; lane++)
+			bounds[lane] = ek_cosine_distance_bound(query, group->norm[lane], cosine[lane]);
+		return;
+	}
+	for (int lane = 0; lane < EK_LANES; lane++)
+		bounds[lane] = ek_distance_bound(query, group->norm[lane], cosine[lane]);
+}
