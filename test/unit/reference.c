@@ -2,6 +2,9 @@
  * reference.c
  *		The arithmetic contract, written down a second time.
  */
+#include <stdlib.h>
+#include <string.h>
+
 #include "reference.h"
 
 typedef struct running_sum
@@ -104,4 +107,80 @@ reference_sums(const float *a, const float *b, size_t n)
 	sums.cosine.norm2_a = sums.norm2_a;
 	sums.cosine.norm2_b = sums.norm2_b;
 	return sums;
+}
+
+/* Steps of 4 bits and then of 2; in a step, four values at a time. */
+static int64_t
+reference_sum(const ek_bound_query *query, const uint8_t *group, size_t entry)
+{
+	const int8_t *weight = query->weights;
+	int64_t		sum = 0;
+
+	for (size_t step = 0; step < query->steps4 + query->steps2; step++)
+	{
+		const uint8_t *four = group + 64 * step + 4 * entry;
+		const int	values = step < query->steps4 ? 16 : 4;
+
+		for (int below = 1; below < 256; below *= values, weight += 8)
+			for (int i = 0; i < 4; i++)
+				sum += (int64_t) (256 * weight[i] + weight[4 + i]) * (four[i] / below % values);
+	}
+	return sum;
+}
+
+static float
+reference_bound(const groups *groups, const uint8_t *group, size_t entry, size_t position)
+{
+	const uint32_t bits = (uint32_t) groups->residuals[position] << 16;
+	volatile float sum = (float) reference_sum(&groups->query, group, entry);
+	volatile float scaled = sum * groups->query.scale;
+	volatile float residual = float_from_bits(bits) * groups->query.residual;
+	volatile float both = scaled + residual;
+	volatile float bound = both + groups->query.constant;
+
+	if (groups->norms != NULL)
+	{
+		volatile float norm = groups->norms[position];
+		volatile float decay = groups->query.decay * norm;
+		volatile float less = bound - decay;
+
+		bound = norm * less;
+	}
+	return bound;
+}
+
+void
+reference_bounds(const groups *groups, float *bounds, uint16_t *masks)
+{
+	const size_t bytes = group_code_bytes(&groups->query);
+
+	for (size_t g = 0; g < groups->count; g++)
+	{
+		masks[g] = 0;
+		for (size_t entry = 0; entry < 16; entry++)
+		{
+			float		bound = reference_bound(groups, groups->codes + g * bytes, entry, 16 * g + entry);
+
+			bounds[16 * g + entry] = bound;
+			if (bound < groups->query.threshold)
+				continue;
+			masks[g] = (uint16_t) (masks[g] | 1 << entry);
+		}
+	}
+}
+
+bool
+bounds_are_right(const ek_kernels *kernels, const groups *groups, ptrdiff_t ahead,
+				 float *bounds, uint16_t *masks)
+{
+	float		expected[REFERENCE_MAX_GROUPS * 16];
+	uint16_t	expected_masks[REFERENCE_MAX_GROUPS];
+
+	if (groups->count > REFERENCE_MAX_GROUPS)
+		abort();
+	reference_bounds(groups, expected, expected_masks);
+	kernels->bound_groups(&groups->query, groups->codes, groups->residuals, groups->norms,
+						  groups->count, ahead, bounds, masks);
+	return same_bounds(bounds, expected, groups->count * 16) &&
+		memcmp(masks, expected_masks, groups->count * sizeof(uint16_t)) == 0;
 }

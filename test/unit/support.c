@@ -268,6 +268,100 @@ fill_vector(generator *random, nature nature, float *vector, size_t n)
 }
 
 size_t
+weight_bytes(const ek_bound_query *query)
+{
+	return query->steps4 * EK_WEIGHTS4 + query->steps2 * EK_WEIGHTS2;
+}
+
+size_t
+group_code_bytes(const ek_bound_query *query)
+{
+	return (query->steps4 + query->steps2) * EK_STEP_BYTES;
+}
+
+/* High and low bytes alternate by fours; a high one is not -128. */
+static void
+fill_weights(generator *random, groups_nature nature, int8_t *weights, size_t n)
+{
+	const size_t sign = random_below(random, 3);	/* the last: of either */
+
+	for (size_t i = 0; i < n; i++)
+	{
+		const int	least = i % 8 < 4 ? -127 : -128;
+
+		if (nature != GROUPS_EXTREME)
+			weights[i] = (int8_t) (least + (int) random_below(random, (size_t) (128 - least)));
+		else if (sign == 0 || (sign == 2 && random_below(random, 2) == 0))
+			weights[i] = (int8_t) least;
+		else
+			weights[i] = 127;
+	}
+}
+
+static float
+random_hostile(generator *random)
+{
+	static const uint32_t bad_bits[] = {
+		0x7f800000, 0xff800000, 0x7fc00000, 0xffc00000, 0x7f810000, 0xff810000
+	};
+
+	if (random_below(random, 4) == 0)
+		return float_from_bits(bad_bits[random_below(random, sizeof(bad_bits) / sizeof(bad_bits[0]))]);
+	return random_float(random, random_below(random, 2) == 0 ? NATURE_EXTREMES : NATURE_WIDE);
+}
+
+static void
+fill_group_floats(generator *random, groups_nature nature, float *floats, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		floats[i] = nature == GROUPS_HOSTILE ? random_hostile(random) :
+			random_float(random, NATURE_EMBEDDING);
+}
+
+void
+fill_groups(generator *random, groups_nature nature, groups *groups)
+{
+	const size_t entries = groups->count * EK_LANES;
+	const bool	all_largest = random_below(random, 2) == 0;
+	float		of_query[5];
+
+	fill_weights(random, nature, groups->weights, weight_bytes(&groups->query));
+	for (size_t i = 0; i < groups->count * group_code_bytes(&groups->query); i++)
+		groups->codes[i] = nature != GROUPS_EXTREME ? (uint8_t) random_bits(random) :
+			all_largest || random_below(random, 2) == 0 ? 255 : 0;
+	for (size_t i = 0; i < entries; i++)
+	{
+		float		residual;
+		uint32_t	bits;
+
+		fill_group_floats(random, nature, &residual, 1);
+		memcpy(&bits, &residual, sizeof(bits));
+		groups->residuals[i] = (uint16_t) (bits >> 16);
+	}
+	if (groups->norms != NULL)
+		fill_group_floats(random, nature, groups->norms, entries);
+
+	fill_group_floats(random, nature, of_query, 5);
+	groups->query.weights = groups->weights;
+	groups->query.scale = nature == GROUPS_HOSTILE ? of_query[0] : of_query[0] * 0x1p-20f;
+	groups->query.residual = of_query[1];
+	groups->query.constant = of_query[2];
+	groups->query.decay = of_query[3];
+	groups->query.threshold = of_query[4];
+}
+
+bool
+same_bounds(const float *a, const float *b, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+	{
+		if (memcmp(a + i, b + i, sizeof(float)) != 0 && !(isnan(a[i]) && isnan(b[i])))
+			return false;
+	}
+	return true;
+}
+
+size_t
 setting(const char *name, size_t otherwise)
 {
 	const char *value = getenv(name);

@@ -102,6 +102,35 @@ extern void fill_vector(generator *random, nature nature, float *vector,
 						size_t n);
 extern float float_from_bits(uint32_t bits);
 
+/* Groups of coarse codes, and what they are compared with. */
+typedef struct groups
+{
+	ek_bound_query query;
+	int8_t	   *weights;		/* query.weights, to be written */
+	uint8_t    *codes;
+	uint16_t   *residuals;
+	float	   *norms;			/* or NULL */
+	size_t		count;
+} groups;
+
+typedef enum groups_nature
+{
+	GROUPS_ORDINARY,
+	GROUPS_EXTREME,				/* the largest values and weights */
+	GROUPS_HOSTILE				/* floats of any bits, NaN and infinite ones too */
+} groups_nature;
+
+#define GROUPS_NATURE_COUNT	3
+
+extern size_t weight_bytes(const ek_bound_query *query);
+extern size_t group_code_bytes(const ek_bound_query *query);
+
+/* Sets all but the pointers and the numbers of steps and groups. */
+extern void fill_groups(generator *random, groups_nature nature, groups *groups);
+
+/* Bits, not values, but one NaN is like another. */
+extern bool same_bounds(const float *a, const float *b, size_t n);
+
 /* A number from the environment, else the one given. */
 extern size_t setting(const char *name, size_t otherwise);
 

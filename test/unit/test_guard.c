@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "reference.h"
 #include "support.h"
 #include "tap.h"
 
@@ -19,6 +20,8 @@
 #define LONG_DIMS	1537
 #define MAX_ROWS	5
 #define MAX_CODES	300
+#define MAX_STEPS	14			/* of coarse codes, of either kind */
+#define MAX_GROUPS	3
 
 /* Some pages that may be touched between two that may not. */
 typedef struct fenced
@@ -62,6 +65,7 @@ typedef struct areas
 	fenced		a;
 	fenced		b;
 	fenced		query;
+	fenced		norms;
 	fenced		results[2];
 } areas;
 
@@ -74,6 +78,7 @@ make_areas(void)
 		.a = make_fenced(row_bytes),
 		.b = make_fenced(MAX_ROWS * row_bytes),
 		.query = make_fenced(ek_query_size(LONG_DIMS)),
+		.norms = make_fenced(MAX_GROUPS * EK_LANES * sizeof(float)),
 		.results = {
 			make_fenced(MAX_ROWS * sizeof(double)),
 			make_fenced(MAX_ROWS * sizeof(double))
@@ -174,6 +179,38 @@ packed_within(const ek_kernels *kernels, const areas *in, side side, size_t n)
 	return agrees;
 }
 
+static bool
+groups_within(const ek_kernels *kernels, const areas *in, side side, const groups *sizes)
+{
+	const size_t entries = sizes->count * EK_LANES;
+	generator	random = {entries + 1};
+	groups		groups = *sizes;
+	float	   *bounds = place(&in->results[0], side, entries * sizeof(float));
+	uint16_t   *masks = place(&in->results[1], side, groups.count * sizeof(uint16_t));
+
+	groups.weights = place(&in->a, side, weight_bytes(&groups.query));
+	groups.codes = place(&in->b, side, groups.count * group_code_bytes(&groups.query));
+	groups.residuals = place(&in->query, side, entries * sizeof(uint16_t));
+	groups.norms = place(&in->norms, side, entries * sizeof(float));
+	fill_groups(&random, GROUPS_ORDINARY, &groups);
+	return bounds_are_right(kernels, &groups, 0, bounds, masks);
+}
+
+static void
+test_groups(const ek_kernels *kernels, const areas *in, side side, const char *where)
+{
+	bool		within = true;
+
+	for (size_t steps4 = 0; steps4 <= MAX_STEPS; steps4++)
+		for (size_t steps2 = 0; steps2 <= MAX_STEPS; steps2++)
+			for (size_t count = 0; count <= MAX_GROUPS; count++)
+				within &= groups_within(kernels, in, side, &(groups) {
+					.query = {.steps4 = steps4, .steps2 = steps2}, .count = count
+				});
+	tap_ok(within, "%s: groups and their bounds right %s are touched and nothing else",
+		   code_level_name(kernels), where);
+}
+
 static void
 test_codes(const ek_kernels *kernels, const areas *in, side side,
 		   const char *where)
@@ -230,7 +267,9 @@ main(void)
 	for (size_t i = 0; i < code_levels.count; i++)
 	{
 		test_codes(code_levels.kernels[i], &in, BEFORE_A_FENCE, "before a fence");
+		test_groups(code_levels.kernels[i], &in, BEFORE_A_FENCE, "before a fence");
 		test_codes(code_levels.kernels[i], &in, AFTER_A_FENCE, "after a fence");
+		test_groups(code_levels.kernels[i], &in, AFTER_A_FENCE, "after a fence");
 	}
 	return tap_finish();
 }
