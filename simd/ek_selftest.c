@@ -5,7 +5,8 @@
  * The kernels of a level compute the sums of three pairs of vectors and must
  * give the bits stored here; so must scalar itself, since a compiler flag or
  * a library that put the process into flush-to-zero mode can break it too.
- * It takes a few microseconds and is done once, when the library is loaded.
+ * It takes some tens of microseconds and is done once, when the library is
+ * loaded.
  *
  * The vectors are made so that what could go wrong does show: magnitudes so
  * far apart that a fused L2 and another order of adding give other bits,
@@ -191,6 +192,137 @@ codes_agree(const ek_kernels *kernels)
 	return true;
 }
 
+/*
+ * Groups of coarse codes.  There is a step more of each kind than fits sums of
+ * 16 bits, with weights that are nearly the largest: of one sign in the first
+ * two of four values, of the other in the last two.
+ */
+#define GROUPS		2
+#define ENTRIES		(GROUPS * EK_LANES)
+#define STEPS4		(EK_STEPS4_IN_16_BITS + 1)
+#define STEPS2		(EK_STEPS2_IN_16_BITS + 1)
+#define VALUES4		(8 * STEPS4)
+#define VALUES		(VALUES4 + 16 * STEPS2)
+
+typedef struct known_groups
+{
+	int8_t		weights[STEPS4 * EK_WEIGHTS4 + STEPS2 * EK_WEIGHTS2];
+	uint8_t		codes[GROUPS][STEPS4 + STEPS2][EK_LANES][4];
+	uint16_t	residuals[ENTRIES];
+	float		norms[ENTRIES];
+	int32_t		sums[ENTRIES];
+} known_groups;
+
+static int
+known_weight(int i)
+{
+	const int	weight = 32639 - i * 37 % 200;
+
+	return i % 4 < 2 ? weight : -weight;
+}
+
+/* The first entry of a group has the largest values. */
+static int
+known_value(int i, int entry)
+{
+	const int	largest = i < VALUES4 ? 15 : 3;
+
+	return entry % EK_LANES == 0 ? largest : (i * 7 + entry * 5) % (largest + 1);
+}
+
+/* Value i of an entry goes to its place, and its product to the sum. */
+static void
+put_value(known_groups *groups, int i, int entry)
+{
+	const bool	of_4_bits = i < VALUES4;
+	const int	step = of_4_bits ? i / 8 : STEPS4 + (i - VALUES4) / 16;
+	const int	shift = of_4_bits ? i % 8 / 4 * 4 : (i - VALUES4) % 16 / 4 * 2;
+	uint8_t    *byte = &groups->codes[entry / EK_LANES][step][entry % EK_LANES][i % 4];
+
+	*byte = (uint8_t) (*byte | known_value(i, entry) << shift);
+	groups->sums[entry] += known_weight(i) * known_value(i, entry);
+}
+
+static void
+make_groups(known_groups *groups)
+{
+	memset(groups, 0, sizeof(*groups));
+	for (int i = 0; i < VALUES; i++)
+	{
+		int8_t	   *halves = groups->weights + i / 4 * 8 + i % 4;
+		const int	low = (int8_t) (known_weight(i) & 255);
+
+		halves[0] = (int8_t) ((known_weight(i) - low) / 256);
+		halves[4] = (int8_t) low;
+		for (int entry = 0; entry < ENTRIES; entry++)
+			put_value(groups, i, entry);
+	}
+	for (int entry = 0; entry < ENTRIES; entry++)
+	{
+		/* from 0.5 on, and -infinity in the last */
+		groups->residuals[entry] = (uint16_t) (entry < ENTRIES - 1 ? 0x3f00 + entry : 0xff80);
+		groups->norms[entry] = 1.0f + (float) entry / 3;
+	}
+}
+
+/* As the contract says it, and so that no compiler fuses it. */
+static float
+known_bound(const ek_bound_query *query, const known_groups *groups, int entry, bool norms)
+{
+	const float norm = groups->norms[entry];
+	const uint32_t bits = (uint32_t) groups->residuals[entry] << 16;
+	float		residual;
+	volatile float bound = (float) groups->sums[entry] * query->scale;
+	volatile float other;
+
+	memcpy(&residual, &bits, sizeof(residual));
+	other = residual * query->residual;
+	bound = bound + other;
+	bound = bound + query->constant;
+	if (norms)
+	{
+		other = query->decay * norm;
+		bound = bound - other;
+		bound = norm * bound;
+	}
+	return bound;
+}
+
+static bool
+bounds_agree(const ek_kernels *kernels, const known_groups *groups, bool norms)
+{
+	ek_bound_query query = {
+		.weights = groups->weights, .steps4 = STEPS4, .steps2 = STEPS2,
+		.scale = 0x1.5a5a5ap-26f, .residual = 0x1.333334p-3f, .constant = 0x1.f0f0f2p-5f,
+		.decay = 0x1.745d18p-6f
+	};
+	float		bounds[ENTRIES];
+	uint16_t	masks[GROUPS];
+
+	query.threshold = known_bound(&query, groups, 5, norms);
+	kernels->bound_groups(&query, &groups->codes[0][0][0][0], groups->residuals,
+						  norms ? groups->norms : NULL, GROUPS, 0, bounds, masks);
+	for (int entry = 0; entry < ENTRIES; entry++)
+	{
+		const float expected = known_bound(&query, groups, entry, norms);
+		const bool	reaches = masks[entry / EK_LANES] >> entry % EK_LANES & 1;
+
+		if (memcmp(&bounds[entry], &expected, sizeof(float)) != 0 ||
+			reaches != !(expected < query.threshold))
+			return false;
+	}
+	return true;
+}
+
+static bool
+groups_agree(const ek_kernels *kernels)
+{
+	known_groups groups;
+
+	make_groups(&groups);
+	return bounds_agree(kernels, &groups, false) && bounds_agree(kernels, &groups, true);
+}
+
 /* Halves of odd integers: doubled they are codes; taken as they are, rounded. */
 static bool
 quantizing_agrees(const ek_kernels *kernels)
@@ -233,5 +365,5 @@ ek_selftest(const ek_kernels *kernels)
 		if (!case_passes(kernels, &golden_cases[i]))
 			return false;
 	}
-	return codes_agree(kernels) && quantizing_agrees(kernels);
+	return codes_agree(kernels) && groups_agree(kernels) && quantizing_agrees(kernels);
 }

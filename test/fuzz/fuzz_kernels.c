@@ -1,11 +1,14 @@
 /*
  * fuzz_kernels.c
- *		Floats of any bit pattern through the kernels of every level.
+ *		Floats of any bit pattern, and codes, through the kernels of every level.
  *
  * Two sums agree if both are finite and have the same bits, or if neither is
  * finite.  Scalar must agree with the contract as test/unit/reference.c has
  * it, every level with scalar, and rows with pairs; and a sum is finite
  * exactly if all of its elements are.
+ *
+ * The bounds of groups of coarse codes, whose sums are integers, must agree with
+ * the contract at every level, whatever their floats are.
  *
  * The address sanitizer does not see masked loads, so everything that is read
  * ends shortly before a page that must not be touched.
@@ -24,6 +27,7 @@
 #define SHORT_DIMS	70			/* most are short: they take less time */
 #define MAX_ROWS	6
 #define MAX_GAP		16			/* floats between a vector and the fence */
+#define MAX_GROUPS	REFERENCE_MAX_GROUPS
 
 /* Memory that ends at a fence. */
 typedef struct fenced
@@ -62,6 +66,14 @@ static fenced vector_area;
 static fenced rows_area;
 static fenced query_area;
 
+/* Of groups. */
+static fenced weights_area;
+static fenced codes_area;
+static fenced residuals_area;
+static fenced norms_area;
+static fenced bounds_area;
+static fenced masks_area;
+
 static void
 make_areas(void)
 {
@@ -70,6 +82,12 @@ make_areas(void)
 	vector_area = make_fenced((MAX_DIMS + MAX_GAP) * sizeof(float));
 	rows_area = make_fenced((MAX_ROWS * MAX_DIMS + MAX_GAP) * sizeof(float));
 	query_area = make_fenced(ek_query_size(MAX_DIMS));
+	weights_area = make_fenced(EK_BOUND_MAX_STEPS * EK_WEIGHTS2);
+	codes_area = make_fenced(MAX_GROUPS * EK_BOUND_MAX_STEPS * EK_STEP_BYTES + MAX_GAP);
+	residuals_area = make_fenced(MAX_GROUPS * EK_LANES * sizeof(uint16_t));
+	norms_area = make_fenced(MAX_GROUPS * EK_LANES * sizeof(float));
+	bounds_area = make_fenced(MAX_GROUPS * EK_LANES * sizeof(float));
+	masks_area = make_fenced(MAX_GROUPS * sizeof(uint16_t));
 }
 
 static void
@@ -215,17 +233,74 @@ check_rows(const level_list *levels, const scene *scene,
 	}
 }
 
+static groups
+make_groups(input *from)
+{
+	const size_t steps4 = take_byte(from) % 8 == 0 ? take_below(from, EK_BOUND_MAX_STEPS + 1) :
+		take_below(from, 13);
+	const size_t room = EK_BOUND_MAX_STEPS - steps4;
+	const size_t steps2 = take_below(from, room < 12 ? (unsigned) room + 1 : 13);
+	groups		groups = {
+		.query = {.steps4 = steps4, .steps2 = steps2},
+		.count = take_byte(from) % (MAX_GROUPS + 1)
+	};
+	const size_t entries = groups.count * EK_LANES;
+	const size_t code_bytes = groups.count * group_code_bytes(&groups.query);
+	float		of_query[5];
+
+	groups.weights = before_fence(&weights_area, weight_bytes(&groups.query));
+	groups.codes = before_fence(&codes_area, code_bytes + take_byte(from) % MAX_GAP);
+	groups.residuals = before_fence(&residuals_area, entries * sizeof(uint16_t));
+	if (take_byte(from) % 2 == 0)
+	{
+		groups.norms = before_fence(&norms_area, entries * sizeof(float));
+		fill_floats(from, 3, groups.norms, entries);
+	}
+	fill_bytes(from, 0, groups.weights, weight_bytes(&groups.query));
+	fill_bytes(from, 1, groups.codes, code_bytes);
+	fill_bytes(from, 2, groups.residuals, entries * sizeof(uint16_t));
+	fill_floats(from, 4, of_query, 5);
+	groups.query.weights = groups.weights;
+	groups.query.scale = of_query[0];
+	groups.query.residual = of_query[1];
+	groups.query.constant = of_query[2];
+	groups.query.decay = of_query[3];
+	groups.query.threshold = of_query[4];
+	return groups;
+}
+
+static void
+check_groups(const groups *groups)
+{
+	level_list	levels = runnable_code_levels();
+	float	   *bounds = before_fence(&bounds_area, groups->count * EK_LANES * sizeof(float));
+	uint16_t   *masks = before_fence(&masks_area, groups->count * sizeof(uint16_t));
+
+	for (size_t i = 0; i < levels.count; i++)
+	{
+		if (bounds_are_right(levels.kernels[i], groups, 0, bounds, masks))
+			continue;
+		fprintf(stderr, "bounds of %s are wrong: %zu and %zu steps, %zu groups\n",
+				code_level_name(levels.kernels[i]), groups->query.steps4, groups->query.steps2,
+				groups->count);
+		abort();
+	}
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
 	level_list	levels = runnable_levels();
 	input		from = {bytes, size};
 	scene		scene;
+	groups		groups;
 	pair_sums	expected[MAX_ROWS];
 
 	make_areas();
 	make_scene(&from, &scene);
 	check_pairs(&levels, &scene, expected);
 	check_rows(&levels, &scene, expected);
+	groups = make_groups(&from);
+	check_groups(&groups);
 	return 0;
 }

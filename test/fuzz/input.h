@@ -33,21 +33,28 @@ take_below(input *from, unsigned limit)
 }
 
 /*
- * Any bit pattern that a float can have.  A short input says little, so the
- * bytes are gone through again and again, each time at another offset.
+ * A short input says little, so the bytes are gone through again and again, each
+ * time at another offset.
  */
 static inline void
-fill_floats(const input *from, size_t start, float *floats, size_t count)
+fill_bytes(const input *from, size_t start, void *bytes, size_t count)
 {
-	uint8_t    *to = (uint8_t *) floats;
+	uint8_t    *to = bytes;
 	size_t		position = from->left == 0 ? 0 : start % from->left;
 
-	for (size_t i = 0; i < count * sizeof(float); i++)
+	for (size_t i = 0; i < count; i++)
 	{
 		to[i] = from->left == 0 ? 0 : from->bytes[position++];
 		if (position == from->left)
 			position = 0;
 	}
+}
+
+/* Any bit pattern that a float can have. */
+static inline void
+fill_floats(const input *from, size_t start, float *floats, size_t count)
+{
+	fill_bytes(from, start, floats, count * sizeof(float));
 }
 
 extern int	LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);

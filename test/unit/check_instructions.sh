@@ -5,7 +5,7 @@
 #
 # Only the kernels may hold instructions that old CPUs lack: VEX-encoded ones
 # in ek_avx2.o, those and EVEX-encoded ones in ek_avx512.o.  And no function
-# for L2 may hold a fused multiply-add.  Prints TAP.
+# for L2 or for bounds may hold a fused multiply-add.  Prints TAP.
 set -eu
 
 directory=$1
@@ -60,6 +60,10 @@ for level in avx2 avx512; do
 		"$(code_of $level 'ek_l2_.*' | grep vsubpd)"
 	ok_if_empty "L2 of $level holds no fused multiply-add" \
 		"$(code_of $level 'ek_l2_.*' | grep -E 'vfn?m' || true)"
+	ok_unless_empty "the functions for bounds of $level are found" \
+		"$(code_of $level 'ek_bound_groups_.*' | grep vaddps)"
+	ok_if_empty "bounds of $level hold no fused multiply-add" \
+		"$(code_of $level 'ek_bound_.*' | grep -E 'vfn?m' || true)"
 	ok_unless_empty "fused multiply-adds are recognised: dot of $level has them" \
 		"$(code_of $level 'ek_dot_.*' | grep -E 'vfn?m')"
 done

@@ -122,6 +122,24 @@ off_cosine_rows_norm2(const ek_query *query, const ek_rows *rows, double *dot,
 }
 
 static void
+off_bound(const ek_bound_query *query, const uint8_t *codes, const uint16_t *residuals,
+		  const float *norms, size_t count, ptrdiff_t ahead, float *bounds, uint16_t *masks)
+{
+	float	   *last = bounds + count * EK_LANES - 1;
+
+	scalar_level()->bound_groups(query, codes, residuals, norms, count, ahead, bounds, masks);
+	*last = nextafterf(*last, INFINITY);
+}
+
+static void
+off_mask(const ek_bound_query *query, const uint8_t *codes, const uint16_t *residuals,
+		 const float *norms, size_t count, ptrdiff_t ahead, float *bounds, uint16_t *masks)
+{
+	scalar_level()->bound_groups(query, codes, residuals, norms, count, ahead, bounds, masks);
+	masks[count - 1] ^= 0x8000;
+}
+
+static void
 refused(const char *what, const ek_kernels *spoilt)
 {
 	tap_ok(!ek_selftest(spoilt), "refused: %s", what);
@@ -153,6 +171,8 @@ test_one_bit(void)
 	REFUSED_WITH(l1_rows, off_l1_rows);
 	REFUSED_WITH(cosine_rows, off_cosine_rows_dot);
 	REFUSED_WITH(cosine_rows, off_cosine_rows_norm2);
+	REFUSED_WITH(bound_groups, off_bound);
+	REFUSED_WITH(bound_groups, off_mask);
 }
 
 /* ----- kernels with the mistakes that a level could really make ----- */
@@ -295,6 +315,95 @@ l1_without_magnitude(const float *a, const float *b, size_t n)
 }
 
 static void
+bounds_without_norms(const ek_bound_query *query, const uint8_t *codes, const uint16_t *residuals,
+					 const float *norms, size_t count, ptrdiff_t ahead, float *bounds,
+					 uint16_t *masks)
+{
+	(void) norms;
+	scalar_level()->bound_groups(query, codes, residuals, NULL, count, ahead, bounds, masks);
+}
+
+/* The masks of entries above the threshold, without those at it. */
+static void
+masks_above_threshold(const ek_bound_query *query, const uint8_t *codes,
+					  const uint16_t *residuals, const float *norms, size_t count,
+					  ptrdiff_t ahead, float *bounds, uint16_t *masks)
+{
+	scalar_level()->bound_groups(query, codes, residuals, norms, count, ahead, bounds, masks);
+	for (size_t entry = 0; entry < count * EK_LANES; entry++)
+	{
+		if (bounds[entry] == query->threshold)
+			masks[entry / EK_LANES] ^= (uint16_t) (1 << entry % EK_LANES);
+	}
+}
+
+/* The sums of a group, which are what its bounds are made of, as floats. */
+static void
+sums_of_group(const ek_bound_query *query, const uint8_t *codes, float *sums)
+{
+	static const uint16_t nothing[EK_LANES];
+	const ek_bound_query bare = {
+		.weights = query->weights, .steps4 = query->steps4, .steps2 = query->steps2, .scale = 1.0f
+	};
+	uint16_t	mask;
+
+	scalar_level()->bound_groups(&bare, codes, nothing, NULL, 1, 0, sums, &mask);
+}
+
+static void
+fused_bounds(const ek_bound_query *query, const uint8_t *codes, const uint16_t *residuals,
+			 const float *norms, size_t count, ptrdiff_t ahead, float *bounds, uint16_t *masks)
+{
+	const size_t bytes = (query->steps4 + query->steps2) * EK_STEP_BYTES;
+
+	scalar_level()->bound_groups(query, codes, residuals, norms, count, ahead, bounds, masks);
+	for (size_t entry = 0; entry < count * EK_LANES && norms == NULL; entry++)
+	{
+		const float residual = float_from_bits((uint32_t) residuals[entry] << 16);
+		float		sums[EK_LANES];
+
+		sums_of_group(query, codes + entry / EK_LANES * bytes, sums);
+		bounds[entry] = fmaf(sums[entry % EK_LANES], query->scale,
+							 residual * query->residual) + query->constant;
+	}
+}
+
+/* The high bytes of all steps of 4 bits are added up in pairs of 16 bits. */
+static bool
+overflows(const ek_bound_query *query, const uint8_t *codes, size_t lane, size_t pair)
+{
+	int			sum = 0;
+
+	for (size_t step = 0; step < query->steps4; step++)
+		for (size_t i = 2 * pair; i < 2 * pair + 2; i++)
+		{
+			const int8_t *weights = query->weights + step * EK_WEIGHTS4 + i;
+			const uint8_t code = codes[step * EK_STEP_BYTES + 4 * lane + i];
+
+			sum += weights[0] * (code & 15) + weights[8] * (code >> 4);
+		}
+	return sum > INT16_MAX || sum < INT16_MIN;
+}
+
+static void
+overflowing_bounds(const ek_bound_query *query, const uint8_t *codes, const uint16_t *residuals,
+				   const float *norms, size_t count, ptrdiff_t ahead, float *bounds,
+				   uint16_t *masks)
+{
+	const size_t bytes = (query->steps4 + query->steps2) * EK_STEP_BYTES;
+
+	scalar_level()->bound_groups(query, codes, residuals, norms, count, ahead, bounds, masks);
+	for (size_t entry = 0; entry < count * EK_LANES; entry++)
+	{
+		const uint8_t *group = codes + entry / EK_LANES * bytes;
+
+		if (overflows(query, group, entry % EK_LANES, 0) ||
+			overflows(query, group, entry % EK_LANES, 1))
+			bounds[entry] = 0.0f;
+	}
+}
+
+static void
 test_real_mistakes(void)
 {
 	REFUSED_WITH(l2_squared, fused_l2_squared);
@@ -308,6 +417,10 @@ test_real_mistakes(void)
 	REFUSED_WITH(dot, dot_without_denormals);
 	REFUSED_WITH(l1, l1_in_single_precision);
 	REFUSED_WITH(l1, l1_without_magnitude);
+	REFUSED_WITH(bound_groups, bounds_without_norms);
+	REFUSED_WITH(bound_groups, masks_above_threshold);
+	REFUSED_WITH(bound_groups, fused_bounds);
+	REFUSED_WITH(bound_groups, overflowing_bounds);
 }
 
 /* ----- sound levels under a wrong mode of the processor ----- */
