@@ -16,6 +16,7 @@
 #include <math.h>
 
 #include "pgstat.h"
+#include "storage/buf_internals.h"
 #include "utils/memutils.h"
 
 #include "index/index.h"
@@ -28,7 +29,7 @@
  * so the pages that are read most would be the first to go.  One in so many
  * visits is made the usual way.
  */
-#define VISITS_TO_REFRESH	16
+#define VISITS_TO_REFRESH	32
 
 static bool
 is_usable(const ek_coordinate *c)
@@ -244,6 +245,7 @@ ek_ask_for(Relation index, BlockNumber block, Size offset, Size bytes)
 	if (!BufferIsValid(recent))
 		return;
 	page = (const char *) BufferGetBlock(recent);
+	__builtin_prefetch(GetBufferDescriptor(recent - 1));
 	__builtin_prefetch(page);
 	for (Size i = 0; i < bytes + EK_ALIGNMENT; i += EK_ALIGNMENT)
 		__builtin_prefetch(page + offset + i);

@@ -7,9 +7,9 @@
  * its fine bound; the executor computes true distances and holds back what may
  * still be beaten.
  *
- * collect: one pass over the coarse codes keeps the entries with the smallest
- * coarse bounds, as many as there is room for.  The rest have bounds of at least
- * `horizon`.
+ * collect: one pass over the coarse codes, a sample of the pages first, keeps
+ * the entries with the smallest coarse bounds, as many as there is room for.  The
+ * rest have bounds of at least `horizon`.
  * refine: the next of them, by coarse bound, gets its key from its fine code and
  * goes to a heap.  What is on top of the heap is returned when no entry that has
  * no key yet has a smaller bound.  This reads the fewest fine codes that any
@@ -46,15 +46,27 @@
 #include "vector/vector.h"
 
 /*
- * What the first pass keeps: enough for most queries, and quick to order; or so
- * many times what the build expects of a query.
+ * What the first pass has room for: enough for most queries, and quick to order;
+ * or so many times what the build expects of a query.
  */
-#define FIRST_CANDIDATES	2048
-#define EXPECTED_TIMES		4
+#define FIRST_CANDIDATES	4096
+#define EXPECTED_TIMES		8
 #define GROWTH				8
+
+/*
+ * A pass looks at a sample of its pages first, so many of them, which tells what
+ * bound the candidates of the rest will have.  Without, it keeps three times as
+ * many for a while as it needs in the end, and half of its time goes into choosing
+ * among them.  Of a small share it keeps at least the second number.
+ */
+#define SAMPLE_PAGES		64
+#define LEAST_KEPT			64
 
 /* So many candidates are put in order, and their fine codes asked for, at once. */
 #define BATCH				32
+
+/* Divisions that are remembered while candidates are put in order. */
+#define MOST_PIVOTS			64
 
 /*
  * What a pass orders entries by, smaller first: a bound of the distance; or, in
@@ -105,6 +117,7 @@ typedef struct scan_state
 	/* changes with each pass */
 	candidate  *candidates;
 	uint32		room;			/* in candidates, for this pass; 0 before the first */
+	uint32		allowed;		/* of the room, so far: more as the pass goes on */
 	uint32		count;
 	candidate	horizon;		/* the first that this pass left out */
 	bool		complete;		/* it left out nothing */
@@ -114,6 +127,8 @@ typedef struct scan_state
 
 	/* changes with each row */
 	uint32		ordered;		/* of the candidates, the first are in order */
+	uint32		pivots[MOST_PIVOTS];	/* what is before one is not after what follows */
+	int			pivot_count;
 	uint32		next;			/* candidate to refine; or entry or pointer, when listing */
 	refined    *refined;
 	uint32		refined_count;
@@ -128,12 +143,6 @@ static inline bool
 before(const candidate *a, const candidate *b)
 {
 	return a->rank < b->rank || (a->rank == b->rank && a->entry < b->entry);
-}
-
-static int
-compare_candidates(const void *a, const void *b)
-{
-	return before(a, b) ? -1 : before(b, a) ? 1 : 0;
 }
 
 static int
@@ -188,32 +197,46 @@ swap(candidate *a, candidate *b)
 	*b = c;
 }
 
-/* Moves the `keep` smallest of `count` to the front (Hoare's quickselect). */
+/*
+ * Divides c[low] to c[high - 1], two at least (Hoare): those before the result are
+ * not after those from there on, and neither part is empty.
+ */
+static uint32
+divide(candidate *c, uint32 low, uint32 high)
+{
+	const candidate pivot = c[low + (high - low - 1) / 2];
+	int64		i = (int64) low - 1;
+	int64		j = high;
+
+	for (;;)
+	{
+		do
+			i++;
+		while (before(&c[i], &pivot));
+		do
+			j--;
+		while (before(&pivot, &c[j]));
+		if (i >= j)
+			return (uint32) (j + 1);
+		swap(&c[i], &c[j]);
+	}
+}
+
+/* Moves the `keep` smallest of `count` to the front. */
 static void
 select_smallest(candidate *c, uint32 count, uint32 keep)
 {
-	int64		low = 0;
-	int64		high = (int64) count - 1;
+	uint32		low = 0;
+	uint32		high = count;
 
-	while (low < high)
+	while (high - low > 1)
 	{
-		candidate	pivot = c[(low + high) / 2];
-		int64		i = low;
-		int64		j = high;
+		const uint32 middle = divide(c, low, high);
 
-		while (i <= j)
-		{
-			while (before(&c[i], &pivot))
-				i++;
-			while (before(&pivot, &c[j]))
-				j--;
-			if (i <= j)
-				swap(&c[i++], &c[j--]);
-		}
-		if ((int64) keep <= j)
-			high = j;
-		else if ((int64) keep >= i)
-			low = i;
+		if (keep < middle)
+			high = middle;
+		else if (keep > middle)
+			low = middle;
 		else
 			return;
 	}
@@ -230,7 +253,7 @@ within_horizon(const scan_state *state, const candidate *c)
 static void
 make_room(scan_state *state)
 {
-	const uint32 keep = state->room / 2;
+	const uint32 keep = state->allowed / 2;
 
 	select_smallest(state->candidates, state->count, keep);
 	for (uint32 i = keep; i < state->count; i++)
@@ -249,7 +272,7 @@ keep(scan_state *state, double rank, uint32 entry)
 {
 	const candidate c = {rank, entry};
 
-	if (state->count == state->room)
+	if (state->count >= state->allowed)
 		make_room(state);
 	if (within_horizon(state, &c))
 		state->candidates[state->count++] = c;
@@ -410,13 +433,11 @@ collect_groups_1(IndexScanDesc scan, Page page, uint32 first, uint32 count)
 
 /* The kernel's masks tell apart most groups, which have nothing to offer. */
 static void
-collect_groups(IndexScanDesc scan, Page page, uint32 first, uint32 count, BlockNumber next)
+collect_groups(IndexScanDesc scan, Page page, uint32 first, uint32 count, ptrdiff_t ahead)
 {
 	scan_state *state = scan->opaque;
 	const ek_geometry *geometry = &state->geometry;
 	const uint32 groups = (count + EK_LANES - 1) / EK_LANES;
-	const ptrdiff_t ahead = BlockNumberIsValid(next) ?
-		ek_distance_to(scan->indexRelation, next, page) : 0;
 
 	ek_compute_bound_groups(&state->query->bound, ek_codes_on(page),
 							ek_residuals_on(geometry, page),
@@ -503,8 +524,9 @@ collect_keys(IndexScanDesc scan, Page page, uint32 first, uint32 count)
 	unlock(scan->opaque);
 }
 
+/* `next` is the page that comes after it, if there is one. */
 static void
-collect_page(IndexScanDesc scan, uint32 page, uint32 pages)
+collect_page(IndexScanDesc scan, uint32 page, uint32 next)
 {
 	scan_state *state = scan->opaque;
 	const ek_geometry *geometry = &state->geometry;
@@ -519,10 +541,43 @@ collect_page(IndexScanDesc scan, uint32 page, uint32 pages)
 	else if (geometry->format == EK_FORMAT_1)
 		collect_groups_1(scan, BufferGetPage(buffer), first, count);
 	else
+	{
+		const BlockNumber next_block = ek_coarse_block(geometry, next);
+
+		ek_ask_for(scan->indexRelation, next_block, BLCKSZ - EK_ALIGNMENT, 0);
 		collect_groups(scan, BufferGetPage(buffer), first, count,
-					   page + 1 < pages ? ek_coarse_block(geometry, page + 1) : InvalidBlockNumber);
+					   ek_distance_to(scan->indexRelation, next_block, BufferGetPage(buffer)));
+	}
 	UnlockReleaseBuffer(buffer);
 	state->counts.coarse_codes += count;
+}
+
+/*
+ * All pages: every `step`-th first.  A pass by keys reads fine pages too, in their
+ * order, and so takes all pages in theirs.
+ */
+static void
+collect_pages(IndexScanDesc scan, uint32 pages)
+{
+	scan_state *state = scan->opaque;
+	const uint32 step = state->by_key ? 1 : Max(pages / SAMPLE_PAGES, 1);
+	uint32		seen = 0;
+
+	for (uint32 page = 0; step > 1 && page < pages; page += step)
+	{
+		state->allowed = Min(2 * LEAST_KEPT + (uint64) state->room * ++seen / pages, state->room);
+		CHECK_FOR_INTERRUPTS();
+		collect_page(scan, page, page + step < pages ? page + step : 1);
+	}
+	for (uint32 page = 0; page < pages; page++)
+	{
+		if (step > 1 && page % step == 0)
+			continue;
+		state->allowed = step == 1 ? state->room :
+			Min(2 * LEAST_KEPT + (uint64) state->room * ++seen / pages, state->room);
+		CHECK_FOR_INTERRUPTS();
+		collect_page(scan, page, page + 1 + (step > 1 && (page + 1) % step == 0));
+	}
 }
 
 static uint32
@@ -578,14 +633,11 @@ collect(IndexScanDesc scan)
 		make_more_room(scan);
 
 	state->count = state->ordered = state->next = state->refined_count = 0;
+	state->pivot_count = 0;
 	state->complete = true;
 	state->query->bound.threshold = -INFINITY;
 	binaryheap_reset(state->heap);
-	for (uint32 page = 0; page < pages; page++)
-	{
-		CHECK_FOR_INTERRUPTS();
-		collect_page(scan, page, pages);
-	}
+	collect_pages(scan, pages);
 	state->counts.passes++;
 	MemoryContextSwitchTo(caller);
 }
@@ -594,21 +646,42 @@ collect(IndexScanDesc scan)
  * The order of what was collected
  */
 
+/*
+ * Puts the next candidate in order, and remembers how the rest has been divided
+ * (Paredes and Navarro, Optimal Incremental Sorting, 2006).
+ */
+static const candidate *
+order_next(scan_state *state)
+{
+	const uint32 first = state->ordered;
+
+	if (state->pivot_count == 0)
+		state->pivots[state->pivot_count++] = state->count;
+	while (state->pivots[state->pivot_count - 1] > first + 1)
+	{
+		const uint32 end = state->pivots[state->pivot_count - 1];
+		const uint32 middle = divide(state->candidates, first, end);
+
+		/* with no room to remember, a part is divided again later */
+		if (state->pivot_count == MOST_PIVOTS)
+			state->pivot_count = 1;
+		state->pivots[state->pivot_count++] = middle;
+	}
+	state->pivot_count--;
+	return &state->candidates[state->ordered++];
+}
+
 /* Puts the next few candidates in order; their fine codes are soon wanted. */
 static void
 order_some(IndexScanDesc scan)
 {
 	scan_state *state = scan->opaque;
-	candidate  *first = state->candidates + state->ordered;
-	const uint32 left = state->count - state->ordered;
-	const uint32 some = Min(Max(BATCH, state->ordered), left);
+	const uint32 end = Min(state->ordered + BATCH, state->count);
 
-	select_smallest(first, left, some);
-	qsort(first, some, sizeof(candidate), compare_candidates);
-	state->ordered += some;
-	for (uint32 i = 0; i < Min(some, BATCH); i++)
+	while (state->ordered < end)
 	{
-		const ek_place place = ek_place_of(&state->geometry, first[i].entry);
+		const candidate *c = order_next(state);
+		const ek_place place = ek_place_of(&state->geometry, c->entry);
 
 		ek_ask_for(scan->indexRelation, place.fine_block, MAXALIGN(SizeOfPageHeaderData) +
 				   place.fine_slot * state->geometry.fine_size, state->geometry.fine_size);
