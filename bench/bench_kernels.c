@@ -8,6 +8,10 @@
  * yardsticks: reading the same bytes and doing nothing with them, and
  * OpenBLAS's sgemv, where it was found when this was compiled.
  *
+ * The bounds of coarse codes are timed as a scan of an index computes them: over
+ * pages in a cache, and over pages anywhere in 200 MB of memory, for entries of 48
+ * and 64 bytes.  There "dims" are bytes and rows are entries.
+ *
  * The machine is taken to be shared and noisy.  So the contestants of a place
  * take turns, round after round, and the median of the rounds is reported
  * beside the best.  Ratios are of two medians of the same rounds.
@@ -61,10 +65,22 @@ typedef struct place
 
 static const place places[] = {{"8 rows", 8}, {"512 rows", 512}, {"memory", 0}};
 
+/* Of coarse codes, all of them in values of 4 bits. */
+static const size_t all_entry_bytes[] = {48, 64};
+
+typedef struct page_place
+{
+	const char *name;
+	size_t		pages;
+} page_place;
+
+static const page_place page_places[] = {{"cache", 4}, {"pages", MEMORY_BYTES / BLOCK_BYTES}};
+
 /* What the contestants of a place work on. */
 typedef struct workload
 {
 	size_t		dims;
+	size_t		row_bytes;
 	const float *vector;		/* the query, not prepared */
 	ek_query	query;
 	ek_rows		rows;			/* one after the other */
@@ -73,6 +89,11 @@ typedef struct workload
 	double	   *out2;
 	float	   *out_float;
 	const char *place;
+	ek_bound_query bound_query;
+	const uint8_t *const *pages;	/* codes, then residuals; shuffled */
+	size_t		page_count;
+	size_t		page_groups;
+	size_t		page_out;		/* groups from the results of a page to the next */
 } workload;
 
 typedef struct contestant contestant;
@@ -161,6 +182,32 @@ pass_l1_rows(const contestant *self, const workload *work)
 	self->kernels->l1_rows(&work->query, &work->rows, work->out);
 }
 
+/* Where the codes are that are read after those of this page. */
+static ptrdiff_t
+page_ahead(const workload *work, size_t page)
+{
+	return page + 1 < work->page_count ? work->pages[page + 1] - work->pages[page] : 0;
+}
+
+static void
+pass_bound_groups(const contestant *self, const workload *work)
+{
+	const size_t entries = work->page_groups * EK_LANES;
+	float	   *bounds = (float *) work->out;
+	uint16_t   *masks = (uint16_t *) work->out2;
+
+	for (size_t page = 0; page < work->page_count; page++)
+	{
+		const uint8_t *codes = work->pages[page];
+
+		self->kernels->bound_groups(&work->bound_query, codes,
+									(const uint16_t *) (codes + entries * work->row_bytes),
+									NULL, work->page_groups, page_ahead(work, page),
+									bounds + page * work->page_out * EK_LANES,
+									masks + page * work->page_out);
+	}
+}
+
 typedef struct kernel_pass
 {
 	const char *name;
@@ -175,6 +222,8 @@ static const kernel_pass kernel_passes[] = {
 	{"l2_squared_rows", pass_l2_squared_rows},
 	{"l1_rows", pass_l1_rows}
 };
+
+#define BOUNDS_NAME		"bound_groups"
 
 
 /* ---- the yardsticks ---- */
@@ -295,6 +344,16 @@ pass_read(const contestant *self, const workload *work)
 					 self->distance);
 }
 
+static void
+pass_read_pages(const contestant *self, const workload *work)
+{
+	(void) self;
+	for (size_t page = 0; page < work->page_count; page++)
+		sink |= read_all((const char *) work->pages[page],
+						 work->page_groups * EK_LANES * work->row_bytes,
+						 (size_t) page_ahead(work, page));
+}
+
 #ifdef HAVE_OPENBLAS
 
 /* Single precision throughout, and no norms: less work than cosine_rows. */
@@ -343,19 +402,24 @@ add_reads(bool in_memory)
 }
 
 static void
+add_levels(const char *kernel, pass_function pass)
+{
+	for (size_t i = EK_LEVEL_COUNT; i-- > 0;)
+	{
+		ek_level	level = ek_level_priority[i];
+		const ek_kernels *kernels = ek_level_kernels(level);
+
+		if (kernels && ek_cpu_supports(level))
+			add_contestant(kernel, kernels->name, pass)->kernels = kernels;
+	}
+}
+
+static void
 add_contestants(bool in_memory)
 {
 	contestant_count = 0;
 	for (size_t k = 0; k < LENGTH(kernel_passes); k++)
-		for (size_t i = EK_LEVEL_COUNT; i-- > 0;)
-		{
-			ek_level	level = ek_level_priority[i];
-			const ek_kernels *kernels = ek_level_kernels(level);
-
-			if (kernels && ek_cpu_supports(level))
-				add_contestant(kernel_passes[k].name, kernels->name,
-							   kernel_passes[k].pass)->kernels = kernels;
-		}
+		add_levels(kernel_passes[k].name, kernel_passes[k].pass);
 	add_reads(in_memory);
 #ifdef HAVE_OPENBLAS
 	add_contestant("sgemv", "openblas", pass_sgemv);
@@ -491,6 +555,7 @@ check_answers(const workload *work)
 	double	   *expected = allocate(bytes);
 	double	   *expected2 = allocate(bytes);
 
+	memset(work->out, 0, bytes);
 	memset(work->out2, 0, bytes);
 	for (size_t c = 0; c < contestant_count; c++)
 	{
@@ -540,7 +605,7 @@ write_results(FILE *results, const workload *work, double ghz)
 		fprintf(results, "%s\t%zu\t%zu\t%s\t%s\t%zu\t%.2f\t%.2f\t%.2f\t%.1f\t%.3f\t%.3f\n",
 				work->place, work->rows.count, work->dims, self->kernel,
 				self->level, self->distance, self->median, self->best,
-				(double) (work->dims * sizeof(float)) / self->median,
+				(double) work->row_bytes / self->median,
 				self->median * ghz, ghz, limit->median / self->median);
 	}
 	fflush(results);
@@ -551,9 +616,9 @@ write_results(FILE *results, const workload *work, double ghz)
 
 /* Levels come slowest first, as in the list of contestants. */
 static void
-print_heading(void)
+print_heading(const char *size, const char *unit)
 {
-	printf(HEADING_FORMAT, "place", "dims", "ns a pair: median (best)");
+	printf(HEADING_FORMAT, "place", size, unit);
 	for (size_t i = EK_LEVEL_COUNT; i-- > 0;)
 	{
 		ek_level	level = ek_level_priority[i];
@@ -575,7 +640,7 @@ print_kernel(const workload *work, const char *kernel, double ghz)
 		if (strcmp(contestants[c].kernel, kernel) == 0)
 			printf(" %7.1f (%7.1f)", contestants[c].median, contestants[c].best);
 	printf(" %6.1f %7.0f %8.2f %7.2f\n",
-		   (double) (work->dims * sizeof(float)) / best->median,
+		   (double) work->row_bytes / best->median,
 		   best->median * ghz,
 		   fastest(kernel, "scalar")->median / best->median,
 		   fastest(READ_NAME, NULL)->median / best->median);
@@ -588,19 +653,25 @@ print_yardstick(const workload *work, const contestant *self)
 		   self->kernel, self->median, self->best, self->level);
 	if (self->distance)
 		printf(", %zu bytes ahead", self->distance);
-	printf(", %.1f GB/s\n", (double) (work->dims * sizeof(float)) / self->median);
+	printf(", %.1f GB/s\n", (double) work->row_bytes / self->median);
+}
+
+static void
+print_yardsticks(const workload *work)
+{
+	for (size_t c = 0; c < contestant_count; c++)
+		if (!contestants[c].kernels)
+			print_yardstick(work, &contestants[c]);
+	fflush(stdout);
 }
 
 static void
 print_place(const workload *work, double ghz)
 {
-	print_heading();
+	print_heading("dims", "ns a pair: median (best)");
 	for (size_t k = 0; k < LENGTH(kernel_passes); k++)
 		print_kernel(work, kernel_passes[k].name, ghz);
-	for (size_t c = 0; c < contestant_count; c++)
-		if (!contestants[c].kernels)
-			print_yardstick(work, &contestants[c]);
-	fflush(stdout);
+	print_yardsticks(work);
 }
 
 static void
@@ -690,6 +761,7 @@ measure_place(FILE *results, const place *where, size_t dims,
 
 	work.place = where->name;
 	work.dims = dims;
+	work.row_bytes = dims * sizeof(float);
 	work.vector = vector;
 	work.rows = (ek_rows) {values, count};
 	work.scattered = pointers;
@@ -710,6 +782,72 @@ measure_place(FILE *results, const place *where, size_t dims,
 	free(pointers);
 	free(vector);
 	free(prepared);
+}
+
+/* Codes of any values, and residuals from 0.5 on: denormal ones would take longer. */
+static void
+fill_page(uint8_t *page, size_t code_bytes, size_t entries, uint64_t *state)
+{
+	uint16_t   *residuals = (uint16_t *) (page + code_bytes);
+
+	for (size_t i = 0; i < code_bytes; i++)
+		page[i] = (uint8_t) (next_random(state) >> 32);
+	for (size_t i = 0; i < entries; i++)
+		residuals[i] = (uint16_t) (0x3f00 + i);
+}
+
+/* A page also holds, for each entry, its residual and 6 bytes that point to its row. */
+static void
+measure_bounds(FILE *results, const page_place *where, size_t entry_bytes,
+			   float *memory, size_t rounds)
+{
+	const size_t groups = BLOCK_BYTES / (EK_LANES * (entry_bytes + 2 + 6));
+	const size_t entries = groups * EK_LANES;
+	const float **pages = allocate(where->pages * sizeof(float *));
+	int8_t		weights[EK_BOUND_MAX_STEPS * EK_WEIGHTS4];
+	uint64_t	state = RANDOM_SEED;
+	workload	work = {
+		.dims = entry_bytes,
+		.row_bytes = entry_bytes,
+		.rows = {memory, where->pages * entries},
+		.place = where->name,
+		.pages = (const uint8_t *const *) pages,
+		.page_count = where->pages,
+		.page_groups = groups,
+		.page_out = groups,
+		.bound_query = {
+			.weights = weights,
+			.steps4 = entry_bytes / 4,
+			.scale = 0x1p-20f,
+			.residual = 1.0f,
+			.threshold = 1.0f
+		}
+	};
+	double		ghz;
+
+	for (size_t i = 0; i < sizeof(weights); i++)
+		weights[i] = (int8_t) (next_random(&state) % 255 - 127);
+	for (size_t page = 0; page < where->pages; page++)
+		fill_page((uint8_t *) memory + page * BLOCK_BYTES, entries * entry_bytes, entries, &state);
+	scatter(pages, memory, where->pages, BLOCK_BYTES / sizeof(float));
+	work.out = allocate(work.rows.count * sizeof(double));
+	work.out2 = allocate(work.rows.count * sizeof(double));
+
+	contestant_count = 0;
+	add_levels(BOUNDS_NAME, pass_bound_groups);
+	add_contestant(READ_NAME, read_level, pass_read_pages);
+	check_answers(&work);
+	/* a scan keeps those of one page */
+	work.page_out = 0;
+	ghz = run_rounds(&work, rounds);
+	write_results(results, &work, ghz);
+	print_heading("bytes", "ns an entry: median (best)");
+	print_kernel(&work, BOUNDS_NAME, ghz);
+	print_yardsticks(&work);
+
+	free(work.out2);
+	free(work.out);
+	free(pages);
 }
 
 static size_t
@@ -749,6 +887,9 @@ main(int argc, char **argv)
 	for (size_t p = 0; p < LENGTH(places); p++)
 		for (size_t d = 0; d < LENGTH(all_dims); d++)
 			measure_place(results, &places[p], all_dims[d], values, rounds);
+	for (size_t p = 0; p < LENGTH(page_places); p++)
+		for (size_t b = 0; b < LENGTH(all_entry_bytes); b++)
+			measure_bounds(results, &page_places[p], all_entry_bytes[b], values, rounds);
 	free(values);
 	return fclose(results) == 0 ? 0 : 1;
 }
