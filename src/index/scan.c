@@ -49,7 +49,7 @@
  * What the first pass has room for: enough for most queries, and quick to order;
  * or so many times what the build expects of a query.
  */
-#define FIRST_CANDIDATES	4096
+#define FIRST_CANDIDATES	1024
 #define EXPECTED_TIMES		8
 #define GROWTH				8
 
