@@ -21,7 +21,8 @@ CREATE FUNCTION engram_index_info(
     OUT bytes_per_vector double precision, OUT basis integer, OUT coarse_bits integer,
     OUT sampled integer, OUT pages bigint, OUT format integer,
     OUT coarse_bytes double precision, OUT fine_bytes double precision,
-    OUT widths integer[], OUT survivors_expected bigint)
+    OUT widths integer[], OUT survivors_expected bigint,
+    OUT survivors double precision)
     AS 'MODULE_PATHNAME', 'ek_sql_index_info'
     LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
 COMMENT ON FUNCTION engram_index_info(regclass) IS

@@ -439,6 +439,7 @@ find_basis_2(const ek_sample *sample, const ek_sample *model, const ek_sample *t
 	const ek_projected as_model = projected_of(&d, model);
 	ek_projected as_trial;
 	double		nearest[BUDGET_QUERIES];
+	int			used;
 
 	of_trial.coordinates = alloc_rows(d.count, d.coordinate_size * sizeof(double));
 	project(&of_trial, trial);
@@ -446,10 +447,13 @@ find_basis_2(const ek_sample *sample, const ek_sample *model, const ek_sample *t
 	expect_nearest(sample, trial, entries, nearest);
 	ek_choose_budget(&as_model, &as_trial, nearest, BUDGET_QUERIES, entries, meta,
 					 header, coordinates);
-	if (meta->coarse_dims == 0)
-		return 0;
-	meta->basis_id = EK_FIRST_BASIS;
-	return drop_unused(&d, model->dims, coordinates, rows, meta->coarse_dims);
+	used = drop_unused(&d, model->dims, coordinates, rows, meta->coarse_dims);
+	/* where nothing varies there is nothing to tell entries apart by */
+	if (used == 0)
+		meta->steps4 = meta->steps2 = 0;
+	else
+		meta->basis_id = EK_FIRST_BASIS;
+	return used;
 }
 
 void

@@ -4,7 +4,10 @@
  */
 #include "postgres.h"
 
+#include <math.h>
+
 #include "access/genam.h"
+#include "access/htup_details.h"
 #include "access/relation.h"
 #include "access/table.h"
 #include "access/xlog.h"
@@ -85,6 +88,17 @@ coarse_bytes(const ek_geometry *g)
 	return (double) g->group_size / EK_LANES + sizeof(uint16);
 }
 
+/* Fine codes that a scan has read, on average. */
+static double
+survivors_of(Oid index)
+{
+	ek_index_counts counts;
+
+	if (!ek_index_stats_read(index, &counts) || counts.scans == 0)
+		return NAN;
+	return (double) counts.fine_codes / (double) counts.scans;
+}
+
 /*
  * engram_index_info(index regclass)
  * returns record (dimensions integer, vectors bigint, dead bigint,
@@ -92,12 +106,13 @@ coarse_bytes(const ek_geometry *g)
  *				   coarse_bits integer, sampled integer, pages bigint,
  *				   format integer, coarse_bytes double precision,
  *				   fine_bytes double precision, widths integer[],
- *				   survivors_expected bigint)
+ *				   survivors_expected bigint, survivors double precision)
  *
  * vectors counts entries in use, NULLs among them unless they came before the
  * first vector; dead counts those that wait to be used again.  widths has how
- * many dimensions have 0, 2, 4, 6 and 8 bits.  Up to 1.4 the first eight columns
- * are all there is.
+ * many dimensions have 0, 2, 4, 6 and 8 bits.  survivors are the fine codes that a
+ * scan reads: as the build expected them, and as the statistics count them; NULL
+ * before the first scan.  Up to 1.4 the first eight columns are all there is.
  */
 Datum
 ek_sql_index_info(PG_FUNCTION_ARGS)
@@ -109,7 +124,10 @@ ek_sql_index_info(PG_FUNCTION_ARGS)
 	uint32		used = meta.entries - meta.free_entries;
 	const int	bits = meta.format == EK_FORMAT_1 ? 8 * meta.coarse_dims :
 		32 * (meta.steps4 + meta.steps2);
-	Datum		values[13] = {
+	const double survivors = survivors_of(RelationGetRelid(index));
+	bool		nulls[14] = {false};
+	TupleDesc	columns;
+	Datum		values[14] = {
 		Int32GetDatum((int32) meta.dims),
 		Int64GetDatum(used),
 		Int64GetDatum(meta.free_entries),
@@ -122,11 +140,15 @@ ek_sql_index_info(PG_FUNCTION_ARGS)
 		Float8GetDatum(coarse_bytes(&cache->geometry)),
 		Float8GetDatum((double) cache->geometry.fine_size),
 		count_widths(cache),
-		Int64GetDatum(meta.basis_id == 0 ? 0 : cache->header->survivors)
+		Int64GetDatum(meta.basis_id == 0 ? 0 : cache->header->survivors),
+		Float8GetDatum(survivors)
 	};
 
+	nulls[13] = isnan(survivors);
 	relation_close(index, AccessShareLock);
-	PG_RETURN_DATUM(ek_make_single_row(fcinfo, values));
+	if (get_call_result_type(fcinfo, NULL, &columns) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(columns), values, nulls)));
 }
 
 /*
