@@ -50,7 +50,7 @@ EK_BOUND(steps4) (sums acc, const int8_t *weights, const uint8_t *step, size_t s
 			const codes a = codes_and(all, 15);
 			const codes b = codes_and(codes_shift4(all), 15);
 
-			ek_prefetch_step(step, ahead);
+			ek_prefetch_ahead(step, ahead);
 			high = EK_BOUND(multiply) (high, a, b, weights);
 			low = EK_BOUND(multiply) (low, a, b, weights + 4);
 		}
@@ -79,7 +79,7 @@ EK_BOUND(steps2) (sums acc, const int8_t *weights, const uint8_t *step, size_t s
 			const codes c = codes_and(upper, 3);
 			const codes d = codes_and(codes_shift2(upper), 3);
 
-			ek_prefetch_step(step, ahead);
+			ek_prefetch_ahead(step, ahead);
 			high = EK_BOUND(multiply) (high, a, b, weights);
 			low = EK_BOUND(multiply) (low, a, b, weights + 4);
 			high = EK_BOUND(multiply) (high, c, d, weights + 16);
@@ -111,6 +111,7 @@ EK_BOUND(groups) (const ek_bound_query *query, const uint8_t *code, const uint16
 		sums		acc = sums_zero();
 		floats		bound;
 
+		ek_prefetch_ahead(residuals + first, ahead);
 		acc = EK_BOUND(steps4) (acc, query->weights, code, query->steps4, ahead);
 		acc = EK_BOUND(steps2) (acc, weights2, code + bytes4, query->steps2, ahead);
 		bound = floats_add(floats_add(floats_mul(floats_from(acc), scale),
@@ -120,6 +121,7 @@ EK_BOUND(groups) (const ek_bound_query *query, const uint8_t *code, const uint16
 		{
 			const floats norm = floats_load(norms + first);
 
+			ek_prefetch_ahead(norms + first, ahead);
 			bound = floats_mul(norm, floats_sub(bound, floats_mul(decay, norm)));
 		}
 		floats_store(bounds + first, bound);

@@ -61,11 +61,11 @@ ek_prefetch(uintptr_t ahead, size_t i)
 	__builtin_prefetch((const void *) (ahead + i * sizeof(float)));
 }
 
-/* The same for a step of coarse codes. */
+/* The same for what lies so far from something that is read now. */
 static inline void
-ek_prefetch_step(const uint8_t *codes, ptrdiff_t ahead)
+ek_prefetch_ahead(const void *now, ptrdiff_t ahead)
 {
-	__builtin_prefetch((const void *) ((uintptr_t) codes + (uintptr_t) ahead));
+	__builtin_prefetch((const void *) ((uintptr_t) now + (uintptr_t) ahead));
 }
 
 #endif							/* EK_LEVEL_H */

@@ -342,7 +342,7 @@ add_steps4(const int8_t *halves, const uint8_t *codes, size_t steps, ptrdiff_t a
 		int32_t		weights[8];
 
 		join_weights(halves, 8, weights);
-		ek_prefetch_step(codes, ahead);
+		ek_prefetch_ahead(codes, ahead);
 		for (size_t lane = 0; lane < EK_LANES; lane++, codes += 4)
 			sums[lane] += sum_of_four(weights, codes, 0, 15) +
 				sum_of_four(weights + 4, codes, 4, 15);
@@ -359,7 +359,7 @@ add_steps2(const int8_t *halves, const uint8_t *codes, size_t steps, ptrdiff_t a
 		int32_t		weights[16];
 
 		join_weights(halves, 16, weights);
-		ek_prefetch_step(codes, ahead);
+		ek_prefetch_ahead(codes, ahead);
 		for (size_t lane = 0; lane < EK_LANES; lane++, codes += 4)
 			sums[lane] += sum_of_four(weights, codes, 0, 3) +
 				sum_of_four(weights + 4, codes, 2, 3) +

@@ -249,8 +249,8 @@ make_groups(known_groups *groups)
 	memset(groups, 0, sizeof(*groups));
 	for (int i = 0; i < VALUES; i++)
 	{
-		int8_t	   *halves = groups->weights + i / 4 * 8 + i % 4;
-		const int	low = (int8_t) (known_weight(i) & 255);
+		int8_t	   *halves = &groups->weights[i / 4 * 8 + i % 4];
+		const int	low = ((known_weight(i) + 128) & 255) - 128;
 
 		halves[0] = (int8_t) ((known_weight(i) - low) / 256);
 		halves[4] = (int8_t) low;

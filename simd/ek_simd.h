@@ -196,8 +196,9 @@ typedef struct ek_kernels
 	 * is set unless bound[j] < threshold: NaN sets it.  Residuals, norms and so
 	 * bounds may be anything, infinite or NaN; which NaN is not defined.
 	 *
-	 * `ahead` is where to find what is read next, in bytes from `codes`: it is
-	 * fetched meanwhile, step by step.  0 is for nothing.
+	 * `ahead` is how many bytes from these the groups are that are read next,
+	 * their residuals and norms too: they are fetched meanwhile, step by step.
+	 * 0 is for nothing.
 	 */
 	void		(*bound_groups) (const ek_bound_query *query, const uint8_t *codes,
 								 const uint16_t *residuals, const float *norms,
