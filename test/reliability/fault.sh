@@ -176,14 +176,14 @@ lying()
 
 # The executor notices a bound above the distance of a row that it gets, but
 # not that a row is kept from it.
-is "code_dot_packed: without verification a scan loses neighbours" \
-	"$(lying 0 code_dot_packed "SELECT scanned() = scanned FROM near")" "$(printf '%s\n' f '0 0')"
+is "bound_groups: without verification a scan loses neighbours" \
+	"$(lying 0 bound_groups "SELECT scanned() = scanned FROM near")" "$(printf '%s\n' f '0 0')"
 for kernel in dot_rows code_dot; do
 	is "$kernel: without verification a scan fails" \
 		"$(lying 0 $kernel "SELECT scanned() = scanned FROM near")" \
 		"$(printf '%s\n' 'ERROR:  index returned tuples in wrong order' '0 0')"
 done
-for kernel in dot_rows code_dot code_dot_packed; do
+for kernel in dot_rows code_dot bound_groups; do
 	is "$kernel: verified, a scan withdraws each level and loses none" \
 		"$(lying 1 $kernel "SELECT scanned() = scanned FROM near")" "$(printf '%s\n' "$warnings" t "$count $count")"
 done
