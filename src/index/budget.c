@@ -279,7 +279,7 @@ ek_choose_budget(const ek_projected *model, const ek_projected *trial,
 	double		least = pass_cost((int) meta->dims, 0, 0) + survivor;
 
 	measure(model, m);
-	for (int steps = 1; steps <= EK_MAX_STEPS; steps++)
+	for (int steps = 1; steps <= EK_MAX_STEPS && pass_cost((int) meta->dims, steps, 0) < least; steps++)
 	{
 		const int	steps2 = best_split(m, count, steps, bits);
 		double		share;

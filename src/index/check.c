@@ -76,7 +76,7 @@ typedef struct entry_copy
 	float		coarse_residual;
 	float		tail;
 	uint8		coarse[EK_MAX_COARSE_DIMS];	/* in format 1 they are signed */
-	ek_fine		fine;
+	ek_certificate fine;
 	int8	   *fine_codes;
 } entry_copy;
 
@@ -107,6 +107,16 @@ residual_covers(const double *values, int n, float scale, const int8 *codes, flo
 		length2 += difference * difference;
 	}
 	return residual >= sqrt(length2);
+}
+
+static bool
+fine_covers(const float *vector, int dims, double norm, const entry_copy *entry)
+{
+	double	   *unit = palloc(sizeof(double) * dims);
+
+	for (int i = 0; i < dims; i++)
+		unit[i] = vector[i] / norm;
+	return residual_covers(unit, dims, entry->fine.scale, entry->fine_codes, entry->fine.residual);
 }
 
 static double
@@ -166,7 +176,6 @@ check_coarse(check_state *state, const entry_copy *entry)
 static void
 check_certificate(check_state *state, const entry_copy *entry, const float *vector)
 {
-	const ek_encoder *encoder = state->encoder;
 	const ek_encoded *expected = ek_encode(state->encoder, vector);
 
 	if (entry->state != expected->state)
@@ -182,8 +191,7 @@ check_certificate(check_state *state, const entry_copy *entry, const float *vect
 			complain(state, entry, "has another norm beside its coarse code than its vector");
 	}
 	if (entry->state == EK_ENTRY_VECTOR &&
-		!residual_covers(encoder->widened, state->cache->geometry.dims, entry->fine.scale,
-						 entry->fine_codes, entry->fine.residual))
+		!fine_covers(vector, state->cache->geometry.dims, expected->norm, entry))
 		complain(state, entry, "has a fine code that is further off than it says");
 }
 
@@ -270,7 +278,7 @@ copy_entry(check_state *state, uint32 number, entry_copy *entry)
 	const bool	apart = geometry->format != EK_FORMAT_1;
 	const Buffer of_row = apart ? fine : coarse;
 	const ek_entry_row row = ek_row_on(geometry, BufferGetPage(of_row), &place);
-	ek_fine    *fine_entry = ek_fine_on(geometry, BufferGetPage(fine), place.fine_slot);
+	ek_certificate *fine_entry = ek_fine_on(geometry, BufferGetPage(fine), place.fine_slot);
 
 	entry->number = number;
 	copy_row(&row, BufferGetBlockNumber(of_row), entry);

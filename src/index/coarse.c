@@ -73,11 +73,32 @@ half_above(double value)
  * Where the bits are
  */
 
+/*
+ * Where the values of slot `i` are, of those of one width: four next to each other
+ * in the bytes of a step, the next four in higher bits of the same bytes.
+ */
+static ek_slot
+empty_slot(int i, int first_step, int values, int bits)
+{
+	const int	within = i % values;
+
+	return (ek_slot)
+	{
+		.coordinate = EK_NO_COORDINATE,
+			.byte = (uint16) ((first_step + i / values) * EK_STEP_BYTES + within % 4),
+			.shift_stored = (uint8) (within / 4 * bits),
+			.bits = (uint8) bits
+	};
+}
+
 static inline void
-add_slot(ek_slot *slots, int *used, int room, int coordinate, int shift, int bits)
+fill_slot(ek_slot *slots, int *used, int room, int coordinate, int shift)
 {
 	if (*used < room)
-		slots[*used] = (ek_slot) {(uint16) coordinate, (uint8) shift, (uint8) bits};
+	{
+		slots[*used].coordinate = (uint16) coordinate;
+		slots[*used].shift = (uint8) shift;
+	}
 	(*used)++;
 }
 
@@ -87,35 +108,24 @@ ek_lay_out(const ek_coordinate *coordinates, int count, int steps4, int steps2,
 {
 	const int	room4 = steps4 * EK_STEP_VALUES4;
 	const int	room2 = steps2 * EK_STEP_VALUES2;
+	ek_slot    *slots2 = slots + room4;
 	int			used4 = 0;
 	int			used2 = 0;
 
-	for (int i = 0; i < room4 + room2; i++)
-		slots[i] = (ek_slot) {EK_NO_COORDINATE, 0, i < room4 ? 4 : 2};
+	for (int i = 0; i < room4; i++)
+		slots[i] = empty_slot(i, 0, EK_STEP_VALUES4, 4);
+	for (int i = 0; i < room2; i++)
+		slots2[i] = empty_slot(i, steps4, EK_STEP_VALUES2, 2);
 	for (int i = 0; i < count; i++)
 	{
 		int			left = (int) coordinates[i].bits;
 
 		for (; left >= 4; left -= 4)
-			add_slot(slots, &used4, room4, i, left - 4, 4);
+			fill_slot(slots, &used4, room4, i, left - 4);
 		if (left == 2)
-			add_slot(slots + room4, &used2, room2, i, 0, 2);
+			fill_slot(slots2, &used2, room2, i, 0);
 	}
 	return used4 <= room4 && used2 <= room2;
-}
-
-/* Where a slot's value is: a byte of the codes of a group, and a shift in it. */
-static inline int
-place_of_slot(const ek_geometry *g, int slot, uint32 lane, Size *byte)
-{
-	const int	slots4 = g->steps4 * EK_STEP_VALUES4;
-	const bool	wide = slot < slots4;
-	const int	values = wide ? EK_STEP_VALUES4 : EK_STEP_VALUES2;
-	const int	within = wide ? slot % values : (slot - slots4) % values;
-	const int	step = wide ? slot / values : g->steps4 + (slot - slots4) / values;
-
-	*byte = step * EK_STEP_BYTES + (Size) 4 * lane + within % 4;
-	return within / 4 * (wide ? 4 : 2);
 }
 
 static inline int
@@ -128,26 +138,6 @@ slot_count(const ek_geometry *g)
  * Entries
  */
 
-static inline double
-highest(const ek_coordinate *c)
-{
-	return (double) ((1 << c->bits) - 1);
-}
-
-uint8
-ek_value_of(const ek_coordinate *c, double y)
-{
-	const double value = (y - c->mean) / c->step + highest(c) / 2.0;
-
-	return (uint8) (Max(0.0, Min(highest(c), value)) + 0.5);
-}
-
-double
-ek_decode(const ek_coordinate *c, uint8 value)
-{
-	return c->mean + (value - highest(c) / 2.0) * c->step;
-}
-
 /* Not a number where a float is not good enough; such an entry always survives. */
 static inline float
 stored_norm(double norm)
@@ -157,8 +147,9 @@ stored_norm(double norm)
 
 void
 ek_encode_coarse(const ek_cache *cache, const double *projected, double tail,
-				 double eta, ek_encoded *encoded)
+				 ek_encoded *encoded)
 {
+	const double eta = ek_eta_of(cache->geometry.dims);
 	double		length2 = tail * tail;
 
 	for (int i = 0; i < cache->geometry.coarse_dims; i++)
@@ -204,13 +195,11 @@ ek_store_coarse(const ek_cache *cache, const ek_encoded *encoded, Page page,
 	{
 		const ek_slot *slot = &cache->slots[i];
 		const int	mask = (1 << slot->bits) - 1;
-		Size		byte;
-		int			shift;
 
 		if (slot->coordinate == EK_NO_COORDINATE)
 			continue;
-		shift = place_of_slot(g, i, place->lane, &byte);
-		codes[byte] |= (uint8) ((encoded->coarse[slot->coordinate] >> slot->shift & mask) << shift);
+		codes[slot->byte + 4 * place->lane] |= (uint8)
+			((encoded->coarse[slot->coordinate] >> slot->shift & mask) << slot->shift_stored);
 	}
 	memcpy(&bits, &encoded->coarse_residual, sizeof(bits));
 	ek_residuals_on(g, page)[entry] = (uint16) (bits >> 16);
@@ -230,11 +219,11 @@ ek_fetch_coarse(const ek_cache *cache, Page page, const ek_place *place,
 	{
 		const ek_slot *slot = &cache->slots[i];
 		const int	mask = (1 << slot->bits) - 1;
-		Size		byte;
-		int			shift = place_of_slot(g, i, place->lane, &byte);
 
-		if (slot->coordinate != EK_NO_COORDINATE)
-			values[slot->coordinate] |= (uint8) ((codes[byte] >> shift & mask) << slot->shift);
+		if (slot->coordinate == EK_NO_COORDINATE)
+			continue;
+		values[slot->coordinate] |= (uint8)
+			((codes[slot->byte + 4 * place->lane] >> slot->shift_stored & mask) << slot->shift);
 	}
 	*residual = float_of(ek_residuals_on(g, page)[entry]);
 	*norm = ek_norms_on(g, page)[entry];

@@ -10,20 +10,63 @@
  */
 #include "postgres.h"
 
+#include <math.h>
+
 #include "base/certificate.h"
 #include "index/index.h"
 #include "vector/compute.h"
 
+static inline int8
+nearest_code(double value)
+{
+	int			code = (int) (value < 0.0 ? value - 0.5 : value + 0.5);
+
+	return (int8) Max(-EK_MAX_CODE, Min(EK_MAX_CODE, code));
+}
+
+static double
+largest_magnitude(const double *values, int n)
+{
+	double		largest = 0.0;
+
+	for (int i = 0; i < n; i++)
+		largest = Max(largest, fabs(values[i]));
+	return largest;
+}
+
+/*
+ * codes = the nearest to values / scale; returns |values - scale * codes|.
+ * values are coordinates of a vector no longer than 1.
+ */
+static double
+quantize(const double *values, int n, double scale, int8 *codes)
+{
+	const double inverse = scale > 0.0 ? 1.0 / scale : 0.0;
+	double		residual2 = 0.0;
+
+	for (int i = 0; i < n; i++)
+	{
+		double		difference;
+
+		codes[i] = nearest_code(values[i] * inverse);
+		difference = values[i] - scale * codes[i];
+		residual2 += difference * difference;
+	}
+	return sqrt(residual2);
+}
+
+/* What has no direction has no certificate either. */
 void
 ek_encode_coarse_1(const ek_cache *cache, const double *projected, double tail,
-				   double eta, ek_encoded *encoded)
+				   ek_encoded *encoded)
 {
 	const int	n = cache->geometry.coarse_dims;
+	const double eta = encoded->norm == 0.0 ? 0.0 : ek_eta_of(cache->geometry.dims);
 
-	encoded->coarse_scale = (float) (ek_largest_magnitude(projected, n) / EK_MAX_CODE);
+	encoded->coarse_scale = (float) (largest_magnitude(projected, n) / EK_MAX_CODE);
 	encoded->coarse_residual =
-		ek_float_above(ek_quantize_8(projected, n, encoded->coarse_scale,
-									 (int8 *) encoded->coarse) + eta);
+		ek_float_above(quantize(projected, n, encoded->coarse_scale,
+								(int8 *) encoded->coarse) + eta);
 	encoded->tail = ek_float_above(tail);
 }
 
@@ -49,8 +92,8 @@ ek_encode_coarse_query_1(const ek_geometry *geometry, const double *projected,
 
 	query->has_coarse = n > 0;
 	query->coarse = palloc0(n + 1);
-	query->coarse_scale = ek_largest_magnitude(projected, n) / EK_MAX_CODE;
-	query->coarse_residual = ek_quantize_8(projected, n, query->coarse_scale, query->coarse) +
+	query->coarse_scale = largest_magnitude(projected, n) / EK_MAX_CODE;
+	query->coarse_residual = quantize(projected, n, query->coarse_scale, query->coarse) +
 		query->eta;
 	query->coarse_length = ek_decoded_length(query->coarse, n, query->coarse_scale, query->eta);
 	query->tail = tail;

@@ -31,6 +31,7 @@
 #include "base/compat.h"
 #include "base/metric.h"
 #include "simd/ek_simd.h"
+#include "vector/encode.h"
 
 /*
  * Two formats are read and written: what SQL version 1.5 and later build, and
@@ -141,14 +142,10 @@ typedef struct ek_group
  * and, on lines of their own, norms, which a pass by cosine leaves alone.
  */
 
-/* On a fine page; the codes follow, dims bytes. */
-typedef struct ek_fine
-{
-	float		scale;
-	float		residual;
-} ek_fine;
-
-/* In format 2 this comes before it. */
+/*
+ * On a fine page an entry has the certificate of its fine code, and the code, dims
+ * bytes.  In format 2 this comes before it.
+ */
 typedef struct ek_row_header
 {
 	double		norm;
@@ -213,8 +210,8 @@ extern int8 *ek_group_codes(ek_group *group);
 extern uint8 *ek_codes_on(Page page);
 extern uint16 *ek_residuals_on(const ek_geometry *geometry, Page page);
 extern float *ek_norms_on(const ek_geometry *geometry, Page page);
-extern ek_fine *ek_fine_on(const ek_geometry *geometry, Page page, uint32 slot);
-extern int8 *ek_fine_codes(ek_fine *fine);
+extern ek_certificate *ek_fine_on(const ek_geometry *geometry, Page page, uint32 slot);
+extern int8 *ek_fine_codes(ek_certificate *fine);
 extern ItemPointer ek_page_tids(Page page);
 extern uint32 ek_tids_per_page(void);
 extern char *ek_page_bytes(Page page);
@@ -263,11 +260,13 @@ typedef struct ek_coordinate
 #define EK_LEAST_WEIGHT	(1.0f / 1024)
 #define EK_MOST_WEIGHT	1.0f
 
-/* Bits of a coordinate, where the coarse code has them. */
+/* Some bits of a coordinate's value, and where the codes of a group have them. */
 typedef struct ek_slot
 {
 	uint16		coordinate;		/* or EK_NO_COORDINATE */
-	uint8		shift;
+	uint16		byte;			/* of the first lane; 4 further on for the next */
+	uint8		shift;			/* of the bits in the value */
+	uint8		shift_stored;	/* and in the byte */
 	uint8		bits;			/* 4 or 2 */
 } ek_slot;
 
@@ -332,16 +331,15 @@ typedef struct ek_encoded
 	float		coarse_residual;
 	float		coarse_norm;	/* format 2 */
 	float		tail;			/* format 1 */
-	float		fine_scale;
-	float		fine_residual;
+	ek_certificate fine_certificate;
 	uint8	   *coarse;			/* coarse_dims; in format 1 they are signed */
-	int8	   *fine;			/* dims */
+	int8	   *fine;			/* dims, and room to EK_LANES */
 } ek_encoded;
 
 typedef struct ek_encoder
 {
 	const ek_cache *cache;
-	double	   *widened;		/* the vector, aligned */
+	double	   *widened;		/* aligned, as are: */
 	double	   *projected;
 	ek_encoded	encoded;		/* of the last vector */
 } ek_encoder;
@@ -365,9 +363,8 @@ typedef struct ek_coded_query
 	ek_bound_query bound;
 
 	int8	   *fine;
-	double		fine_scale;
+	ek_certificate fine_certificate;
 	double		fine_length;
-	double		fine_residual;
 } ek_coded_query;
 
 extern ek_encoder *ek_encoder_create(const ek_cache *cache);
@@ -379,12 +376,9 @@ extern void ek_encoded_store(const ek_encoder *encoder, Page coarse, Page fine,
 extern ek_coded_query *ek_encode_query(const ek_cache *cache, ek_metric metric,
 									   const float *vector);
 extern double ek_bound_fine(const ek_coded_query *query, const ek_geometry *geometry,
-							const ek_fine *fine, const int8 *codes, double norm);
+							const ek_certificate *fine, const int8 *codes, double norm);
 
 /* Tools of the certificates, for the files that make them. */
-extern float ek_float_above(double value);
-extern double ek_quantize_8(const double *values, int n, double scale, int8 *codes);
-extern double ek_largest_magnitude(const double *values, int n);
 extern double ek_decoded_length(const int8 *codes, int n, double scale, double eta);
 
 /*
@@ -410,11 +404,31 @@ extern double ek_tail_of(const double *projected, int n, double eta);
 /* Which bits of which coordinate are where; returns false if they do not fit. */
 extern bool ek_lay_out(const ek_coordinate *coordinates, int count, int steps4, int steps2,
 					   ek_slot *slots);
+
 /* The value of a coordinate; and what it stands for. */
-extern uint8 ek_value_of(const ek_coordinate *coordinate, double y);
-extern double ek_decode(const ek_coordinate *coordinate, uint8 value);
+static inline double
+ek_highest_value(const ek_coordinate *c)
+{
+	return (double) ((1 << c->bits) - 1);
+}
+
+static inline uint8
+ek_value_of(const ek_coordinate *c, double y)
+{
+	const double highest = ek_highest_value(c);
+	const double value = (y - c->mean) / c->step + highest / 2.0;
+
+	return (uint8) (Max(0.0, Min(highest, value)) + 0.5);
+}
+
+static inline double
+ek_decode(const ek_coordinate *c, uint8 value)
+{
+	return c->mean + (value - ek_highest_value(c) / 2.0) * c->step;
+}
+
 extern void ek_encode_coarse(const ek_cache *cache, const double *projected, double tail,
-							 double eta, ek_encoded *encoded);
+							 ek_encoded *encoded);
 extern void ek_store_coarse(const ek_cache *cache, const ek_encoded *encoded, Page page,
 							const ek_place *place);
 extern void ek_fetch_coarse(const ek_cache *cache, Page page, const ek_place *place,
@@ -430,7 +444,7 @@ extern double ek_distance_of(const ek_coded_query *query, double bound);
  * coarse_1.c: the coarse code of format 1
  */
 extern void ek_encode_coarse_1(const ek_cache *cache, const double *projected, double tail,
-							   double eta, ek_encoded *encoded);
+							   ek_encoded *encoded);
 extern void ek_store_coarse_1(const ek_geometry *geometry, const ek_encoded *encoded,
 							  Page page, const ek_place *place);
 extern void ek_encode_coarse_query_1(const ek_geometry *geometry, const double *projected,

@@ -58,7 +58,7 @@ static void
 set_sizes_1(ek_geometry *g)
 {
 	g->group_size = MAXALIGN(sizeof(ek_group)) + (Size) EK_LANES * g->coarse_dims;
-	g->fine_size = INTALIGN(sizeof(ek_fine) + g->dims);
+	g->fine_size = INTALIGN(sizeof(ek_certificate) + g->dims);
 	g->groups_per_page = (uint32) (usable_bytes() / g->group_size);
 	g->coarse_per_page = g->groups_per_page * EK_LANES;
 	g->fine_per_page = (uint32) (usable_bytes() / g->fine_size);
@@ -72,7 +72,7 @@ set_sizes_2(ek_geometry *g)
 	const Size	usable = usable_bytes() + MAXALIGN(SizeOfPageHeaderData) - CODES_BEGIN;
 
 	g->group_size = (Size) (g->steps4 + g->steps2) * EK_PACKED_STEP;
-	g->fine_size = MAXALIGN(sizeof(ek_row_header) + sizeof(ek_fine) + g->dims);
+	g->fine_size = MAXALIGN(sizeof(ek_row_header) + sizeof(ek_certificate) + g->dims);
 	g->groups_per_page = (uint32) (usable / (g->group_size + certificates));
 	g->coarse_per_page = g->groups_per_page * EK_LANES;
 	g->fine_per_page = (uint32) (usable_bytes() / g->fine_size);
@@ -256,16 +256,16 @@ ek_norms_on(const ek_geometry *g, Page page)
 	return (float *) (ek_residuals_on(g, page) + g->coarse_per_page);
 }
 
-ek_fine *
+ek_certificate *
 ek_fine_on(const ek_geometry *geometry, Page page, uint32 slot)
 {
 	const Size	before = geometry->format == EK_FORMAT_1 ? 0 : sizeof(ek_row_header);
 
-	return (ek_fine *) (contents(page) + slot * geometry->fine_size + before);
+	return (ek_certificate *) (contents(page) + slot * geometry->fine_size + before);
 }
 
 int8 *
-ek_fine_codes(ek_fine *fine)
+ek_fine_codes(ek_certificate *fine)
 {
 	return (int8 *) (fine + 1);
 }

@@ -315,9 +315,9 @@ static double
 bound_by_fine_code(IndexScanDesc scan, Page page, const ek_place *place, double norm)
 {
 	scan_state *state = scan->opaque;
-	const ek_fine *fine = ek_fine_on(&state->geometry, page, place->fine_slot);
+	ek_certificate *fine = ek_fine_on(&state->geometry, page, place->fine_slot);
 	const double bound = ek_bound_fine(state->query, &state->geometry, fine,
-									   ek_fine_codes((ek_fine *) fine), norm);
+									   ek_fine_codes(fine), norm);
 
 	if (isnan(bound))
 		ek_raise_corrupted_block(scan->indexRelation, place->fine_block,

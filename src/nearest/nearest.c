@@ -45,11 +45,11 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
-#include "base/certificate.h"
 #include "base/level.h"
 #include "base/scratch.h"
 #include "nearest/nearest.h"
 #include "vector/compute.h"
+#include "vector/encode.h"
 
 /* A code of a target costs as much as three exact distances (make bench). */
 #define MIN_QUERIES_TO_SCREEN	4
@@ -222,29 +222,14 @@ prepare_queries(ek_queries *queries)
 	queries->size += size * queries->vectors.count;
 }
 
-/*
- * One vector's code: its scale and residual are those of the vector of length
- * 1.  `codes` has room for dims rounded up to EK_LANES.
- */
-static void
-encode(const float *values, int dims, double norm, int largest_code, int8 *codes,
-	   double *scale, double *residual)
+/* `codes` has room for dims rounded up to EK_LANES, and to the stride. */
+static ek_certificate
+encode(ek_vector vector, double norm, int most, int8 *codes)
 {
-	const ek_vector vector = {.values = values,.dims = dims};
-	double		largest = ek_compute_largest(vector);
+	const ek_certificate certificate = ek_encode_vector(vector, norm, most, codes);
 
-	*scale = 0.0;
-	*residual = 0.0;
-	if (norm == 0.0)
-	{
-		memset(codes, 0, stride_of(dims));
-		return;
-	}
-	*residual = sqrt(ek_compute_quantize(vector, largest_code / largest,
-										 largest / largest_code, codes)) / norm +
-		ek_eta_of(dims);
-	*scale = largest / largest_code / norm;
-	memset(codes + dims, 0, stride_of(dims) - dims);
+	memset(codes + vector.dims, 0, stride_of(vector.dims) - vector.dims);
+	return certificate;
 }
 
 static query_factors
@@ -270,20 +255,19 @@ encode_query(ek_queries *queries, int q, int8 *scratch)
 	const int	dims = queries->vectors.dims;
 	const double norm2 = ek_compute_norm2(query_vector(queries, q));
 	int8	   *codes = queries->codes + (Size) q * queries->stride;
-	double		scale;
-	double		residual;
+	ek_certificate certificate;
 	double		length;
 
 	if (!isfinite(norm2))
 		raise_query_not_finite(queries, q);
-	encode(query_values(queries, q), dims, sqrt(norm2), EK_MAX_CODE, scratch, &scale, &residual);
+	certificate = encode(query_vector(queries, q), sqrt(norm2), EK_MAX_CODE, scratch);
 	memcpy(codes, scratch, queries->stride);
-	length = scale * (1.0 + ek_eta_of(dims)) *
+	length = certificate.scale * (1.0 + ek_eta_of(dims)) *
 		sqrt((double) ek_compute_code_dot(codes, codes, queries->stride));
 
 	queries->norm2[q] = norm2;
-	queries->factors[q] = factors_of_query(queries->metric, sqrt(norm2), scale,
-										   length, residual, slack_of(dims));
+	queries->factors[q] = factors_of_query(queries->metric, sqrt(norm2), certificate.scale,
+										   length, certificate.residual, slack_of(dims));
 }
 
 static void
@@ -461,17 +445,15 @@ add_to_block(ek_nearest *nearest, ek_id id, ek_vector vector)
 	const double norm2 = ek_compute_norm2(vector);
 	int8	   *packed = nearest->packed +
 		(Size) (row - lane) * nearest->queries->stride + (Size) 4 * lane;
-	double		scale;
-	double		residual;
+	ek_certificate certificate;
 
 	if (unlikely(!isfinite(norm2)))
 		ek_vector_require_finite(vector.values, vector.dims, "the vector");
-	encode(vector.values, vector.dims, sqrt(norm2), EK_NARROW_CODE, nearest->codes,
-		   &scale, &residual);
+	certificate = encode(vector, sqrt(norm2), EK_NARROW_CODE, nearest->codes);
 	for (Size i = 0; i < nearest->queries->stride; i += 4, packed += (Size) 4 * EK_LANES)
 		memcpy(packed, nearest->codes + i, 4);
 	set_factors(&nearest->tiles[row / EK_LANES], lane, nearest->metric, norm2,
-				scale, residual, slack_of(vector.dims));
+				certificate.scale, certificate.residual, slack_of(vector.dims));
 	memcpy(nearest->values + (Size) row * vector.dims, vector.values,
 		   sizeof(float) * vector.dims);
 	nearest->norm2[row] = norm2;
