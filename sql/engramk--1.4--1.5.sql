@@ -3,11 +3,8 @@
 -- complain if the script is sourced in psql, rather than via ALTER EXTENSION
 \echo Use "ALTER EXTENSION engramk UPDATE TO '1.5'" to load this file. \quit
 
--- What is built from now on has the new format; what is there stays as it is.
-CREATE OR REPLACE FUNCTION engramk_handler(internal) RETURNS index_am_handler
-    AS 'MODULE_PATHNAME', 'ek_sql_index_handler_2'
-    LANGUAGE C;
-
+-- The library builds indexes in the format of the version that SQL has.  Before
+-- the way back this function says which of them the older library cannot read.
 CREATE FUNCTION engram_require_format(format integer) RETURNS void
     AS 'MODULE_PATHNAME', 'ek_sql_require_format'
     LANGUAGE C VOLATILE STRICT;
@@ -23,7 +20,7 @@ CREATE FUNCTION engram_index_info(
     OUT coarse_bytes double precision, OUT fine_bytes double precision,
     OUT widths integer[], OUT survivors_expected bigint,
     OUT survivors double precision)
-    AS 'MODULE_PATHNAME', 'ek_sql_index_info'
+    AS 'MODULE_PATHNAME', 'ek_sql_index_info_1_5'
     LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
 COMMENT ON FUNCTION engram_index_info(regclass) IS
     'what an engramk index holds';

@@ -5,10 +5,6 @@
 
 SELECT engram_require_format(1);
 
-CREATE OR REPLACE FUNCTION engramk_handler(internal) RETURNS index_am_handler
-    AS 'MODULE_PATHNAME', 'ek_sql_index_handler'
-    LANGUAGE C;
-
 DROP FUNCTION engram_require_format(integer);
 
 DROP FUNCTION engram_index_info(regclass);

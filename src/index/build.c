@@ -453,11 +453,12 @@ ek_build(Relation heap, Relation index, IndexInfo *info)
 void
 ek_build_empty(Relation index)
 {
+	const ek_format format = ek_format_to_build(index);
 	Buffer		buffer = ReadBufferExtended(index, INIT_FORKNUM, P_NEW, RBM_NORMAL, NULL);
 
 	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
 	START_CRIT_SECTION();
-	ek_meta_init(BufferGetPage(buffer), ek_format_to_build(index));
+	ek_meta_init(BufferGetPage(buffer), format);
 	MarkBufferDirty(buffer);
 	log_newpage_buffer(buffer, true);
 	END_CRIT_SECTION();

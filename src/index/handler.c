@@ -2,27 +2,37 @@
  * handler.c
  *		The access method, as PostgreSQL asks for it; and in which format it builds.
  *
- * Every version of the library reads and writes both formats.  What is built
- * follows the SQL version of the database: the handler of 1.5 says format 2, that
- * of the versions before format 1, so that nothing is built under 1.4 that the
- * library of 1.4 cannot read.
+ * From 1.5 on the library reads and writes both formats.  What it builds follows
+ * the SQL version of the database, so that nothing is built under 1.4 that the
+ * library of 1.4 cannot read.  The handler is the same in every SQL version:
+ * PostgreSQL asks it whenever it opens an index anew, for any statement on the
+ * table, and a session may still have a library from before an ALTER EXTENSION.
  */
 #include "postgres.h"
 
 #include "access/genam.h"
+#include "access/table.h"
+#include "catalog/dependency.h"
 #include "catalog/index.h"
 #include "catalog/pg_am.h"
+#include "catalog/pg_extension.h"
+#include "catalog/pg_proc.h"
 #include "commands/vacuum.h"
 #include "fmgr.h"
 #include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/rel.h"
 
 #include "index/index.h"
 
 PG_FUNCTION_INFO_V1(ek_sql_index_handler);
-PG_FUNCTION_INFO_V1(ek_sql_index_handler_2);
 
-static IndexAmRoutine *
-make_routine(void)
+/*
+ * engramk_handler(internal) returns index_am_handler
+ */
+Datum
+ek_sql_index_handler(PG_FUNCTION_ARGS pg_attribute_unused())
 {
 	IndexAmRoutine *am = makeNode(IndexAmRoutine);
 
@@ -46,47 +56,52 @@ make_routine(void)
 	am->amrescan = ek_scan_rescan;
 	am->amgettuple = ek_scan_next;
 	am->amendscan = ek_scan_end;
-	return am;
-}
-
-/* By its name a build knows that the database is of 1.4 or before. */
-static IndexBuildResult *
-build_1(Relation heap, Relation index, IndexInfo *info)
-{
-	return ek_build(heap, index, info);
-}
-
-/*
- * engramk_handler(internal) returns index_am_handler, up to 1.4
- */
-Datum
-ek_sql_index_handler(PG_FUNCTION_ARGS pg_attribute_unused())
-{
-	IndexAmRoutine *am = make_routine();
-
-	am->ambuild = build_1;
 	PG_RETURN_POINTER(am);
 }
 
-/*
- * engramk_handler(internal) returns index_am_handler, from 1.5 on
- */
-Datum
-ek_sql_index_handler_2(PG_FUNCTION_ARGS pg_attribute_unused())
+/* Is this the SQL version of before 1.5?  Of those, three have the access method. */
+static bool
+is_version_of_format_1(const char *version)
 {
-	PG_RETURN_POINTER(make_routine());
+	return strcmp(version, "1.2") == 0 || strcmp(version, "1.3") == 0 || strcmp(version, "1.4") == 0;
+}
+
+/* In which format does this version of the extension want indexes? */
+static ek_format
+format_of_extension(Oid extension)
+{
+	ek_format	format = EK_FORMAT_2;
+	Relation	extensions = table_open(ExtensionRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&key, Anum_pg_extension_oid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(extension));
+	scan = systable_beginscan(extensions, ExtensionOidIndexId, true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+	{
+		bool		isnull;
+		const Datum version = heap_getattr(tuple, Anum_pg_extension_extversion,
+										   RelationGetDescr(extensions), &isnull);
+
+		if (!isnull && is_version_of_format_1(TextDatumGetCString(version)))
+			format = EK_FORMAT_1;
+	}
+	systable_endscan(scan);
+	table_close(extensions, AccessShareLock);
+	return format;
 }
 
 /*
- * The handler is asked anew: a session may have opened the index before an
- * ALTER EXTENSION.  The lock is held until the transaction ends, so that whoever
- * goes back to an older version waits for builds, and finds what they built.
+ * The lock is held until the transaction ends, so that whoever goes back to an
+ * older version waits for builds, and finds what they built.  Whoever had to wait
+ * for it sees what the other has committed.
  */
 ek_format
 ek_format_to_build(Relation index)
 {
-	const Oid	am = index->rd_rel->relam;
-
-	LockDatabaseObject(AccessMethodRelationId, am, 0, RowExclusiveLock);
-	return GetIndexAmRoutineByAmId(am, false)->ambuild == build_1 ? EK_FORMAT_1 : EK_FORMAT_2;
+	LockDatabaseObject(AccessMethodRelationId, index->rd_rel->relam, 0, RowExclusiveLock);
+	return format_of_extension(getExtensionOfObject(ProcedureRelationId, index->rd_amhandler));
 }

@@ -28,6 +28,7 @@
 #include "index/index.h"
 
 PG_FUNCTION_INFO_V1(ek_sql_index_info);
+PG_FUNCTION_INFO_V1(ek_sql_index_info_1_5);
 PG_FUNCTION_INFO_V1(ek_sql_index_counts);
 PG_FUNCTION_INFO_V1(ek_sql_require_format);
 
@@ -112,10 +113,10 @@ survivors_of(Oid index)
  * first vector; dead counts those that wait to be used again.  widths has how
  * many dimensions have 0, 2, 4, 6 and 8 bits.  survivors are the fine codes that a
  * scan reads: as the build expected them, and as the statistics count them; NULL
- * before the first scan.  Up to 1.4 the first eight columns are all there is.
+ * before the first scan.
  */
 Datum
-ek_sql_index_info(PG_FUNCTION_ARGS)
+ek_sql_index_info_1_5(PG_FUNCTION_ARGS)
 {
 	Relation	index = ek_open_index(PG_GETARG_OID(0));
 	ek_meta		meta = ek_read_meta(index);
@@ -152,6 +153,16 @@ ek_sql_index_info(PG_FUNCTION_ARGS)
 }
 
 /*
+ * Up to 1.4: the first eight of these columns.  A library of that time would fill
+ * in eight of however many SQL declares, so it must not be called for more.
+ */
+Datum
+ek_sql_index_info(PG_FUNCTION_ARGS)
+{
+	return ek_sql_index_info_1_5(fcinfo);
+}
+
+/*
  * engram_stat_get_index(index oid)
  * returns record (scans bigint, passes bigint, coarse_codes bigint,
  *				   fine_codes bigint, reranked bigint)
@@ -184,54 +195,91 @@ is_readable_index(Form_pg_class relation, Oid am)
 		 isTempOrTempToastNamespace(relation->relnamespace));
 }
 
+/* Of an index that this session has locked; what is gone has none. */
+static bool
+has_later_format(Oid oid, uint32 format)
+{
+	Relation	index = try_relation_open(oid, NoLock);
+	bool		later;
+
+	if (index == NULL)
+		return false;
+	later = RelationGetNumberOfBlocks(index) > 0 && ek_read_meta(index).format > format;
+	relation_close(index, NoLock);
+	return later;
+}
+
+/*
+ * Adds the names of the indexes whose format is later.  Returns an index that
+ * somebody has locked against readers, at which it ended; else InvalidOid.
+ */
+static Oid
+find_later_formats(Oid am, uint32 format, StringInfo names)
+{
+	Oid			locked = InvalidOid;
+	Relation	classes = table_open(RelationRelationId, AccessShareLock);
+	SysScanDesc scan = systable_beginscan(classes, InvalidOid, false, NULL, 0, NULL);
+	HeapTuple	tuple;
+
+	while (!OidIsValid(locked) && HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_class relation = (Form_pg_class) GETSTRUCT(tuple);
+
+		CHECK_FOR_INTERRUPTS();
+		if (!is_readable_index(relation, am))
+			continue;
+		if (!ConditionalLockRelationOid(relation->oid, AccessShareLock))
+		{
+			locked = relation->oid;
+			continue;
+		}
+		if (has_later_format(relation->oid, format))
+			appendStringInfo(names, "%s%s", names->len > 0 ? ", " : "",
+							 quote_qualified_identifier(get_namespace_name(relation->relnamespace),
+														NameStr(relation->relname)));
+		UnlockRelationOid(relation->oid, AccessShareLock);
+	}
+	systable_endscan(scan);
+	table_close(classes, AccessShareLock);
+	return locked;
+}
+
 /*
  * engram_require_format(format integer) returns void
  *
  * Raises an error that names the indexes of this database whose format is later.
  * Waits for builds, and keeps others from beginning until the transaction ends:
- * see ek_format_to_build().  Temporary indexes of other sessions are left out;
- * their sessions go on with the library that they have.
+ * see ek_format_to_build().  Whoever has locked an index may be about to build
+ * one, so nobody is kept from building while this waits for that lock.  Temporary
+ * indexes of other sessions are left out; their sessions go on with the library
+ * that they have.
  */
 Datum
 ek_sql_require_format(PG_FUNCTION_ARGS)
 {
-	const uint32 format = (uint32) PG_GETARG_INT32(0);
+	const int32 format = PG_GETARG_INT32(0);
 	const Oid	am = get_am_oid("engramk", false);
 	StringInfoData names;
-	Relation	classes;
-	SysScanDesc scan;
-	HeapTuple	tuple;
+	Oid			locked;
 
-	LockDatabaseObject(AccessMethodRelationId, am, 0, ShareLock);
 	initStringInfo(&names);
-	classes = table_open(RelationRelationId, AccessShareLock);
-	scan = systable_beginscan(classes, InvalidOid, false, NULL, 0, NULL);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	for (;;)
 	{
-		Form_pg_class relation = (Form_pg_class) GETSTRUCT(tuple);
-		Relation	index;
-
-		CHECK_FOR_INTERRUPTS();
-		if (!is_readable_index(relation, am))
-			continue;
-		index = try_relation_open(relation->oid, AccessShareLock);
-		if (index == NULL)
-			continue;
-		if (RelationGetNumberOfBlocks(index) > 0 && ek_read_meta(index).format > format)
-			appendStringInfo(&names, "%s%s", names.len > 0 ? ", " : "",
-							 quote_qualified_identifier(get_namespace_name(relation->relnamespace),
-														NameStr(relation->relname)));
-		relation_close(index, AccessShareLock);
+		resetStringInfo(&names);
+		LockDatabaseObject(AccessMethodRelationId, am, 0, ShareLock);
+		locked = find_later_formats(am, (uint32) Max(format, 0), &names);
+		if (!OidIsValid(locked))
+			break;
+		UnlockDatabaseObject(AccessMethodRelationId, am, 0, ShareLock);
+		LockRelationOid(locked, AccessShareLock);
+		UnlockRelationOid(locked, AccessShareLock);
 	}
-	systable_endscan(scan);
-	table_close(classes, AccessShareLock);
-
 	if (names.len > 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("there are engramk indexes that the older version cannot read: %s",
 						names.data),
-				 errdetail("Their format is later than %u.", format),
+				 errdetail("Their format is later than %d.", format),
 				 errhint("Drop them, go to the older version, and create them again.")));
 	PG_RETURN_VOID();
 }

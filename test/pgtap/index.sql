@@ -5,7 +5,7 @@ SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION engramk;
 
-SELECT plan(33);
+SELECT plan(42);
 
 -- What there is
 
@@ -51,24 +51,34 @@ RESET ROLE;
 
 -- Back
 
-SELECT throws_ok($$ALTER EXTENSION engramk UPDATE TO '1.1'$$, '2BP01', NULL, 'an index stops the downgrade');
-CREATE FUNCTION detail_of(statement text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-	detail text;
+CREATE FUNCTION said_of(statement text, OUT message text, OUT detail text, OUT hint text) LANGUAGE plpgsql AS $$
 BEGIN
 	EXECUTE statement;
-	RETURN NULL;
 EXCEPTION WHEN OTHERS THEN
-	GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
-	RETURN detail;
+	GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
 END $$;
-SELECT matches(detail_of($$ALTER EXTENSION engramk UPDATE TO '1.1'$$), 'index (public\.)?item_v depends', 'by its name');
+SELECT throws_ok('ALTER EXTENSION engramk UPDATE TO ' || quote_literal(v), '55000',
+		'there are engramk indexes that the older version cannot read: public.item_v',
+		'an index that it cannot read stops the downgrade to ' || v)
+	FROM unnest(ARRAY['1.4', '1.1']) v;
+SELECT is(detail || ' ' || hint, 'Their format is later than 1. Drop them, go to the older version, and create them again.',
+	'and it is said why, and what to do') FROM said_of($$ALTER EXTENSION engramk UPDATE TO '1.4'$$);
+SELECT is(extversion, '1.5', 'and nothing has changed') FROM pg_extension WHERE extname = 'engramk';
+SELECT is((SELECT format FROM engram_index_info('item_v')), 2, 'its format is 2');
+SELECT is((SELECT array_agg(id) FROM (SELECT id FROM item ORDER BY v <-> '{500,3,1}' LIMIT 1) x), ARRAY[500], 'scans go on');
+DROP INDEX item_v;
+SELECT lives_ok($$ALTER EXTENSION engramk UPDATE TO '1.4'$$, 'without it, it goes back');
+CREATE INDEX item_v ON item USING engramk (v);
+SELECT throws_ok($$ALTER EXTENSION engramk UPDATE TO '1.1'$$, '2BP01', NULL, 'any index stops the downgrade to 1.1');
+SELECT matches(detail, 'index (public\.)?item_v depends', 'by its name') FROM said_of($$ALTER EXTENSION engramk UPDATE TO '1.1'$$);
 SELECT is(extversion, '1.4', 'and nothing has changed') FROM pg_extension WHERE extname = 'engramk';
 SELECT is((SELECT array_agg(id) FROM (SELECT id FROM item ORDER BY v <-> '{500,3,1}' LIMIT 1) x), ARRAY[500], 'scans go on');
+SELECT lives_ok($$ALTER EXTENSION engramk UPDATE TO '1.5'$$, 'it goes forward');
+SELECT is((SELECT format FROM engram_index_info('item_v')), 1, 'and an index of 1.4 stays of format 1');
 DROP INDEX item_v;
 SELECT lives_ok($$ALTER EXTENSION engramk UPDATE TO '1.1'$$, 'without indexes it goes back');
 SELECT is((SELECT count(*) FROM pg_am WHERE amname = 'engramk'), 0::bigint, 'and the access method is gone');
-SELECT lives_ok($$ALTER EXTENSION engramk UPDATE TO '1.4'$$, 'it comes again');
+SELECT lives_ok($$ALTER EXTENSION engramk UPDATE TO '1.5'$$, 'it comes again');
 CREATE INDEX item_v ON item USING engramk (v);
 SELECT is(engram_index_check('item_v'), 1000::bigint, 'and indexes with it');
 

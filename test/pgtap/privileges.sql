@@ -6,7 +6,7 @@ SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION engramk;
 
-SELECT plan(56);
+SELECT plan(59);
 
 CREATE ROLE engramk_plain;
 CREATE ROLE engramk_creator;
@@ -18,11 +18,13 @@ SELECT is_empty(
 	  FROM pg_depend d JOIN pg_extension e ON d.refobjid = e.oid JOIN pg_proc p ON d.objid = p.oid
 	  WHERE d.classid = 'pg_proc'::regclass AND d.refclassid = 'pg_extension'::regclass
 	    AND d.deptype = 'e' AND e.extname = 'engramk'
-	    AND p.proname NOT IN ('engram_stat_reset', 'engram_stat_get_backends')
+	    AND p.proname NOT IN ('engram_require_format', 'engram_stat_reset', 'engram_stat_get_backends')
 	    AND NOT has_function_privilege('engramk_plain', p.oid, 'EXECUTE')$$,
-	'every function but two can be executed by every user');
+	'every function but three can be executed by every user');
 SELECT ok(NOT has_function_privilege('engramk_plain', 'engram_stat_reset()', 'EXECUTE'), 'a user may not reset the statistics');
 SELECT ok(NOT has_function_privilege('engramk_watcher', 'engram_stat_reset()', 'EXECUTE'), 'nor may one who reads all statistics');
+SELECT ok(NOT has_function_privilege(role, 'engram_require_format(integer)', 'EXECUTE'), 'nor may ' || role || ' hold up builds')
+	FROM unnest(ARRAY['engramk_plain', 'engramk_watcher']) role;
 SELECT ok(NOT has_function_privilege('engramk_plain', 'engram_stat_get_backends()', 'EXECUTE'), 'a user may not look at sessions');
 SELECT ok(has_function_privilege('engramk_watcher', 'engram_stat_get_backends()', 'EXECUTE'), 'one who reads all statistics may');
 SELECT ok(has_table_privilege('engramk_plain', v, 'SELECT'), 'a user may read ' || v)
@@ -84,6 +86,7 @@ SELECT throws_ok($$SELECT engram_index_check('secret_embedding')$$, '42501', 'pe
 	'and so is engram_index_check');
 SELECT throws_ok('SELECT * FROM engram_stat_backends', '42501', NULL, 'engram_stat_backends is refused');
 SELECT throws_ok('SELECT engram_stat_reset()', '42501', NULL, 'engram_stat_reset is refused');
+SELECT throws_ok('SELECT engram_require_format(1)', '42501', NULL, 'engram_require_format is refused');
 SET LOCAL ROLE engramk_watcher;
 SELECT is(count(*), 1::bigint, 'engram_stat_backends, by one who reads all statistics')
 	FROM engram_stat_backends WHERE pid = pg_backend_pid() AND usename = session_user;
