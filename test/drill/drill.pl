@@ -26,13 +26,16 @@ my $library = $ENV{LIBRARY};
 my $patience = 60;
 
 # What the newer version changed, by name.
-my $changed = qr/^. comment \| function engram_index_check/;
+my $changed = qr/engram_index_info|engram_require_format/;
 
 my @databases = qw(drill drill_two);
 my $index_is_whole = "SELECT engram_index_check('word_embedding') = 2000";
+my $create_index = 'CREATE INDEX CONCURRENTLY word_embedding ON word USING engramk (embedding)';
+my $reindex = 'REINDEX INDEX CONCURRENTLY word_embedding';
+my $drop_index = 'DROP INDEX CONCURRENTLY word_embedding';
 my $clients = 20;
 my $reconnecting = 2;
-my @kinds = qw(distances batches nearest);
+my @kinds = qw(distances batches nearest by_index);
 
 my $failures = 0;
 my @table;
@@ -492,6 +495,116 @@ sub step_kept
 	return;
 }
 
+# Indexes: each version builds those that it can read
+
+sub format_of_index
+{
+	my ($session) = @_;
+
+	return $session->run("SELECT format FROM engram_index_info('word_embedding')");
+}
+
+# Until the load has answered from the index, beside everything else.
+sub let_load_use_index
+{
+	my $session = Session->new(database => 'drill');
+	my $scans = "SELECT scans FROM engram_stat_indexes WHERE indexrelname = 'word_embedding'";
+	my $before = $session->run($scans);
+
+	wait_until('the load uses the index', sub { $session->run($scans) > $before });
+	let_load_go_on();
+	return;
+}
+
+# The way back as it is with indexes that the older version cannot read.
+sub go_back_with_index
+{
+	my ($session) = @_;
+
+	$session->run($drop_index);
+	update_everywhere($old);
+	$session->run($create_index);
+	return;
+}
+
+sub step_indexes
+{
+	print "Way 2: an index of $old, which $new has too\n";
+	my $home = Session->new(database => 'drill');
+	update_everywhere($old);
+	$home->run($create_index);
+	my @loads = start_load();
+	let_load_use_index();
+	my $decision = time();
+	update_everywhere($new);
+	my $seconds = time() - $decision;
+	check(format_of_index($home) == 1, 'it is of format 1');
+	check($home->run($index_is_whole) eq 't', 'and whole');
+	let_load_use_index();
+	my $before = extension_catalog($home);
+	update($home, $old);
+	let_load_use_index();
+	update($home, $new);
+	my $differences = check_same($before, extension_catalog($home), 'going back and forward leaves it, and everything, as it was');
+	finish_step("2: to $new, an index of format 1", $seconds, 'no session', "$differences lines", @loads);
+
+	print "REINDEX CONCURRENTLY to format 2\n";
+	@loads = start_load();
+	let_load_use_index();
+	$decision = time();
+	$home->run($reindex);
+	$seconds = time() - $decision;
+	check(format_of_index($home) == 2, 'it is of format 2');
+	check($home->run($index_is_whole) eq 't', 'and whole');
+	let_load_use_index();
+	finish_step('REINDEX CONCURRENTLY to format 2', $seconds, 'no session', '-', @loads);
+
+	print "Way 2: refused, while there is such an index\n";
+	@loads = start_load();
+	$before = extension_catalog($home);
+	$decision = time();
+	$home->query("ALTER EXTENSION engramk UPDATE TO '$old'");
+	$seconds = time() - $decision;
+	check($home->sqlstate eq '55000' && $home->message =~ /: public\.word_embedding$/, 'it is refused, and the index is named',
+		$home->sqlstate . ' ' . $home->message);
+	print '    ' . $home->message . "\n";
+	$differences = check_same($before, extension_catalog($home), 'and everything is as before');
+	let_load_use_index();
+	finish_step("2: to $old, refused", $seconds, 'no session', "$differences lines", @loads);
+
+	print "Way 2: refused, while a view has the columns of $new\n";
+	@loads = start_load();
+	$home->run($drop_index);
+	$home->run("CREATE VIEW sizes AS SELECT f.* FROM pg_class, engram_index_info(oid) AS f WHERE relname = 'word_embedding'");
+	$before = extension_catalog($home);
+	$decision = time();
+	$home->query("ALTER EXTENSION engramk UPDATE TO '$old'");
+	$seconds = time() - $decision;
+	check($home->sqlstate eq '2BP01', 'it is refused', $home->sqlstate . ' ' . $home->message);
+	print '    ' . $home->message . "\n";
+	$differences = check_same($before, extension_catalog($home), 'and everything is as before');
+	$home->run('DROP VIEW sizes');
+	$home->run($create_index);
+	let_load_use_index();
+	finish_step("2: to $old, refused for a view", $seconds, 'no session', "$differences lines", @loads);
+
+	print "Way 2: the index is dropped, and created again\n";
+	@loads = start_load();
+	let_load_use_index();
+	$before = extension_catalog($home);
+	$decision = time();
+	go_back_with_index($home);
+	$seconds = time() - $decision;
+	check($home->run($index_is_whole) eq 't', "the index of $old is whole");
+	let_load_use_index();
+	update_everywhere($new);
+	check(format_of_index($home) == 1, 'it is of format 1');
+	$differences = check_same($before, extension_catalog($home), 'forward again everything is as before');
+	finish_step("2: to $old, with its index", $seconds, 'no session', "$differences lines", @loads);
+	$home->run($drop_index);
+	return;
+}
+
 # The library
 
 # By rename: whoever has mapped the file keeps what was in it.
@@ -561,16 +674,32 @@ SQL
 	return join ' ', map { $session->run($_) } @queries;
 }
 
-# Whoever has removed the newer library too early can still go back in SQL.
+# Whoever has removed the newer library too early puts it back.  If nobody has it
+# any more, the question what the older one cannot read is taken out of the way.
 sub check_library_gone
 {
+	my ($previous, $newer) = @_;
 	my $home = Session->new(database => 'drill');
 	my $before = extension_catalog($home);
+	update($home, $old);
+	my $at_old = extension_catalog($home);
+	update($home, $new);
+	my $back = "ALTER EXTENSION engramk UPDATE TO '$old'";
 
 	rename $library, "$library.gone" or die "$library: $!\n";
-	update_everywhere($old);
-	check(version_in($home) eq $old, "the way to $old needs no library");
+	my $session = Session->new(database => 'drill');
+	$session->query($back);
+	check($session->sqlstate eq '58P01', "the way to $old needs a library", $session->sqlstate . ' ' . $session->message);
 	rename "$library.gone", $library or die "$library: $!\n";
+	put_library($previous);
+	$session = Session->new(database => 'drill');
+	$session->query($back);
+	check($session->sqlstate eq '42883', "that of $new", $session->sqlstate . ' ' . $session->message);
+	check_same($before, extension_catalog($session), 'and everything is as before');
+	$session->run("CREATE OR REPLACE FUNCTION engram_require_format(format integer) RETURNS void LANGUAGE sql AS ''");
+	$session->run($back);
+	check_same($at_old, extension_catalog($session), "there is a way to $old without it all the same");
+	put_library($newer);
 	update_everywhere($new);
 	check_same($before, extension_catalog($home), 'and everything is as before once it is there again');
 	return;
@@ -585,9 +714,11 @@ sub step_library
 
 	# as it is in production
 	switch_cluster('ALTER SYSTEM SET engramk.verify_rate = 0.01');
-	my @loads = start_load();
 	my $home = Session->new(database => 'drill');
-	$home->run('CREATE INDEX word_embedding ON word USING engramk (embedding)');
+	$home->run($create_index);
+	check(format_of_index($home) == 2, 'there is an index of format 2');
+	my @loads = start_load();
+	let_load_use_index();
 	my $before = extension_catalog($home);
 	my $veteran = Session->new(database => 'drill');
 	my $answer = run_parallel($veteran);
@@ -596,7 +727,7 @@ sub step_library
 
 	my $decision = time();
 	switch_cluster('ALTER SYSTEM RESET engramk.verify_rate');
-	update_everywhere($old);
+	go_back_with_index($home);
 	put_library($previous);
 	my $moment = server_time();
 	wait_until('new sessions have it', sub { new_session_maps_current() });
@@ -614,17 +745,39 @@ sub step_library
 	print "Way 3, forward again\n";
 	@loads = start_load();
 	check(with_replaced_library('true') == 0, 'who has connected again has the older one');
+	let_load_use_index();
+	my $late = Session->new(database => 'drill');
+	$late->run("SELECT engram_norm('{3,4}')");
 	$decision = time();
 	put_library($kept);
 	update_everywhere($new);
 	wait_until('new sessions have it', sub { new_session_maps_current() });
 	$seconds = time() - $decision;
+	# so that every session opens the index anew
+	$home = Session->new(database => 'drill');
+	$home->run("ALTER INDEX $_") foreach 'word_embedding RENAME TO word_renamed', 'word_renamed RENAME TO word_embedding';
 	let_load_go_on();
 	$veterans = with_replaced_library('true');
+	check($veterans == $clients, "sessions with the library of $old go on", "$veterans of $clients");
 	my $differences = check_same($before, extension_catalog($home), 'the catalogs are as before');
+	check(format_of_index($home) == 1, 'the index is of format 1');
 	finish_step("3: library of $new again", $seconds, "$veterans older sessions", "$differences lines", @loads);
-	check_library_gone();
-	Session->new(database => 'drill')->run('DROP INDEX word_embedding');
+
+	print "Way 3, the index in format 2 again\n";
+	@loads = start_load();
+	check(with_replaced_library('true') == 0, 'who has connected again has the newer one');
+	let_load_use_index();
+	$decision = time();
+	$home->run($reindex);
+	$seconds = time() - $decision;
+	check(format_of_index($home) == 2, 'the index is of format 2');
+	let_load_use_index();
+	$late->query("SELECT id FROM word ORDER BY embedding <=> (SELECT embedding FROM word WHERE id = 7) LIMIT 1");
+	check($late->sqlstate eq '0A000' && $late->message =~ /format 2, but this library knows format 1/,
+		'who has not connected again cannot read it', $late->sqlstate . ' ' . $late->message);
+	finish_step('3: REINDEX CONCURRENTLY to format 2', $seconds, 'no session', '-', @loads);
+	$home->run($drop_index);
+	check_library_gone($previous, $kept);
 	return;
 }
 
@@ -728,8 +881,7 @@ my $done = eval {
 CREATE VIEW matches AS
     SELECT engram_nearest(id, embedding, (SELECT embedding FROM word WHERE id = 1), 3) AS match FROM word
 SQL
-	step_kept('an index', 'CREATE INDEX word_embedding ON word USING engramk (embedding)', $index_is_whole,
-		'DROP INDEX CONCURRENTLY word_embedding');
+	step_indexes();
 	if ($ENV{DRILL_OLD_LIBRARY})
 	{
 		step_library();
