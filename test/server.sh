@@ -15,6 +15,9 @@
 # EXTENSION_DESTDIRS names directories with the files of other extensions, as
 # DESTDIR of their "make install", which are put into the copy as well.
 #
+# ENGRAMK_DEFAULT_VERSION is the version that CREATE EXTENSION makes, if not the
+# latest: with 1.4, indexes of format 1.
+#
 # The build must be up to date.
 set -eu
 
@@ -58,6 +61,8 @@ install_build()
 		cp -R "$directory/." "$scratch"
 	done
 	make -s -C "${BUILD:-$top}" install DESTDIR="$scratch" >/dev/null
+	[ -z "${ENGRAMK_DEFAULT_VERSION:-}" ] ||
+		sed -i "s/^default_version.*/default_version = '$ENGRAMK_DEFAULT_VERSION'/" "$scratch$shared/extension/engramk.control"
 	chmod -R a+rX "$scratch"
 	LIBRARY=$scratch$libraries/engramk.so
 	export PATH LIBRARY
