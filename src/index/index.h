@@ -170,6 +170,7 @@ typedef struct ek_geometry
 	int			coarse_dims;
 	int			steps4;
 	int			steps2;
+	uint32		basis_id;		/* which coarse pages have, too; 0 in format 1 */
 	Size		group_size;		/* in format 2, of codes alone */
 	Size		fine_size;
 	uint32		groups_per_page;

@@ -88,6 +88,7 @@ ek_geometry_of(const ek_meta *meta)
 		.coarse_dims = (int) meta->coarse_dims,
 		.steps4 = (int) meta->steps4,
 		.steps2 = (int) meta->steps2,
+		.basis_id = meta->basis_id,
 		.first_block = meta->first_block
 	};
 
@@ -338,7 +339,7 @@ ek_page_init(Page page, ek_page_kind kind, const ek_geometry *geometry)
 	((PageHeader) page)->pd_lower = lower_of(kind, geometry);
 	if (kind == EK_PAGE_COARSE && geometry->format != EK_FORMAT_1)
 	{
-		ek_page_opaque_of(page)->count = geometry->coarse_dims > 0 ? EK_FIRST_BASIS : 0;
+		ek_page_opaque_of(page)->count = geometry->basis_id;
 		for (uint32 i = 0; i < geometry->coarse_per_page; i++)
 			ek_forget_coarse(geometry, page, &(ek_place)
 							 {
@@ -476,13 +477,14 @@ ek_page_seal(Page page)
 
 /*
  * A page with another end of its contents would be cut there when it is next
- * changed.
+ * changed.  Codes in another basis would be read as codes in this one.
  */
 static bool
-has_its_size(Page page, ek_page_kind kind, const ek_geometry *geometry)
+belongs_here(Page page, ek_page_kind kind, const ek_geometry *geometry)
 {
 	return ek_page_is(page, kind) &&
-		((PageHeader) page)->pd_lower == lower_of(kind, geometry);
+		((PageHeader) page)->pd_lower == lower_of(kind, geometry) &&
+		(kind != EK_PAGE_COARSE || ek_page_opaque_of(page)->count == geometry->basis_id);
 }
 
 static bool
@@ -501,7 +503,7 @@ ek_require_page(Relation index, Buffer buffer, ek_page_kind kind,
 				const ek_geometry *geometry)
 {
 	BlockNumber block = BufferGetBlockNumber(buffer);
-	const bool	right = has_its_size(BufferGetPage(buffer), kind, geometry);
+	const bool	right = belongs_here(BufferGetPage(buffer), kind, geometry);
 
 	if (right && ek_is_verified(index, block))
 		return;
