@@ -37,6 +37,9 @@ for PG_CONFIG in "$@"; do
 	suite "$version: several sessions" test/t/run.sh
 	suite "$version: races" test/with-cluster.sh test/index/isolation.sh
 	suite "$version: standby, crashes, damaged and forged pages" index_suites
+	suite "$version: index of format 1, SQL" with_format_1 index_regress
+	suite "$version: index of format 1, races" with_format_1 index_races
+	suite "$version: index of format 1, standby, crashes, pages" with_format_1 index_suites
 	cd "$top" || exit
 done
 suites_end

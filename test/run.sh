@@ -25,4 +25,8 @@ suite "every command of the documents" test/documents/run.sh
 suite "index: races between sessions" test/with-cluster.sh test/index/isolation.sh
 suite "index: right while it changes" test/with-cluster.sh test/index/churn.sh 10
 suite "index: standby, crashes, vacuum, damaged and forged pages" index_suites
+suite "index of format 1: SQL" with_format_1 index_regress
+suite "index of format 1: races between sessions" with_format_1 index_races
+suite "index of format 1: right while it changes" with_format_1 test/with-cluster.sh test/index/churn.sh 10
+suite "index of format 1: standby, crashes, vacuum, damaged and forged pages" with_format_1 index_suites
 suites_end

@@ -46,17 +46,44 @@ suites_end()
 	[ "$failed" -eq 0 ]
 }
 
+# Runs a test with the last version that builds indexes of format 1.
+with_format_1()
+{
+	(
+		export ENGRAMK_DEFAULT_VERSION=1.4
+		"$@"
+	)
+}
+
+# The names of these files, but of tests that change the format themselves
+of_one_format()
+{
+	basename -a "$@" | sed 's/\.[^.]*$//' | grep -v formats
+}
+
 # What starts servers of its own, a few times each.
 index_suites()
 {
 	env INDEX_CRASHES=3 DAMAGED_INDEXES=40 FORGED_INDEXES=20 test/t/run.sh test/index/*.pl
 }
 
-# pg_regress, with the differences in the output.
+# pg_regress, all of it or what is named, with the differences in the output.
 regress()
 {
-	test/with-cluster.sh make -s installcheck || {
+	test/with-cluster.sh make -s installcheck ${1:+REGRESS="$*"} || {
 		cat regression.diffs
 		return 1
 	}
+}
+
+# shellcheck disable=SC2046 # names hold no white space
+index_regress()
+{
+	regress $(of_one_format test/sql/index*.sql)
+}
+
+# shellcheck disable=SC2046
+index_races()
+{
+	test/with-cluster.sh test/index/isolation.sh $(of_one_format test/specs/*.spec)
 }
