@@ -96,3 +96,11 @@ FROM curve ORDER BY curve.contestant, ef NULLS FIRST;
 SELECT what, round(engramk::numeric, 3) AS engramk, round(hnsw::numeric, 3) AS hnsw,
     round((engramk / hnsw)::numeric, 3) AS "engramk/hnsw"
 FROM figures;
+
+-- For the chart.
+\pset format unaligned
+\pset fieldsep '\t'
+\pset tuples_only
+\o | sed "s|^|$SET\t|" >>"$RESULTS"
+SELECT contestant, coalesce(ef, 0), round(median::numeric, 3), round(recall, 4) FROM curve ORDER BY contestant, ef;
+\o

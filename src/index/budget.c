@@ -241,7 +241,7 @@ pass_cost(int dims, int steps4, int steps2)
 		.steps2 = (uint8) steps2
 	};
 	const ek_geometry geometry = ek_geometry_of(&meta);
-	const double bytes = (steps4 + steps2) * 4 + CERTIFICATE_BYTES;
+	const double bytes = 4.0 * (steps4 + steps2) + CERTIFICATE_BYTES;
 
 	return bytes * COST_BYTE + COST_PAGE / geometry.coarse_per_page;
 }

@@ -248,7 +248,7 @@ static void
 store_weight(int8 *weights, int slot, int weight)
 {
 	const int	low = ((weight + 128) & 255) - 128;
-	int8	   *four = weights + slot / 4 * 8;
+	int8	   *four = weights + (Size) (slot / 4) * 8;
 
 	four[slot % 4] = (int8) ((weight - low) / 256);
 	four[4 + slot % 4] = (int8) low;

@@ -318,9 +318,9 @@ lower_of(ek_page_kind kind, const ek_geometry *geometry)
 
 	if (kind == EK_PAGE_META)
 		used = sizeof(ek_meta);
-	else if (kind == EK_PAGE_COARSE)
+	else if (geometry != NULL && kind == EK_PAGE_COARSE)
 		used = coarse_bytes(geometry);
-	else if (kind == EK_PAGE_FINE)
+	else if (geometry != NULL && kind == EK_PAGE_FINE)
 		used = geometry->fine_per_page * geometry->fine_size;
 	return (LocationIndex) (MAXALIGN(SizeOfPageHeaderData) + used);
 }

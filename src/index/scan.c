@@ -60,7 +60,7 @@
  * among them.  Of a small share it keeps at least the second number.
  */
 #define SAMPLE_PAGES		64
-#define LEAST_KEPT			64
+#define LEAST_KEPT			((uint64) 64)
 
 /* So many candidates are put in order, and their fine codes asked for, at once. */
 #define BATCH				32
@@ -464,6 +464,7 @@ bound_group(IndexScanDesc scan, Page page, uint32 group, double *bounds)
 	scan_state *state = scan->opaque;
 	const ek_geometry *geometry = &state->geometry;
 	const bool	with_norms = state->query->metric != EK_METRIC_COSINE;
+	const Size	first = (Size) group * EK_LANES;
 	float		coarse[EK_LANES];
 	uint16		mask;
 
@@ -480,8 +481,8 @@ bound_group(IndexScanDesc scan, Page page, uint32 group, double *bounds)
 	}
 	ek_compute_bound_groups(&state->query->bound,
 							ek_codes_on(page) + group * geometry->group_size,
-							ek_residuals_on(geometry, page) + group * EK_LANES,
-							with_norms ? ek_norms_on(geometry, page) + group * EK_LANES : NULL,
+							ek_residuals_on(geometry, page) + first,
+							with_norms ? ek_norms_on(geometry, page) + first : NULL,
 							1, 0, coarse, &mask);
 	for (int lane = 0; lane < EK_LANES; lane++)
 		bounds[lane] = ek_distance_of(state->query, isnan(coarse[lane]) ? INFINITY : coarse[lane]);
@@ -552,31 +553,52 @@ collect_page(IndexScanDesc scan, uint32 page, uint32 next)
 	state->counts.coarse_codes += count;
 }
 
-/*
- * All pages: every `step`-th first.  A pass by keys reads fine pages too, in their
- * order, and so takes all pages in theirs.
- */
+/* A page of a pass that has a sample before it: as much room as its share. */
+static void
+collect_share(IndexScanDesc scan, uint32 page, uint32 next, uint32 seen, uint32 pages)
+{
+	scan_state *state = scan->opaque;
+	const uint64 share = 2 * LEAST_KEPT + (uint64) state->room * seen / pages;
+
+	CHECK_FOR_INTERRUPTS();
+	state->allowed = (uint32) Min(share, state->room);
+	collect_page(scan, page, next);
+}
+
+/* All pages: every `step`-th first, then the others. */
+static void
+collect_sample_first(IndexScanDesc scan, uint32 step, uint32 pages)
+{
+	uint32		seen = 0;
+
+	for (uint32 page = 0; page < pages; page += step)
+		collect_share(scan, page, page + step < pages ? page + step : 1, ++seen, pages);
+	for (uint32 page = 1; page < pages; page++)
+	{
+		const bool	sampled = (page + 1) % step == 0;
+
+		if (page % step != 0)
+			collect_share(scan, page, page + 1 + sampled, ++seen, pages);
+	}
+}
+
+/* By keys, fine pages are read too, in their order, and coarse pages in theirs. */
 static void
 collect_pages(IndexScanDesc scan, uint32 pages)
 {
 	scan_state *state = scan->opaque;
-	const uint32 step = state->by_key ? 1 : Max(pages / SAMPLE_PAGES, 1);
-	uint32		seen = 0;
+	const uint32 step = pages / SAMPLE_PAGES;
 
-	for (uint32 page = 0; step > 1 && page < pages; page += step)
+	if (!state->by_key && step > 1)
 	{
-		state->allowed = Min(2 * LEAST_KEPT + (uint64) state->room * ++seen / pages, state->room);
-		CHECK_FOR_INTERRUPTS();
-		collect_page(scan, page, page + step < pages ? page + step : 1);
+		collect_sample_first(scan, step, pages);
+		return;
 	}
+	state->allowed = state->room;
 	for (uint32 page = 0; page < pages; page++)
 	{
-		if (step > 1 && page % step == 0)
-			continue;
-		state->allowed = step == 1 ? state->room :
-			Min(2 * LEAST_KEPT + (uint64) state->room * ++seen / pages, state->room);
 		CHECK_FOR_INTERRUPTS();
-		collect_page(scan, page, page + 1 + (step > 1 && (page + 1) % step == 0));
+		collect_page(scan, page, page + 1);
 	}
 }
 
