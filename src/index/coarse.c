@@ -45,6 +45,13 @@
 #define LEAST_NORM	(1.0 / (1 << 30))
 #define MOST_NORM	((double) (1 << 30))
 
+/*
+ * Sums that can be larger might leave float's range: minus infinity would be below
+ * everything, and hide the entry.  Such a query has no coarse bounds either.  Means
+ * and steps of unit vectors give sums of a few thousand at most.
+ */
+#define MOST_SUM	(MOST_NORM * MOST_NORM)
+
 /* bfloat16: the upper half of a float. */
 #define MINUS_INFINITY_16	0xff80
 
@@ -311,7 +318,7 @@ ek_encode_coarse_query(const ek_cache *cache, const double *projected, double ta
 	}
 	constant += quantize_weights(cache, projected, scale, weights, &largest);
 
-	query->has_coarse = g->coarse_dims > 0 &&
+	query->has_coarse = g->coarse_dims > 0 && largest <= MOST_SUM &&
 		query->norm >= LEAST_NORM && query->norm <= MOST_NORM;
 	query->bound = (ek_bound_query)
 	{
