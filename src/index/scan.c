@@ -335,13 +335,14 @@ refine_row(IndexScanDesc scan, const ek_entry_row *row, const ek_place *place,
 		   ek_entry_state kind, double bound, refined *result)
 {
 	const double norm = *row->norm;
+	double		fine;
 
 	/* a zero vector has a fine code, too: zeros */
 	if (kind != EK_ENTRY_VECTOR && kind != EK_ENTRY_ZERO)
 		return false;
 	result->tid = *row->tid;
-	result->key = Max(bound, bound_by_fine_code(scan, lock_fine_page(scan, place->fine_block),
-												place, norm));
+	fine = bound_by_fine_code(scan, lock_fine_page(scan, place->fine_block), place, norm);
+	result->key = Max(bound, fine);
 	return true;
 }
 
