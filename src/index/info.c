@@ -18,6 +18,7 @@
 #include "commands/defrem.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "nodes/pg_list.h"
 #include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -210,17 +211,19 @@ has_later_format(Oid oid, uint32 format)
 }
 
 /*
- * Adds the names of the indexes whose format is later.  Returns an index that
- * somebody has locked against readers, at which it ended; else InvalidOid.
+ * Makes a list of the indexes whose format is later, by their names.  Returns an
+ * index that somebody has locked against readers, at which it ended; else
+ * InvalidOid.
  */
 static Oid
-find_later_formats(Oid am, uint32 format, StringInfo names)
+find_later_formats(Oid am, uint32 format, List **names)
 {
 	Oid			locked = InvalidOid;
 	Relation	classes = table_open(RelationRelationId, AccessShareLock);
 	SysScanDesc scan = systable_beginscan(classes, InvalidOid, false, NULL, 0, NULL);
 	HeapTuple	tuple;
 
+	*names = NIL;
 	while (!OidIsValid(locked) && HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		Form_pg_class relation = (Form_pg_class) GETSTRUCT(tuple);
@@ -234,7 +237,7 @@ find_later_formats(Oid am, uint32 format, StringInfo names)
 			continue;
 		}
 		if (has_later_format(relation->oid, format))
-			appendStringInfo(names, "%s%s", names->len > 0 ? ", " : "",
+			*names = lappend(*names,
 							 quote_qualified_identifier(get_namespace_name(relation->relnamespace),
 														NameStr(relation->relname)));
 		UnlockRelationOid(relation->oid, AccessShareLock);
@@ -242,6 +245,28 @@ find_later_formats(Oid am, uint32 format, StringInfo names)
 	systable_endscan(scan);
 	table_close(classes, AccessShareLock);
 	return locked;
+}
+
+static int
+compare_names(const ListCell *a, const ListCell *b)
+{
+	return strcmp(lfirst(a), lfirst(b));
+}
+
+/* In order, and with commas. */
+static char *
+join_names(List *names)
+{
+	StringInfoData joined;
+	ListCell   *cell;
+
+	initStringInfo(&joined);
+	list_sort(names, compare_names);
+	foreach(cell, names)
+	{
+		appendStringInfo(&joined, "%s%s", joined.len > 0 ? ", " : "", (char *) lfirst(cell));
+	}
+	return joined.data;
 }
 
 /*
@@ -259,13 +284,11 @@ ek_sql_require_format(PG_FUNCTION_ARGS)
 {
 	const int32 format = PG_GETARG_INT32(0);
 	const Oid	am = get_am_oid("engramk", false);
-	StringInfoData names;
+	List	   *names;
 	Oid			locked;
 
-	initStringInfo(&names);
 	for (;;)
 	{
-		resetStringInfo(&names);
 		LockDatabaseObject(AccessMethodRelationId, am, 0, ShareLock);
 		locked = find_later_formats(am, (uint32) Max(format, 0), &names);
 		if (!OidIsValid(locked))
@@ -274,11 +297,11 @@ ek_sql_require_format(PG_FUNCTION_ARGS)
 		LockRelationOid(locked, AccessShareLock);
 		UnlockRelationOid(locked, AccessShareLock);
 	}
-	if (names.len > 0)
+	if (names != NIL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("there are engramk indexes that the older version cannot read: %s",
-						names.data),
+						join_names(names)),
 				 errdetail("Their format is later than %d.", format),
 				 errhint("Drop them, go to the older version, and create them again.")));
 	PG_RETURN_VOID();

@@ -123,12 +123,7 @@ BEGIN
     EXECUTE statement;
 EXCEPTION WHEN OTHERS THEN
     GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, names = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-    -- they come in the order of pg_class
-    IF code = '55000' THEN
-        names := regexp_replace(names, ': .*', ': ') || (
-            SELECT string_agg(n, ', ' ORDER BY n COLLATE "C")
-            FROM unnest(string_to_array(regexp_replace(regexp_replace(names, '.*: ', ''), 'pg_temp_\d+', 'pg_temp'), ', ')) n);
-    END IF;
+    names := regexp_replace(names, 'pg_temp_\d+', 'pg_temp');
 END $$;
 \x
 SELECT * FROM blocking($$ALTER EXTENSION engramk UPDATE TO '1.4'$$);
