@@ -29,7 +29,10 @@
 #include "vector/encode.h"
 #include "vector/vector.h"
 
-/* What of |w| <= 1 the first coordinates do not have, from above. */
+/*
+ * What of |w| <= 1 the first coordinates do not have, from above.  The error of
+ * |Bw|^2 is twice that of Bw.
+ */
 double
 ek_tail_of(const double *projected, int n, double eta)
 {
@@ -37,7 +40,7 @@ ek_tail_of(const double *projected, int n, double eta)
 
 	for (int i = 0; i < n; i++)
 		length2 += projected[i] * projected[i];
-	return sqrt(Max(0.0, 1.0 - length2) + eta);
+	return sqrt(Max(0.0, 1.0 - length2) + 2.0 * eta);
 }
 
 static double *
