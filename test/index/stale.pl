@@ -50,12 +50,12 @@ foreach my $table (qw(basis seal))
 }
 $node->safe_psql('postgres', 'CHECKPOINT');
 
-# A basis, under a seal that is right; and a place where no entry is, under one
+# Rows of a basis, under a seal that is right; and a place where no entry is, under one
 # that is not
 change_page('basis_v', 1, sub {
 	my ($page) = @_;
 
-	substr($$page, 24, 1600) = pack('f<', 0.01) x 400;
+	substr($$page, 24 + 1024, 1600) = pack('f<', 0.01) x 400;
 	seal($page);
 });
 my $last = $node->safe_psql('postgres', q{SELECT pg_relation_size('seal_v') / 8192 - 1});
