@@ -18,4 +18,6 @@ suite "index: right while it changes, at length" test/with-cluster.sh test/index
 suite "index: crashes, damaged and forged pages, at length" \
 	env INDEX_CRASHES=50 DAMAGED_INDEXES=1000 FORGED_INDEXES=1000 \
 	test/t/run.sh test/index/crash.pl test/index/damage.pl test/index/forge.pl
+suite "index of format 1: damaged and forged pages, at length" with_format_1 \
+	env DAMAGED_INDEXES=300 FORGED_INDEXES=300 test/t/run.sh test/index/damage.pl test/index/forge.pl
 suites_end

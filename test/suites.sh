@@ -61,10 +61,10 @@ of_one_format()
 	basename -a "$@" | sed 's/\.[^.]*$//' | grep -v formats
 }
 
-# What starts servers of its own, a few times each.
+# What starts servers of its own: so many crashes, damaged and forged indexes.
 index_suites()
 {
-	env INDEX_CRASHES=3 DAMAGED_INDEXES=40 FORGED_INDEXES=20 test/t/run.sh test/index/*.pl
+	env INDEX_CRASHES="$1" DAMAGED_INDEXES="$2" FORGED_INDEXES="$3" test/t/run.sh test/index/*.pl
 }
 
 # pg_regress, all of it or what is named, with the differences in the output.
