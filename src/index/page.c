@@ -116,11 +116,16 @@ blocks_of(const ek_geometry *g, uint32 coarse_pages)
 	return (uint64) coarse_pages * (1 + g->fine_pages);
 }
 
+/* The stretches before those of the largest size, in coarse pages. */
+#define GROWING_PAGES	(OF_EACH_SIZE * (LAST_STRETCH - FIRST_STRETCH))
+
 static stretch
 stretch_of(const ek_geometry *g, uint32 coarse_page)
 {
 	stretch		s = {.pages = g->format == EK_FORMAT_1 ? STRETCH_1 : FIRST_STRETCH};
 
+	if (g->format != EK_FORMAT_1 && coarse_page >= GROWING_PAGES)
+		s = (stretch) {.first = GROWING_PAGES,.pages = LAST_STRETCH};
 	while (g->format != EK_FORMAT_1 && s.pages < LAST_STRETCH &&
 		   coarse_page >= s.first + OF_EACH_SIZE * s.pages)
 	{
