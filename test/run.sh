@@ -27,6 +27,5 @@ suite "index: right while it changes" test/with-cluster.sh test/index/churn.sh 1
 suite "index: standby, crashes, vacuum, damaged and forged pages" index_suites 3 40 20
 suite "index of format 1: SQL" with_format_1 index_regress
 suite "index of format 1: races between sessions" with_format_1 index_races
-suite "index of format 1: right while it changes" with_format_1 test/with-cluster.sh test/index/churn.sh 10
-suite "index of format 1: standby, crashes, vacuum, damaged and forged pages" with_format_1 index_suites 2 20 5
+suite "index of format 1: vacuum" with_format_1 test/t/run.sh test/index/vacuum.pl
 suites_end
