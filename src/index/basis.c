@@ -42,10 +42,6 @@
 #define COST_SURVIVOR		400.0
 #define CERTIFICATE_BYTES	21
 
-/* How many of the trial ask, for format 2, and for how many neighbours. */
-#define BUDGET_QUERIES		64
-#define NEIGHBOURS			10.0
-
 /* What 8 bits add to a bound; only the choice of coordinates depends on it. */
 #define TYPICAL_RESIDUAL	0.008
 
@@ -352,39 +348,6 @@ make_correct(float *rows, int count, int dims)
 	}
 }
 
-/*
- * For each query, the cosine that its tenth neighbour is expected to have in a
- * table of so many entries, from its nearest in the sample.  Cosines are taken to
- * fall off as those of a normal distribution do: that is a guess, and nothing but
- * the budget depends on it.
- */
-static void
-expect_nearest(const ek_sample *sample, const ek_sample *trial, double entries, double *nearest)
-{
-	const double scale = sqrt(log(Max(entries / NEIGHBOURS, 2.0)) / log(sample->count));
-
-	for (int q = 0; q < BUDGET_QUERIES; q++)
-	{
-		const float *query = trial->rows + (Size) q * sample->dims;
-		double		sum = 0.0;
-		double		most = -1.0;
-		double		mean;
-
-		CHECK_FOR_INTERRUPTS();
-		for (int i = 0; i < sample->count; i++)
-		{
-			const float *row = sample->rows + (Size) i * sample->dims;
-			const double cosine = row == query ? 0.0 : dot_of_rows(query, row, sample->dims);
-
-			sum += cosine;
-			if (row != query)
-				most = Max(most, cosine);
-		}
-		mean = sum / (sample->count - 1);
-		nearest[q] = Min(mean + (most - mean) * scale, (1.0 + most) / 2.0);
-	}
-}
-
 /* Leaves out the coordinates that have no bits; they are in the tail. */
 static int
 drop_unused(const directions *d, int dims, ek_coordinate *coordinates, float *rows, int count)
@@ -431,22 +394,18 @@ find_basis_1(const ek_sample *model, const ek_sample *trial, float *rows)
 
 static int
 find_basis_2(const ek_sample *sample, const ek_sample *model, const ek_sample *trial,
-			 double entries, ek_meta *meta, ek_basis_header *header,
-			 ek_coordinate *coordinates, float *rows)
+			 ek_meta *meta, ek_basis_header *header, ek_coordinate *coordinates, float *rows)
 {
 	directions	d = find_directions(model, Min(EK_MAX_COARSE_DIMS, model->dims));
 	directions	of_trial = d;
 	const ek_projected as_model = projected_of(&d, model);
 	ek_projected as_trial;
-	double		nearest[BUDGET_QUERIES];
 	int			used;
 
 	of_trial.coordinates = alloc_rows(d.count, d.coordinate_size * sizeof(double));
 	project(&of_trial, trial);
 	as_trial = projected_of(&of_trial, trial);
-	expect_nearest(sample, trial, entries, nearest);
-	ek_choose_budget(&as_model, &as_trial, nearest, BUDGET_QUERIES, entries, meta,
-					 header, coordinates);
+	ek_choose_budget(&as_model, &as_trial, sample, meta, header, coordinates);
 	used = drop_unused(&d, model->dims, coordinates, rows, meta->coarse_dims);
 	/* where nothing varies there is nothing to tell entries apart by */
 	if (used == 0)
@@ -456,25 +415,45 @@ find_basis_2(const ek_sample *sample, const ek_sample *model, const ek_sample *t
 	return used;
 }
 
-void
-ek_find_basis(const ek_sample *sample, double entries, ek_meta *meta,
-			  ek_basis_header *header, ek_coordinate *coordinates, float *rows)
+/* Divides a sample into vectors to find a basis from, and others to try it with. */
+static void
+divide_sample(const ek_sample *sample, ek_sample *model, ek_sample *trial)
 {
-	ek_sample	model = *sample;
-	ek_sample	trial = *sample;
+	*model = *trial = *sample;
+	trial->count = Max(sample->count / TRIAL_SHARE, EK_BUDGET_QUERIES);
+	model->count = sample->count - trial->count;
+	trial->rows = sample->rows + (Size) model->count * sample->dims;
+}
+
+const float *
+ek_budget_queries(const ek_sample *sample)
+{
+	ek_sample	model;
+	ek_sample	trial;
+
+	if (sample->count < MIN_SAMPLE)
+		return NULL;
+	divide_sample(sample, &model, &trial);
+	return trial.rows;
+}
+
+void
+ek_find_basis(const ek_sample *sample, ek_meta *meta, ek_basis_header *header,
+			  ek_coordinate *coordinates, float *rows)
+{
+	ek_sample	model;
+	ek_sample	trial;
 	int			count;
 
 	meta->sampled = (uint32) sample->count;
 	if (sample->count < MIN_SAMPLE || (meta->format == EK_FORMAT_1 && sample->dims < 32))
 		return;
 
-	trial.count = Max(sample->count / TRIAL_SHARE, BUDGET_QUERIES);
-	model.count = sample->count - trial.count;
-	trial.rows = sample->rows + (Size) model.count * sample->dims;
+	divide_sample(sample, &model, &trial);
 	if (meta->format == EK_FORMAT_1)
 		count = find_basis_1(&model, &trial, rows);
 	else
-		count = find_basis_2(sample, &model, &trial, entries, meta, header, coordinates, rows);
+		count = find_basis_2(sample, &model, &trial, meta, header, coordinates, rows);
 	make_correct(rows, count, sample->dims);
 	meta->coarse_dims = (uint8) count;
 }

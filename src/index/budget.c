@@ -27,12 +27,13 @@
 
 /*
  * What a scan pays, in nanoseconds, as measured with make bench: for reading a
- * byte of a page in order, for going to a page, and for a survivor, whose fine
- * code is somewhere else.
+ * byte of a page in order, twice that for what is beyond CACHE_BYTES; for going to a
+ * page; and for a survivor, whose fine code is somewhere else.
  */
 #define COST_BYTE		0.05
+#define CACHE_BYTES		(16.0 * 1024 * 1024)
 #define COST_PAGE		80.0
-#define COST_SURVIVOR	300.0
+#define COST_SURVIVOR	400.0
 
 /* A coordinate that varies less is rounding. */
 #define LEAST_DEVIATION	1e-9
@@ -168,7 +169,7 @@ describe(const moments *m, int count, const uint32 *bits, ek_coordinate *coordin
 /* How many of the trial would survive, for each of its queries, as a share. */
 static double
 survivors(const ek_projected *trial, const ek_coordinate *coordinates,
-		  const double *nearest, int queries)
+		  const double *nearest)
 {
 	const int	n = trial->count;
 	double	   *residual = palloc0(sizeof(double) * n);
@@ -203,7 +204,7 @@ survivors(const ek_projected *trial, const ek_coordinate *coordinates,
 		weight[j] = sqrt(weight[j] + tail[j]);
 	}
 
-	for (int q = 0; q < queries; q++)
+	for (int q = 0; q < EK_BUDGET_QUERIES; q++)
 	{
 		double	   *bound = tail;	/* which has served */
 
@@ -227,12 +228,12 @@ survivors(const ek_projected *trial, const ek_coordinate *coordinates,
 	pfree(tail);
 	pfree(weight);
 	pfree(residual);
-	return (double) survived / ((double) queries * (n - 1));
+	return (double) survived / ((double) EK_BUDGET_QUERIES * (n - 1));
 }
 
 /* Nanoseconds to pass over an entry of an index with these codes. */
 static double
-pass_cost(int dims, int steps4, int steps2)
+pass_cost(int dims, double entries, int steps4, int steps2)
 {
 	const ek_meta meta = {
 		.format = EK_FORMAT_2,
@@ -242,8 +243,9 @@ pass_cost(int dims, int steps4, int steps2)
 	};
 	const ek_geometry geometry = ek_geometry_of(&meta);
 	const double bytes = 4.0 * (steps4 + steps2) + CERTIFICATE_BYTES;
+	const double beyond = Max(0.0, 1.0 - CACHE_BYTES / (bytes * Max(entries, 1.0)));
 
-	return bytes * COST_BYTE + COST_PAGE / geometry.coarse_per_page;
+	return bytes * COST_BYTE * (1.0 + beyond) + COST_PAGE / geometry.coarse_per_page;
 }
 
 /* Of so many steps, how many should be of 2 bits? */
@@ -268,27 +270,31 @@ best_split(const moments *m, int count, int steps, uint32 *bits)
 
 void
 ek_choose_budget(const ek_projected *model, const ek_projected *trial,
-				 const double *nearest, int queries, double entries,
-				 ek_meta *meta, ek_basis_header *header, ek_coordinate *coordinates)
+				 const ek_sample *sample, ek_meta *meta,
+				 ek_basis_header *header, ek_coordinate *coordinates)
 {
+	const double entries = sample->expected;
 	const int	count = model->coordinates;
 	moments    *m = palloc(sizeof(moments) * count);
 	uint32	   *bits = palloc(sizeof(uint32) * count);
 	ek_coordinate *tried = palloc(sizeof(ek_coordinate) * count);
 	const double survivor = COST_SURVIVOR + meta->dims * COST_BYTE;
-	double		least = pass_cost((int) meta->dims, 0, 0) + survivor;
+	double		least = pass_cost((int) meta->dims, entries, 0, 0) + survivor;
 
 	measure(model, m);
-	for (int steps = 1; steps <= EK_MAX_STEPS && pass_cost((int) meta->dims, steps, 0) < least; steps++)
+	for (int steps = 1; steps <= EK_MAX_STEPS; steps++)
 	{
 		const int	steps2 = best_split(m, count, steps, bits);
 		double		share;
-		double		cost;
+		double		cost = pass_cost((int) meta->dims, entries, steps - steps2, steps2);
 
+		/* longer codes cost more even if nothing survives them */
+		if (cost >= least)
+			return;
 		allocate(m, count, steps - steps2, steps2, bits);
 		describe(m, count, bits, tried);
-		share = survivors(trial, tried, nearest, queries);
-		cost = pass_cost((int) meta->dims, steps - steps2, steps2) + share * survivor;
+		share = survivors(trial, tried, sample->nearest);
+		cost += share * survivor;
 		if (cost >= least)
 			continue;
 		least = cost;

@@ -20,13 +20,10 @@
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "utils/memutils.h"
-#include "utils/sampling.h"
 
 #include "index/index.h"
 #include "vector/compute.h"
 #include "vector/vector.h"
-
-#define SAMPLE_VECTORS	2000
 
 /* The phases that pg_stat_progress_create_index shows. */
 #define PHASE_SAMPLE	2
@@ -41,12 +38,7 @@ typedef struct build_state
 	MemoryContext lasting;
 	ek_format	format;
 
-	/* sampling */
 	ek_sample	sample;
-	BlockSamplerData blocks;
-	int64		seen;			/* vectors, while sampling */
-	uint64		random;
-	double		expected;		/* vectors in the table */
 
 	/* loading */
 	uint32		dims;
@@ -84,96 +76,6 @@ static void
 show_phase(int64 phase)
 {
 	pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, phase);
-}
-
-/*
- * The sample
- */
-
-static void
-keep_in_sample(build_state *state, int place, const float *vector)
-{
-	ek_sample  *sample = &state->sample;
-	double		norm = sqrt(ek_compute_norm2((ek_vector) {vector, sample->dims}));
-	float	   *row = sample->rows + (Size) place * sample->dims;
-
-	for (int i = 0; i < sample->dims; i++)
-		row[i] = (float) (vector[i] / norm);
-}
-
-/* The same sample from the same table: an index is built the same way twice. */
-static uint64
-next_random(build_state *state)
-{
-	state->random = state->random * UINT64CONST(6364136223846793005) +
-		UINT64CONST(1442695040888963407);
-	return state->random >> 16;
-}
-
-static void
-sample_tuple(Relation index, ItemPointer tid pg_attribute_unused(), Datum *values,
-			 bool *isnull, bool alive, void *arg)
-{
-	build_state *state = arg;
-	ek_sample  *sample = &state->sample;
-	MemoryContext caller;
-	const float *vector;
-	uint32		dims = (uint32) sample->dims;
-	double		norm2;
-
-	if (isnull[0] || !alive)
-		return;
-
-	caller = MemoryContextSwitchTo(state->scratch);
-	vector = ek_indexed_vector(index, values[0], &dims);
-	if (sample->dims == 0)
-	{
-		sample->dims = (int) dims;
-		sample->rows = MemoryContextAllocHuge(state->lasting,
-											  sizeof(float) * (Size) sample->capacity * dims);
-	}
-
-	/* what has no direction, or is not finite and will be refused later, is left out */
-	norm2 = ek_compute_norm2((ek_vector) {vector, (int) dims});
-	if (isfinite(norm2) && norm2 > 0.0)
-	{
-		int64		place = state->seen++;
-
-		/* Vitter's algorithm R: each has the same chance to be in the sample */
-		if (place >= sample->capacity)
-			place = (int64) (next_random(state) % (uint64) state->seen);
-		else
-			sample->count++;
-		if (place < sample->capacity)
-			keep_in_sample(state, (int) place, vector);
-	}
-	MemoryContextSwitchTo(caller);
-	MemoryContextReset(state->scratch);
-}
-
-/*
- * Vectors of random blocks, as many blocks as vectors wanted, because those of
- * one block tend to be alike.  A concurrent build samples what its snapshot
- * sees; rows that come meanwhile make no other basis.
- */
-static void
-take_sample(build_state *state, Relation heap, IndexInfo *info)
-{
-	BlockNumber blocks = RelationGetNumberOfBlocks(heap);
-
-	show_phase(PHASE_SAMPLE);
-	state->sample.capacity = SAMPLE_VECTORS;
-	BlockSampler_Init(&state->blocks, blocks, SAMPLE_VECTORS, 20260101);
-	while (BlockSampler_HasMore(&state->blocks))
-	{
-		BlockNumber block = BlockSampler_Next(&state->blocks);
-
-		CHECK_FOR_INTERRUPTS();
-		table_index_build_range_scan(heap, state->index, info, false, !info->ii_Concurrent,
-									 false, block, 1, sample_tuple, state, NULL);
-	}
-	if (state->blocks.m > 0)
-		state->expected = (double) state->seen * blocks / state->blocks.m;
 }
 
 /*
@@ -254,7 +156,7 @@ make_cache(build_state *state, uint32 dims)
 	const uint32 per_page = ek_bytes_per_page();
 	ek_cache   *cache;
 
-	ek_find_basis(&state->sample, state->expected, &meta, &header, coordinates, rows);
+	ek_find_basis(&state->sample, &meta, &header, coordinates, rows);
 	meta.basis_pages = (uint32) ((ek_basis_bytes(&meta) + per_page - 1) / per_page);
 	meta.first_block = 1 + meta.null_pages + meta.basis_pages;
 
@@ -428,7 +330,8 @@ ek_build(Relation heap, Relation index, IndexInfo *info)
 	ReleaseBuffer(buffer);
 	state.end = 1;
 
-	take_sample(&state, heap, info);
+	show_phase(PHASE_SAMPLE);
+	ek_take_sample(heap, index, info, state.format, state.lasting, &state.sample);
 	if (state.sample.dims > 0)
 		settle_basis(&state, (uint32) state.sample.dims);
 	show_phase(PHASE_LOAD);

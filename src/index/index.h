@@ -454,25 +454,39 @@ extern void ek_bound_group_1(const ek_coded_query *query, const ek_geometry *geo
 							 ek_group *group, double *bounds);
 
 /*
- * basis.c: principal directions of a sample
+ * sample.c: what a build finds out before it reads a table
  */
+
+#define EK_BUDGET_QUERIES	64
 
 /* A sample of unit vectors. */
 typedef struct ek_sample
 {
-	int			dims;
+	int			dims;			/* 0 if there was no vector */
 	int			count;
-	int			capacity;
 	float	   *rows;			/* count x dims */
+	double		expected;		/* vectors in the table */
+	double		nearest[EK_BUDGET_QUERIES]; /* the cosine of the tenth neighbour */
 } ek_sample;
+
+/* Fills in a sample of all zeros. */
+extern void ek_take_sample(Relation heap, Relation index, IndexInfo *info, ek_format format,
+						   MemoryContext lasting, ek_sample *sample);
+
+/*
+ * basis.c: principal directions of a sample
+ */
+
+/* Those of the sample that the budget asks for; NULL if it is too small for a basis. */
+extern const float *ek_budget_queries(const ek_sample *sample);
 
 /*
  * Finds a basis for vectors like those of the sample, and for format 2 what
  * becomes of its coordinates; says so in `meta`, coordinates and rows, which have
- * room for the most there are.  A table of `entries` is expected.
+ * room for the most there are.
  */
-extern void ek_find_basis(const ek_sample *sample, double entries, ek_meta *meta,
-						  ek_basis_header *header, ek_coordinate *coordinates, float *rows);
+extern void ek_find_basis(const ek_sample *sample, ek_meta *meta, ek_basis_header *header,
+						  ek_coordinate *coordinates, float *rows);
 /* Is |B| <= 1 in the spectral norm, for these floats? */
 extern bool ek_basis_is_correct(const float *rows, int count, int dims);
 
@@ -490,16 +504,13 @@ typedef struct ek_projected
 } ek_projected;
 
 /*
- * For a table of `entries` vectors like those of `trial`, the first of which are
- * asked for: what a scan is cheapest with, coordinates described by `model`.
- * `nearest` has, for each query, what cosine its nearest neighbours are expected
- * to have.  Fills in the code's part of the metapage, all zeros for no code, and
- * the rest.
+ * What a scan is cheapest with, of a table like the sample, with coordinates as in
+ * `model`, tried with `trial`, the first of which are the queries.  Fills in the
+ * code's part of the metapage, all zeros for no code, and the rest.
  */
 extern void ek_choose_budget(const ek_projected *model, const ek_projected *trial,
-							 const double *nearest, int queries, double entries,
-							 ek_meta *meta, ek_basis_header *header,
-							 ek_coordinate *coordinates);
+							 const ek_sample *sample, ek_meta *meta,
+							 ek_basis_header *header, ek_coordinate *coordinates);
 
 /*
  * The verbs, one a file

@@ -50,7 +50,7 @@
  * or so many times what the build expects of a query.
  */
 #define FIRST_CANDIDATES	1024
-#define EXPECTED_TIMES		4
+#define EXPECTED_TIMES		8
 #define GROWTH				8
 
 /*
