@@ -102,6 +102,6 @@ FROM figures;
 \pset format unaligned
 \pset fieldsep '\t'
 \pset tuples_only
-\o | sed "s|^|$SET\t|" >>"$RESULTS"
-SELECT contestant, coalesce(ef, 0), round(median::numeric, 3), round(recall, 4) FROM curve ORDER BY contestant, ef;
+\o | sed "s|^|$SET, |" >>"$RESULTS"
+SELECT format('%s x %s', (SELECT count(*) - 1000 FROM items), :dims), contestant, coalesce(ef, 0), round(median::numeric, 3), round(recall, 4) FROM curve ORDER BY contestant, ef;
 \o
