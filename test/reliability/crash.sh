@@ -18,11 +18,18 @@ busy_pid()
 	sql "SELECT pid FROM engram_stat_backends WHERE state = 'active' AND pid <> pg_backend_pid()"
 }
 
+# Kills it, and waits until the server has begun again: until it notices, a new
+# session may still get in.
+kill_busy()
+{
+	pid=$(busy_pid)
+	kill -9 "$pid"
+	wait_until "SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = $pid" 2>/dev/null
+}
+
 since=$(sql "SELECT extract(epoch FROM stats_reset) FROM engram_stat_info")
 sql "SELECT engram_norm('{1}') FROM generate_series(1, 1000)" >/dev/null
-kill -9 "$(busy_pid)"
-wait
-wait_for_server
+kill_busy
 is "kill -9: the next session is right" "$(sql "$right")" "$answer"
 is "kill -9: statistics begin again" "$(sql "SELECT sum(calls) FROM engram_stat_kernels WHERE operation = 'cosine_batch'")" 0
 is "kill -9: and say when" "$(sql "SELECT extract(epoch FROM stats_reset) > $since FROM engram_stat_info")" t
@@ -41,9 +48,7 @@ stop_server fast
 echo "shared_preload_libraries = 'engramk'" >>"$data/postgresql.conf"
 start_server
 since=$(sql "SELECT extract(epoch FROM stats_reset) FROM engram_stat_info")
-kill -9 "$(busy_pid)"
-wait
-wait_for_server
+kill_busy
 is "preloaded, kill -9: the next session is right" "$(sql "$right")" "$answer"
 is "preloaded, kill -9: statistics begin again and say when" \
 	"$(sql "SELECT extract(epoch FROM stats_reset) > $since AND scope = 'cluster' FROM engram_stat_info")" t
