@@ -36,30 +36,7 @@ SELECT name, q FROM (
     UNION ALL SELECT 'long', ARRAY(SELECT (e * 1e12)::real FROM unnest(v) WITH ORDINALITY AS u(e, n) ORDER BY n) FROM item WHERE id = 29983
     ) AS x(name, q);
 
--- The index against a sequential scan, which is in the same statement and by the
--- functions that the operators stand for: the same distances, and the same rows
--- below the last of them.
-CREATE FUNCTION is_right(source regclass, operator text, function text, q real[], k int) RETURNS boolean
-LANGUAGE plpgsql
-SET enable_seqscan = off SET enable_sort = off AS $$
-DECLARE
-    by_index float8[];
-    ids int[];
-    truth float8[];
-    same_rows boolean;
-BEGIN
-    EXECUTE format('SELECT array_agg(d), array_agg(id) FROM (SELECT v %s $1 AS d, id FROM %s ORDER BY v %1$s $1 LIMIT $2) AS x', operator, source)
-        INTO by_index, ids USING q, k;
-    EXECUTE format('SELECT array_agg(d) FROM (SELECT %s(v, $1) AS d FROM %s ORDER BY 1 LIMIT $2) AS x', function, source)
-        INTO truth USING q, k;
-    EXECUTE format('SELECT count(*) = 0 FROM %s WHERE %s(v, $1) < $2 AND id <> ALL ($3)', source, function)
-        INTO same_rows USING q, by_index[k], ids;
-    RETURN by_index = truth AND same_rows;
-END $$;
-CREATE FUNCTION wrong(source regclass, ks int[]) RETURNS TABLE (asked bigint, wrong text[]) LANGUAGE sql AS $$
-    SELECT count(*), array_agg(name || ' ' || operator || ' ' || k) FILTER (WHERE is_right(source, operator, function, q, k) IS NOT TRUE)
-    FROM query, unnest(ks) AS k, (VALUES ('<=>', 'engram_cosine_distance'), ('<#>', 'engram_negative_inner_product'), ('<->', 'engram_l2_distance')) AS m(operator, function)
-$$;
+\i test/index/right.sql
 SELECT * FROM wrong('item', '{1,10,700}');
 SELECT * FROM wrong('grown', '{1,10,700}');
 SET engramk.arena_size = '64kB';

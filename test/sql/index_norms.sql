@@ -26,33 +26,13 @@ FROM unnest(ARRAY[-140, -100, -31, -30.0000002, -30, -29, -1, 0, 1, 29, 30, 30.0
 UNION ALL SELECT 'zero', array_fill(0::real, ARRAY[40])
 UNION ALL SELECT 'opposite', ARRAY(SELECT -e FROM unnest(vector(15, 0)) WITH ORDINALITY AS u(e, n) ORDER BY n);
 
-CREATE FUNCTION is_right(operator text, function text, q real[], k int) RETURNS boolean
-LANGUAGE plpgsql
-SET enable_seqscan = off SET enable_sort = off AS $$
-DECLARE
-    by_index float8[];
-    ids int[];
-    truth float8[];
-    same_rows boolean;
-BEGIN
-    EXECUTE format('SELECT array_agg(d), array_agg(id) FROM (SELECT v %s $1 AS d, id FROM item ORDER BY v %1$s $1 LIMIT $2) AS x', operator)
-        INTO by_index, ids USING q, k;
-    EXECUTE format('SELECT array_agg(d) FROM (SELECT %s(v, $1) AS d FROM item ORDER BY 1 LIMIT $2) AS x', function)
-        INTO truth USING q, k;
-    EXECUTE format('SELECT count(*) = 0 FROM item WHERE %s(v, $1) < $2 AND id <> ALL ($3)', function)
-        INTO same_rows USING q, by_index[cardinality(by_index)], ids;
-    RETURN by_index = truth AND same_rows;
-END $$;
-CREATE FUNCTION wrong(ks int[]) RETURNS TABLE (asked bigint, wrong text[]) LANGUAGE sql AS $$
-    SELECT count(*), array_agg(name || ' ' || operator || ' ' || k) FILTER (WHERE is_right(operator, function, q, k) IS NOT TRUE)
-    FROM query, unnest(ks) AS k, (VALUES ('<=>', 'engram_cosine_distance'), ('<#>', 'engram_negative_inner_product'), ('<->', 'engram_l2_distance')) AS m(operator, function)
-$$;
-SELECT * FROM wrong('{1,20,500}');
+\i test/index/right.sql
+SELECT * FROM wrong('item', '{1,20,500}');
 SET engramk.arena_size = '64kB';
-SELECT * FROM wrong('{20,3000}');
+SELECT * FROM wrong('item', '{20,3000}');
 RESET engramk.arena_size;
 SET engramk.simd = off;
-SELECT * FROM wrong('{1,20}');
+SELECT * FROM wrong('item', '{1,20}');
 RESET engramk.simd;
 
 -- An index of nothing but zero vectors; and one of zero vectors beside one that is not
