@@ -35,7 +35,12 @@
 /* So similar is a query to itself, and to copies of it. */
 #define SAME				(1.0 - 1e-6)
 
-typedef struct sampler
+typedef struct sampler sampler;
+
+/* What becomes of a vector of a sample. */
+typedef void (*take_function) (sampler *s, Datum value);
+
+struct sampler
 {
 	Relation	heap;
 	Relation	index;
@@ -45,14 +50,15 @@ typedef struct sampler
 	ek_sample  *sample;
 	BlockNumber blocks;			/* of the table */
 	uint64		random;
-	int64		seen;			/* vectors, in the sample that is being taken */
+	take_function take;			/* of the sample that is being taken */
+	int64		seen;			/* vectors in it */
 
 	/* of the second sample */
 	const float *queries;		/* EK_BUDGET_QUERIES rows */
 	double	   *widened;
 	double	   *dots;
 	double		most[EK_BUDGET_QUERIES][NEIGHBOURS];	/* cosines, the largest first */
-} sampler;
+};
 
 /* An element that is not finite is refused later; a zero vector has no direction. */
 static inline bool
@@ -69,12 +75,28 @@ next_random(sampler *s)
 	return s->random >> 16;
 }
 
-/* Calls for each vector of random blocks, so many at most. */
+static void
+take_tuple(Relation index pg_attribute_unused(), ItemPointer tid pg_attribute_unused(),
+		   Datum *values, bool *isnull, bool alive, void *arg)
+{
+	sampler    *s = arg;
+	MemoryContext caller;
+
+	if (isnull[0] || !alive)
+		return;
+	caller = MemoryContextSwitchTo(s->scratch);
+	s->take(s, values[0]);
+	MemoryContextSwitchTo(caller);
+	MemoryContextReset(s->scratch);
+}
+
+/* Takes each vector of random blocks, so many at most; returns how many it was. */
 static BlockNumber
-sample_blocks(sampler *s, int blocks, IndexBuildCallback callback)
+sample_blocks(sampler *s, int blocks, take_function take)
 {
 	BlockSamplerData sampled;
 
+	s->take = take;
 	s->seen = 0;
 	BlockSampler_Init(&sampled, s->blocks, blocks, 20260101);
 	while (BlockSampler_HasMore(&sampled))
@@ -84,7 +106,7 @@ sample_blocks(sampler *s, int blocks, IndexBuildCallback callback)
 		CHECK_FOR_INTERRUPTS();
 		table_index_build_range_scan(s->heap, s->index, s->info, false,
 									 !s->info->ii_Concurrent, false, block, 1,
-									 callback, s, NULL);
+									 take_tuple, s, NULL);
 	}
 	return (BlockNumber) sampled.m;
 }
@@ -130,21 +152,6 @@ sample_vector(sampler *s, Datum value)
 		keep_in_sample(sample, (int) place, vector, sqrt(norm2));
 }
 
-static void
-sample_tuple(Relation index pg_attribute_unused(), ItemPointer tid pg_attribute_unused(),
-			 Datum *values, bool *isnull, bool alive, void *arg)
-{
-	sampler    *s = arg;
-	MemoryContext caller;
-
-	if (isnull[0] || !alive)
-		return;
-	caller = MemoryContextSwitchTo(s->scratch);
-	sample_vector(s, values[0]);
-	MemoryContextSwitchTo(caller);
-	MemoryContextReset(s->scratch);
-}
-
 /*
  * The second sample
  */
@@ -180,21 +187,6 @@ compare_vector(sampler *s, Datum value)
 		keep_cosine(s->most[q], s->dots[q] / sqrt(query.norm2));
 }
 
-static void
-compare_tuple(Relation index pg_attribute_unused(), ItemPointer tid pg_attribute_unused(),
-			  Datum *values, bool *isnull, bool alive, void *arg)
-{
-	sampler    *s = arg;
-	MemoryContext caller;
-
-	if (isnull[0] || !alive)
-		return;
-	caller = MemoryContextSwitchTo(s->scratch);
-	compare_vector(s, values[0]);
-	MemoryContextSwitchTo(caller);
-	MemoryContextReset(s->scratch);
-}
-
 /*
  * Of a share of the table, that share of the neighbours is expected, one at least.
  */
@@ -214,7 +206,7 @@ find_nearest(sampler *s)
 		for (int i = 0; i < NEIGHBOURS; i++)
 			s->most[q][i] = -1.0;
 	}
-	sample_blocks(s, (int) Max(COMPARED_VECTORS / per_block, 1.0), compare_tuple);
+	sample_blocks(s, (int) Max(COMPARED_VECTORS / per_block, 1.0), compare_vector);
 
 	wanted = (int) rint(NEIGHBOURS * s->seen / Max(sample->expected, 1.0));
 	wanted = Max(1, Min(NEIGHBOURS, wanted));
@@ -242,7 +234,7 @@ ek_take_sample(Relation heap, Relation index, IndexInfo *info, ek_format format,
 	s->blocks = RelationGetNumberOfBlocks(heap);
 
 	/* as many blocks as vectors wanted, because those of one block tend to be alike */
-	sampled = sample_blocks(s, SAMPLE_VECTORS, sample_tuple);
+	sampled = sample_blocks(s, SAMPLE_VECTORS, sample_vector);
 	if (sampled > 0)
 		sample->expected = (double) s->seen * s->blocks / sampled;
 	if (format != EK_FORMAT_1 && ek_budget_queries(sample) != NULL)
