@@ -38,9 +38,6 @@
 /* A coordinate that varies less is rounding. */
 #define LEAST_DEVIATION	1e-9
 
-/* What a scan reads for an entry beside its codes: its residual. */
-#define CERTIFICATE_BYTES	sizeof(uint16)
-
 /*
  * The best uniform quantizer for a normal distribution of variance 1 (Max,
  * Quantizing for Minimum Distortion, 1960): its step, and the root of its mean
@@ -242,7 +239,7 @@ pass_cost(int dims, double entries, int steps4, int steps2)
 		.steps2 = (uint8) steps2
 	};
 	const ek_geometry geometry = ek_geometry_of(&meta);
-	const double bytes = 4.0 * (steps4 + steps2) + CERTIFICATE_BYTES;
+	const double bytes = ek_pass_bytes(&geometry);
 	const double beyond = Max(0.0, 1.0 - CACHE_BYTES / (bytes * Max(entries, 1.0)));
 
 	return bytes * COST_BYTE * (1.0 + beyond) + COST_PAGE / geometry.coarse_per_page;

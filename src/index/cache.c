@@ -63,12 +63,6 @@ require_basis(Relation index, const ek_cache *cache)
 		ek_raise_corrupted_block(index, block, "the basis has other coordinates than its code");
 }
 
-static inline int
-slots_of(const ek_meta *meta)
-{
-	return meta->steps4 * EK_STEP_VALUES4 + meta->steps2 * EK_STEP_VALUES2;
-}
-
 Size
 ek_basis_bytes(const ek_meta *meta)
 {
@@ -80,18 +74,23 @@ ek_basis_bytes(const ek_meta *meta)
 }
 
 static Size
+size_before_basis(const ek_meta *meta)
+{
+	return MAXALIGN(sizeof(ek_cache)) +
+		MAXALIGN(sizeof(ek_slot) * ek_slot_count(meta->steps4, meta->steps2));
+}
+
+static Size
 size_before_pages(const ek_meta *meta)
 {
-	return MAXALIGN(sizeof(ek_cache)) + MAXALIGN(sizeof(ek_slot) * slots_of(meta)) +
-		MAXALIGN(ek_basis_bytes(meta));
+	return size_before_basis(meta) + MAXALIGN(ek_basis_bytes(meta));
 }
 
 /* After the struct has been filled in, and whenever it has moved. */
 static void
 set_pointers(ek_cache *cache)
 {
-	char	   *basis = (char *) cache + MAXALIGN(sizeof(ek_cache)) +
-		MAXALIGN(sizeof(ek_slot) * slots_of(&cache->meta));
+	char	   *basis = (char *) cache + size_before_basis(&cache->meta);
 
 	cache->slots = (ek_slot *) ((char *) cache + MAXALIGN(sizeof(ek_cache)));
 	cache->header = (ek_basis_header *) basis;
@@ -198,11 +197,21 @@ memory_of(Relation index, BlockNumber block)
 	return cache != NULL && block < cache->blocks ? &cache->pages[block] : NULL;
 }
 
+/* The buffer that a block was in, or an invalid one. */
+static inline Buffer
+recent_buffer(Relation index, BlockNumber block)
+{
+	const uint32 *memory = memory_of(index, block);
+
+	return memory != NULL ? (Buffer) (*memory & ~PAGE_VERIFIED) : InvalidBuffer;
+}
+
 /* Buffers of a backend's own, of temporary tables, have negative numbers. */
 static Buffer
-pin_by_table(Relation index, BlockNumber block, uint32 *memory)
+pin_by_table(Relation index, BlockNumber block)
 {
 	Buffer		buffer = ReadBuffer(index, block);
+	uint32	   *memory = memory_of(index, block);
 
 	if (memory != NULL && buffer > 0)
 		*memory = (*memory & PAGE_VERIFIED) | (uint32) buffer;
@@ -213,8 +222,7 @@ Buffer
 ek_pin(Relation index, BlockNumber block)
 {
 	static uint32 visits = 0;
-	uint32	   *memory = memory_of(index, block);
-	const Buffer recent = memory != NULL ? (Buffer) (*memory & ~PAGE_VERIFIED) : InvalidBuffer;
+	const Buffer recent = recent_buffer(index, block);
 
 	if (BufferIsValid(recent) && ++visits % VISITS_TO_REFRESH != 0 &&
 		ReadRecentBuffer(ek_locator_of(index), MAIN_FORKNUM, block, recent))
@@ -223,14 +231,13 @@ ek_pin(Relation index, BlockNumber block)
 		pgstat_count_buffer_hit(index);
 		return recent;
 	}
-	return pin_by_table(index, block, memory);
+	return pin_by_table(index, block);
 }
 
 ptrdiff_t
 ek_distance_to(Relation index, BlockNumber block, Page here)
 {
-	const uint32 *memory = memory_of(index, block);
-	const Buffer recent = memory != NULL ? (Buffer) (*memory & ~PAGE_VERIFIED) : InvalidBuffer;
+	const Buffer recent = recent_buffer(index, block);
 
 	return BufferIsValid(recent) ? (char *) BufferGetBlock(recent) - (char *) here : 0;
 }
@@ -238,8 +245,7 @@ ek_distance_to(Relation index, BlockNumber block, Page here)
 void
 ek_ask_for(Relation index, BlockNumber block, Size offset, Size bytes)
 {
-	const uint32 *memory = memory_of(index, block);
-	const Buffer recent = memory != NULL ? (Buffer) (*memory & ~PAGE_VERIFIED) : InvalidBuffer;
+	const Buffer recent = recent_buffer(index, block);
 	const char *page;
 
 	if (!BufferIsValid(recent))

@@ -34,9 +34,10 @@
 
 /*
  * Relative, for the kernel's arithmetic: at most eight roundings to float, of
- * 2^-24 each, of numbers not larger than those it is applied to.
+ * 2^-24 each, of numbers not larger than those it is applied to.  That is four
+ * times as much, for what double adds to W.
  */
-#define MARGIN	(1.0 / (1 << 20))
+#define MARGIN	(1.0 / (1 << 19))
 
 /*
  * A norm beyond these is not stored as a float, and a query with one has no
@@ -135,12 +136,6 @@ ek_lay_out(const ek_coordinate *coordinates, int count, int steps4, int steps2,
 	return used4 <= room4 && used2 <= room2;
 }
 
-static inline int
-slot_count(const ek_geometry *g)
-{
-	return g->steps4 * EK_STEP_VALUES4 + g->steps2 * EK_STEP_VALUES2;
-}
-
 /*
  * Entries
  */
@@ -198,7 +193,7 @@ ek_store_coarse(const ek_cache *cache, const ek_encoded *encoded, Page page,
 	}
 	for (int step = 0; step < g->steps4 + g->steps2; step++)
 		memset(codes + step * EK_STEP_BYTES + (Size) 4 * place->lane, 0, 4);
-	for (int i = 0; i < slot_count(g); i++)
+	for (int i = 0; i < ek_slot_count(g->steps4, g->steps2); i++)
 	{
 		const ek_slot *slot = &cache->slots[i];
 		const int	mask = (1 << slot->bits) - 1;
@@ -222,7 +217,7 @@ ek_fetch_coarse(const ek_cache *cache, Page page, const ek_place *place,
 	const uint32 entry = place->group * EK_LANES + place->lane;
 
 	memset(values, 0, g->coarse_dims);
-	for (int i = 0; i < slot_count(g); i++)
+	for (int i = 0; i < ek_slot_count(g->steps4, g->steps2); i++)
 	{
 		const ek_slot *slot = &cache->slots[i];
 		const int	mask = (1 << slot->bits) - 1;
@@ -271,7 +266,7 @@ quantize_weights(const ek_cache *cache, const double *projected, float scale,
 {
 	double		rest = 0.0;
 
-	for (int i = 0; i < slot_count(&cache->geometry); i++)
+	for (int i = 0; i < ek_slot_count(cache->geometry.steps4, cache->geometry.steps2); i++)
 	{
 		const ek_slot *slot = &cache->slots[i];
 		const double exact = weight_of(cache, projected, slot);
@@ -292,7 +287,7 @@ scale_of_weights(const ek_cache *cache, const double *projected)
 {
 	double		largest = 0.0;
 
-	for (int i = 0; i < slot_count(&cache->geometry); i++)
+	for (int i = 0; i < ek_slot_count(cache->geometry.steps4, cache->geometry.steps2); i++)
 		largest = Max(largest, fabs(weight_of(cache, projected, &cache->slots[i])));
 	return Max(ek_float_above(largest / MOST_QUERY_WEIGHT), FLT_MIN);
 }
@@ -326,11 +321,11 @@ ek_encode_coarse_query(const ek_cache *cache, const double *projected, double ta
 			.steps4 = g->steps4,
 			.steps2 = g->steps2,
 			.scale = scale,
-			.residual = ek_float_above(sqrt(length2) * (1.0 + 2.0 * MARGIN)),
+			.residual = ek_float_above(sqrt(length2) * (1.0 + MARGIN)),
 			.constant = ek_float_above(constant + 8.0 * query->eta +
-									   2.0 * MARGIN * (largest + fabs(constant) + 1.0)),
+									   MARGIN * (largest + fabs(constant) + 1.0)),
 			.decay = query->metric == EK_METRIC_L2 ?
-			(float) ((1.0 - 2.0 * MARGIN) / (2.0 * query->norm)) : 0.0f
+			(float) ((1.0 - MARGIN) / (2.0 * query->norm)) : 0.0f
 	};
 }
 

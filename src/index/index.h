@@ -200,6 +200,8 @@ typedef struct ek_row_page
 } ek_row_page;
 
 extern ek_geometry ek_geometry_of(const ek_meta *meta);
+/* Bytes that a pass reads for each entry. */
+extern double ek_pass_bytes(const ek_geometry *geometry);
 extern uint32 ek_most_entries(const ek_geometry *geometry);
 extern BlockNumber ek_coarse_block(const ek_geometry *geometry, uint32 coarse_page);
 extern ek_place ek_place_of(const ek_geometry *geometry, uint32 entry);
@@ -276,6 +278,12 @@ typedef struct ek_slot
 /* Values of an entry in a step of 4 bits, and of 2 bits. */
 #define EK_STEP_VALUES4		8
 #define EK_STEP_VALUES2		16
+
+static inline int
+ek_slot_count(int steps4, int steps2)
+{
+	return steps4 * EK_STEP_VALUES4 + steps2 * EK_STEP_VALUES2;
+}
 #define EK_FIRST_BASIS		1
 
 /* What a basis says of itself, before its coordinates; in format 2. */

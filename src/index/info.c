@@ -79,17 +79,6 @@ count_widths(const ek_cache *cache)
 	return PointerGetDatum(array);
 }
 
-/* What a pass reads for each entry. */
-static double
-coarse_bytes(const ek_geometry *g)
-{
-	if (g->dims == 0)
-		return 0.0;
-	if (g->format == EK_FORMAT_1)
-		return (double) g->group_size / EK_LANES;
-	return (double) g->group_size / EK_LANES + sizeof(uint16);
-}
-
 /* Fine codes that a scan has read, on average. */
 static double
 survivors_of(Oid index)
@@ -139,7 +128,7 @@ ek_sql_index_info_1_5(PG_FUNCTION_ARGS)
 		Int32GetDatum((int32) meta.sampled),
 		Int64GetDatum(pages),
 		Int32GetDatum((int32) meta.format),
-		Float8GetDatum(coarse_bytes(&cache->geometry)),
+		Float8GetDatum(meta.dims == 0 ? 0.0 : ek_pass_bytes(&cache->geometry)),
 		Float8GetDatum((double) cache->geometry.fine_size),
 		count_widths(cache),
 		Int64GetDatum(meta.basis_id == 0 ? 0 : cache->header->survivors),

@@ -71,7 +71,7 @@ set_sizes_2(ek_geometry *g)
 	const Size	certificates = EK_LANES * (sizeof(uint16) + sizeof(float));
 	const Size	usable = usable_bytes() + MAXALIGN(SizeOfPageHeaderData) - CODES_BEGIN;
 
-	g->group_size = (Size) (g->steps4 + g->steps2) * EK_PACKED_STEP;
+	g->group_size = (Size) (g->steps4 + g->steps2) * EK_STEP_BYTES;
 	g->fine_size = MAXALIGN(sizeof(ek_row_header) + sizeof(ek_certificate) + g->dims);
 	g->groups_per_page = (uint32) (usable / (g->group_size + certificates));
 	g->coarse_per_page = g->groups_per_page * EK_LANES;
@@ -97,6 +97,12 @@ ek_geometry_of(const ek_meta *meta)
 	else
 		set_sizes_2(&g);
 	return g;
+}
+
+double
+ek_pass_bytes(const ek_geometry *g)
+{
+	return (double) g->group_size / EK_LANES + (g->format == EK_FORMAT_1 ? 0 : sizeof(uint16));
 }
 
 /* A stretch, by its coarse pages. */
