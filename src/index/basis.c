@@ -348,6 +348,13 @@ make_correct(float *rows, int count, int dims)
 	}
 }
 
+static void
+store_direction(const directions *d, int i, int dims, float *row)
+{
+	for (int k = 0; k < dims; k++)
+		row[k] = (float) direction(d, i)[k];
+}
+
 /* Leaves out the coordinates that have no bits; they are in the tail. */
 static int
 drop_unused(const directions *d, int dims, ek_coordinate *coordinates, float *rows, int count)
@@ -359,9 +366,7 @@ drop_unused(const directions *d, int dims, ek_coordinate *coordinates, float *ro
 		if (coordinates[i].bits == 0)
 			continue;
 		coordinates[used] = coordinates[i];
-		for (int k = 0; k < dims; k++)
-			rows[(Size) used * dims + k] = (float) direction(d, i)[k];
-		used++;
+		store_direction(d, i, dims, rows + (Size) used++ * dims);
 	}
 	return used;
 }
@@ -385,10 +390,7 @@ find_basis_1(const ek_sample *model, const ek_sample *trial, float *rows)
 	project(&d, trial);
 	count = choose_coordinates(&d, trial);
 	for (int i = 0; i < count; i++)
-	{
-		for (int k = 0; k < model->dims; k++)
-			rows[(Size) i * model->dims + k] = (float) direction(&d, i)[k];
-	}
+		store_direction(&d, i, model->dims, rows + (Size) i * model->dims);
 	return count;
 }
 

@@ -432,25 +432,41 @@ collect_groups_1(IndexScanDesc scan, Page page, uint32 first, uint32 count)
 	}
 }
 
+/* Bounds and masks of some groups of a page of format 2, from the first one on. */
+static void
+bound_groups(scan_state *state, Page page, uint32 group, uint32 groups, ptrdiff_t ahead)
+{
+	const ek_geometry *g = &state->geometry;
+	const Size	first = (Size) group * EK_LANES;
+	const bool	with_norms = state->query->metric != EK_METRIC_COSINE;
+
+	ek_compute_bound_groups(&state->query->bound, ek_codes_on(page) + group * g->group_size,
+							ek_residuals_on(g, page) + first,
+							with_norms ? ek_norms_on(g, page) + first : NULL,
+							groups, ahead, state->bounds, state->masks);
+}
+
+/* What is not a number says nothing: any cosine is possible. */
+static inline float
+known_bound(float bound)
+{
+	return isnan(bound) ? INFINITY : bound;
+}
+
 /* The kernel's masks tell apart most groups, which have nothing to offer. */
 static void
 collect_groups(IndexScanDesc scan, Page page, uint32 first, uint32 count, ptrdiff_t ahead)
 {
 	scan_state *state = scan->opaque;
-	const ek_geometry *geometry = &state->geometry;
 	const uint32 groups = (count + EK_LANES - 1) / EK_LANES;
 
-	ek_compute_bound_groups(&state->query->bound, ek_codes_on(page),
-							ek_residuals_on(geometry, page),
-							state->query->metric == EK_METRIC_COSINE ? NULL :
-							ek_norms_on(geometry, page),
-							groups, ahead, state->bounds, state->masks);
+	bound_groups(state, page, 0, groups, ahead);
 	for (uint32 group = 0; group < groups; group++)
 	{
 		for (uint32 mask = state->masks[group]; mask != 0; mask &= mask - 1)
 		{
 			const uint32 i = group * EK_LANES + pg_rightmost_one_pos32(mask);
-			const float bound = isnan(state->bounds[i]) ? INFINITY : state->bounds[i];
+			const float bound = known_bound(state->bounds[i]);
 
 			if (i < count && bound != -INFINITY)
 				keep(state, -bound, first + i);
@@ -464,10 +480,6 @@ bound_group(IndexScanDesc scan, Page page, uint32 group, double *bounds)
 {
 	scan_state *state = scan->opaque;
 	const ek_geometry *geometry = &state->geometry;
-	const bool	with_norms = state->query->metric != EK_METRIC_COSINE;
-	const Size	first = (Size) group * EK_LANES;
-	float		coarse[EK_LANES];
-	uint16		mask;
 
 	if (!state->query->has_coarse)
 	{
@@ -480,13 +492,9 @@ bound_group(IndexScanDesc scan, Page page, uint32 group, double *bounds)
 		ek_bound_group_1(state->query, geometry, ek_group_on(geometry, page, group), bounds);
 		return;
 	}
-	ek_compute_bound_groups(&state->query->bound,
-							ek_codes_on(page) + group * geometry->group_size,
-							ek_residuals_on(geometry, page) + first,
-							with_norms ? ek_norms_on(geometry, page) + first : NULL,
-							1, 0, coarse, &mask);
+	bound_groups(state, page, group, 1, 0);
 	for (int lane = 0; lane < EK_LANES; lane++)
-		bounds[lane] = ek_distance_of(state->query, isnan(coarse[lane]) ? INFINITY : coarse[lane]);
+		bounds[lane] = ek_distance_of(state->query, known_bound(state->bounds[lane]));
 }
 
 /* Fine pages are read in order then, so the next one is asked for meanwhile. */
