@@ -29,7 +29,7 @@ if [ "${1:-}" = --in-server ]; then
 		SET=$(basename "$file" .gz)
 		export SET
 		echo
-		echo "== $(basename "$file")"
+		echo "== $SET"
 		case $file in *.gz) read="zcat $file" ;; *) read="cat $file" ;; esac
 		$read | psql -X -q -v ON_ERROR_STOP=1 -v queries="$QUERIES" -f "$here/bench_index_load.sql"
 		psql -X -q -v ON_ERROR_STOP=1 -v efs="{$(echo "$EF_SEARCH" | tr ' ' ,)}" -f "$here/bench_index.sql"

@@ -12,7 +12,7 @@
 Datum
 ek_make_row(TupleDesc columns, Datum *values)
 {
-	bool		nulls[16] = {false};
+	bool		nulls[8] = {false};
 
 	Assert(columns->natts <= (int) lengthof(nulls));
 	return HeapTupleGetDatum(heap_form_tuple(columns, values, nulls));
