@@ -65,7 +65,7 @@ ek_prefetch(uintptr_t ahead, size_t i)
  * The same for what lies so far from something that is read now; into the second
  * cache, not the first.  A pass over scattered pages takes two thirds of the time
  * with that on AMD's Zen 4, which has more loads of the second cache under way than
- * of the first, and no longer on Intel's Sapphire Rapids.
+ * of the first; on Intel's Sapphire Rapids it makes no difference.
  */
 static inline void
 ek_prefetch_ahead(const void *now, ptrdiff_t ahead)
