@@ -246,7 +246,7 @@ read_plain(const char *data, size_t bytes, size_t ahead)
 	for (size_t i = 0; i + 7 < bytes / sizeof(uint64_t); i += 8)
 	{
 		if (ahead)
-			__builtin_prefetch((const void *) ((uintptr_t) (words + i) + ahead));
+			__builtin_prefetch((const void *) ((uintptr_t) (words + i) + ahead), 0, 2);
 		a |= words[i] | words[i + 4];
 		b |= words[i + 1] | words[i + 5];
 		c |= words[i + 2] | words[i + 6];
@@ -271,8 +271,8 @@ read_avx2(const char *data, size_t bytes, size_t ahead)
 
 		if (ahead)
 		{
-			__builtin_prefetch((const void *) ((uintptr_t) x + ahead));
-			__builtin_prefetch((const void *) ((uintptr_t) x + ahead + LINE_BYTES));
+			__builtin_prefetch((const void *) ((uintptr_t) x + ahead), 0, 2);
+			__builtin_prefetch((const void *) ((uintptr_t) x + ahead + LINE_BYTES), 0, 2);
 		}
 		a = _mm256_or_si256(a, _mm256_loadu_si256(x));
 		b = _mm256_or_si256(b, _mm256_loadu_si256(x + 1));
@@ -298,10 +298,10 @@ read_avx512(const char *data, size_t bytes, size_t ahead)
 
 		if (ahead)
 		{
-			__builtin_prefetch((const void *) ((uintptr_t) x + ahead));
-			__builtin_prefetch((const void *) ((uintptr_t) x + ahead + LINE_BYTES));
-			__builtin_prefetch((const void *) ((uintptr_t) x + ahead + 2 * LINE_BYTES));
-			__builtin_prefetch((const void *) ((uintptr_t) x + ahead + 3 * LINE_BYTES));
+			__builtin_prefetch((const void *) ((uintptr_t) x + ahead), 0, 2);
+			__builtin_prefetch((const void *) ((uintptr_t) x + ahead + LINE_BYTES), 0, 2);
+			__builtin_prefetch((const void *) ((uintptr_t) x + ahead + 2 * LINE_BYTES), 0, 2);
+			__builtin_prefetch((const void *) ((uintptr_t) x + ahead + 3 * LINE_BYTES), 0, 2);
 		}
 		a = _mm512_or_si512(a, _mm512_loadu_si512(x));
 		b = _mm512_or_si512(b, _mm512_loadu_si512(x + LINE_BYTES));

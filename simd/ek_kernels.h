@@ -154,6 +154,7 @@ EK_KERNEL(dot_rows) (const ek_query *query, const ek_rows *rows, double *dot)
 			ek_prefetch(ahead, i);
 			acc = lanes_fma(acc, lanes_widen(x + i), lanes_load(query->values + i));
 		}
+		ek_prefetch(ahead, whole);
 		if (whole < dims)
 			acc = lanes_fma(acc, lanes_widen_some(x + whole, dims - whole),
 							lanes_load(query->values + whole));
@@ -180,6 +181,7 @@ EK_KERNEL(l2_squared_rows) (const ek_query *query, const ek_rows *rows,
 			acc = EK_KERNEL(l2_step) (acc, lanes_widen(x + i),
 									  lanes_load(query->values + i));
 		}
+		ek_prefetch(ahead, whole);
 		if (whole < dims)
 			acc = EK_KERNEL(l2_step) (acc, lanes_widen_some(x + whole, dims - whole),
 									  lanes_load(query->values + whole));
@@ -205,6 +207,7 @@ EK_KERNEL(l1_rows) (const ek_query *query, const ek_rows *rows, double *l1)
 			acc = lanes_add(acc, lanes_abs(lanes_sub(lanes_widen(x + i),
 													 lanes_load(query->values + i))));
 		}
+		ek_prefetch(ahead, whole);
 		if (whole < dims)
 			acc = lanes_add(acc, lanes_abs(lanes_sub(lanes_widen_some(x + whole, dims - whole),
 													 lanes_load(query->values + whole))));
@@ -234,6 +237,7 @@ EK_KERNEL(cosine_rows) (const ek_query *query, const ek_rows *rows,
 			d = lanes_fma(d, v, lanes_load(query->values + i));
 			s = lanes_fma(s, v, v);
 		}
+		ek_prefetch(ahead, whole);
 		if (whole < dims)
 		{
 			lanes		v = lanes_widen_some(x + whole, dims - whole);

@@ -33,7 +33,7 @@
 #define COST_BYTE		0.05
 #define CACHE_BYTES		(16.0 * 1024 * 1024)
 #define COST_PAGE		80.0
-#define COST_SURVIVOR	400.0
+#define COST_SURVIVOR	700.0
 
 /* A coordinate that varies less is rounding. */
 #define LEAST_DEVIATION	1e-9

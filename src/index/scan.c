@@ -63,7 +63,7 @@
 #define LEAST_KEPT			((uint64) 64)
 
 /* So many candidates are put in order, and their fine codes asked for, at once. */
-#define BATCH				32
+#define BATCH				16
 
 /* Divisions that are remembered while candidates are put in order. */
 #define MOST_PIVOTS			64
