@@ -29,7 +29,7 @@
  * so the pages that are read most would be the first to go.  One in so many
  * visits is made the usual way.
  */
-#define VISITS_TO_REFRESH	32
+#define VISITS_TO_REFRESH	64
 
 static bool
 is_usable(const ek_coordinate *c)

@@ -87,6 +87,12 @@ typedef struct refined
 	ItemPointerData tid;
 } refined;
 
+typedef struct page_visit
+{
+	uint32		page;
+	BlockNumber block;
+} page_visit;
+
 /* What the budget pays for a candidate: itself, and its place in the heap. */
 #define CANDIDATE_BYTES		(sizeof(candidate) + sizeof(refined) + sizeof(Datum))
 
@@ -534,16 +540,16 @@ collect_keys(IndexScanDesc scan, Page page, uint32 first, uint32 count)
 	unlock(scan->opaque);
 }
 
-/* `next` is the page that comes after it, if there is one. */
+/* The page that comes after it, if there is one, is asked for meanwhile. */
 static void
-collect_page(IndexScanDesc scan, uint32 page, uint32 next)
+collect_page(IndexScanDesc scan, const page_visit *visit, const page_visit *next)
 {
 	scan_state *state = scan->opaque;
 	const ek_geometry *geometry = &state->geometry;
-	const uint32 first = page * geometry->coarse_per_page;
+	const uint32 first = visit->page * geometry->coarse_per_page;
 	const uint32 count = Min(geometry->coarse_per_page, state->meta.entries - first);
-	Buffer		buffer = ek_read_page(scan->indexRelation, ek_coarse_block(geometry, page),
-									  BUFFER_LOCK_SHARE, EK_PAGE_COARSE, geometry);
+	Buffer		buffer = ek_read_page(scan->indexRelation, visit->block, BUFFER_LOCK_SHARE,
+									  EK_PAGE_COARSE, geometry);
 
 	ek_test_for_old_snapshot(scan->xs_snapshot, scan->indexRelation, BufferGetPage(buffer));
 	if (state->by_key)
@@ -552,43 +558,33 @@ collect_page(IndexScanDesc scan, uint32 page, uint32 next)
 		collect_groups_1(scan, BufferGetPage(buffer), first, count);
 	else
 	{
-		const BlockNumber next_block = ek_coarse_block(geometry, next);
-
-		ek_ask_for(scan->indexRelation, next_block, BLCKSZ - EK_ALIGNMENT, 0);
+		ek_ask_for(scan->indexRelation, next->block, 0, 0);
 		collect_groups(scan, BufferGetPage(buffer), first, count,
-					   ek_distance_to(scan->indexRelation, next_block, BufferGetPage(buffer)));
+					   ek_distance_to(scan->indexRelation, next->block, BufferGetPage(buffer)));
 	}
 	UnlockReleaseBuffer(buffer);
 	state->counts.coarse_codes += count;
 }
 
-/* A page of a pass that has a sample before it: as much room as its share. */
-static void
-collect_share(IndexScanDesc scan, uint32 page, uint32 next, uint32 seen, uint32 pages)
+/* Which page comes when: every `step`-th first, then the others. */
+static page_visit
+visit_of(const scan_state *state, uint32 turn, uint32 step, uint32 pages)
 {
-	scan_state *state = scan->opaque;
-	const uint64 share = 2 * LEAST_KEPT + (uint64) state->room * seen / pages;
+	const uint32 sampled = (pages + step - 1) / step;
+	const uint32 other = turn - sampled;
+	const uint32 page = turn < sampled ? turn * step :
+		other / (step - 1) * step + other % (step - 1) + 1;
 
-	CHECK_FOR_INTERRUPTS();
-	state->allowed = (uint32) Min(share, state->room);
-	collect_page(scan, page, next);
+	return (page_visit) {page, ek_coarse_block(&state->geometry, page)};
 }
 
-/* All pages: every `step`-th first, then the others. */
-static void
-collect_sample_first(IndexScanDesc scan, uint32 step, uint32 pages)
+/* After a sample, a pass has as much room as its share of the pages. */
+static uint32
+room_for(const scan_state *state, uint32 seen, uint32 step, uint32 pages)
 {
-	uint32		seen = 0;
+	const uint64 share = 2 * LEAST_KEPT + (uint64) state->room * seen / pages;
 
-	for (uint32 page = 0; page < pages; page += step)
-		collect_share(scan, page, page + step < pages ? page + step : 1, ++seen, pages);
-	for (uint32 page = 1; page < pages; page++)
-	{
-		const bool	sampled = (page + 1) % step == 0;
-
-		if (page % step != 0)
-			collect_share(scan, page, page + 1 + sampled, ++seen, pages);
-	}
+	return step == 1 ? state->room : (uint32) Min(share, state->room);
 }
 
 /* By keys, fine pages are read too, in their order, and coarse pages in theirs. */
@@ -596,18 +592,17 @@ static void
 collect_pages(IndexScanDesc scan, uint32 pages)
 {
 	scan_state *state = scan->opaque;
-	const uint32 step = pages / SAMPLE_PAGES;
+	const uint32 step = state->by_key ? 1 : Max(pages / SAMPLE_PAGES, 1);
+	page_visit	visit = visit_of(state, 0, step, pages);
 
-	if (!state->by_key && step > 1)
+	for (uint32 turn = 0; turn < pages; turn++)
 	{
-		collect_sample_first(scan, step, pages);
-		return;
-	}
-	state->allowed = state->room;
-	for (uint32 page = 0; page < pages; page++)
-	{
+		const page_visit next = visit_of(state, Min(turn + 1, pages - 1), step, pages);
+
 		CHECK_FOR_INTERRUPTS();
-		collect_page(scan, page, page + 1);
+		state->allowed = room_for(state, turn + 1, step, pages);
+		collect_page(scan, &visit, &next);
+		visit = next;
 	}
 }
 
