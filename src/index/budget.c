@@ -28,12 +28,16 @@
 /*
  * What a scan pays, in nanoseconds, as measured with make bench: for reading a
  * byte of a page in order, twice that for what is beyond CACHE_BYTES; for going to a
- * page; and for a survivor, whose fine code is somewhere else.
+ * page; and for a survivor, whose fine code is somewhere else.  That takes half a
+ * microsecond, and is counted double, for hard queries have many times as many as
+ * the mean.  A byte of the index costs a little too: of budgets that are nearly
+ * equal in time, the smallest index.
  */
-#define COST_BYTE		0.05
+#define COST_BYTE		0.04
 #define CACHE_BYTES		(16.0 * 1024 * 1024)
 #define COST_PAGE		80.0
-#define COST_SURVIVOR	700.0
+#define COST_SURVIVOR	1000.0
+#define COST_SIZE		0.025
 
 /* A coordinate that varies less is rounding. */
 #define LEAST_DEVIATION	1e-9
@@ -242,7 +246,8 @@ pass_cost(int dims, double entries, int steps4, int steps2)
 	const double bytes = ek_pass_bytes(&geometry);
 	const double beyond = Max(0.0, 1.0 - CACHE_BYTES / (bytes * Max(entries, 1.0)));
 
-	return bytes * COST_BYTE * (1.0 + beyond) + COST_PAGE / geometry.coarse_per_page;
+	return bytes * COST_BYTE * (1.0 + beyond) + COST_PAGE / geometry.coarse_per_page +
+		ek_size_bytes(&geometry) * COST_SIZE;
 }
 
 /* Of so many steps, how many should be of 2 bits? */

@@ -202,6 +202,8 @@ typedef struct ek_row_page
 extern ek_geometry ek_geometry_of(const ek_meta *meta);
 /* Bytes that a pass reads for each entry. */
 extern double ek_pass_bytes(const ek_geometry *geometry);
+/* Bytes that it takes on disk, without what the end of the index leaves empty. */
+extern double ek_size_bytes(const ek_geometry *geometry);
 extern uint32 ek_most_entries(const ek_geometry *geometry);
 extern BlockNumber ek_coarse_block(const ek_geometry *geometry, uint32 coarse_page);
 extern ek_place ek_place_of(const ek_geometry *geometry, uint32 entry);

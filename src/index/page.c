@@ -105,6 +105,15 @@ ek_pass_bytes(const ek_geometry *g)
 	return (double) g->group_size / EK_LANES + (g->format == EK_FORMAT_1 ? 0 : sizeof(uint16));
 }
 
+double
+ek_size_bytes(const ek_geometry *g)
+{
+	const uint64 stretch = g->format == EK_FORMAT_1 ? STRETCH_1 : 1;
+	const uint64 pages = stretch + g->fine_pages;
+
+	return (double) (pages * BLCKSZ) / (double) (stretch * g->coarse_per_page);
+}
+
 /* A stretch, by its coarse pages. */
 typedef struct stretch
 {
