@@ -407,6 +407,13 @@ sums_zero(void)
 	return (sums) {_mm256_setzero_si256(), _mm256_setzero_si256()};
 }
 
+static inline sums
+sums_load(const int32_t *p)
+{
+	return (sums) {_mm256_loadu_si256((const __m256i *) p),
+		_mm256_loadu_si256((const __m256i *) (p + 8))};
+}
+
 static inline floats
 floats_all(float x)
 {
@@ -539,6 +546,7 @@ const ek_kernels ek_kernels_avx2 = {
 	.code_dot = ek_code_dot_avx2,
 	.code_dot_packed = ek_code_dot_packed_avx2,
 	.code_dot_block = ek_code_dot_block_avx2,
+	.screen = ek_bound_screen_avx2,
 	.bound_groups = ek_bound_groups_avx2,
 	.largest = ek_largest_avx2,
 	.quantize = ek_quantize_avx2

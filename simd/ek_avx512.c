@@ -351,6 +351,12 @@ sums_zero(void)
 	return _mm512_setzero_si512();
 }
 
+static inline sums
+sums_load(const int32_t *p)
+{
+	return _mm512_loadu_si512(p);
+}
+
 static inline floats
 floats_all(float x)
 {
@@ -593,6 +599,7 @@ const ek_kernels ek_kernels_avx512 = {
 	.code_dot = ek_code_dot_avx512,
 	.code_dot_packed = ek_code_dot_packed_avx512,
 	.code_dot_block = ek_code_dot_block_avx512,
+	.screen = ek_bound_screen_avx512,
 	.bound_groups = ek_bound_groups_avx512
 };
 
@@ -601,6 +608,7 @@ const ek_kernels ek_kernels_avx512vnni = {
 	.code_dot = ek_code_dot_avx512vnni,
 	.code_dot_packed = ek_code_dot_packed_avx512vnni,
 	.code_dot_block = ek_code_dot_block_avx512vnni,
+	.screen = ek_bound_screen_avx512vnni,
 	.bound_groups = ek_bound_groups_avx512vnni
 };
 

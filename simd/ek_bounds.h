@@ -4,7 +4,7 @@
  *
  * A level file defines these, and EK_BOUND(op) to give the functions of its own
  * their names; then it includes this file inside its target region and gets
- * EK_BOUND(groups).
+ * EK_BOUND(groups) and EK_BOUND(screen).
  *
  *		codes						a step, or four values of each entry as bytes
  *		codes_load(p)				a step
@@ -19,7 +19,7 @@
  *		EK_BOUND_STEPS4, _STEPS2	products have room for so many steps
  *
  *		sums						sixteen integers of 32 bits
- *		sums_zero()
+ *		sums_zero(), _load(p)
  *		EK_BOUND(add) (sums, high, low)
  *									sums + 256 * high + low
  *
@@ -126,5 +126,30 @@ EK_BOUND(groups) (const ek_bound_query *query, const uint8_t *code, const uint16
 		}
 		floats_store(bounds + first, bound);
 		masks[group] = floats_not_below(bound, threshold);
+	}
+}
+
+static inline uint16_t
+EK_BOUND(screen_lanes) (const ek_screen_query *query, const ek_screen_tile *tile,
+						const int32_t *dots)
+{
+	const floats dot = floats_mul(floats_mul(floats_from(sums_load(dots)), floats_all(query->dot)),
+								  floats_load(tile->dot));
+	const floats length = floats_mul(floats_all(query->length), floats_load(tile->length));
+	const floats one = floats_mul(floats_all(query->one), floats_load(tile->one));
+	const floats reach = floats_add(floats_add(dot, length),
+									floats_sub(one, floats_load(tile->off)));
+
+	return floats_not_below(reach, floats_all(query->need));
+}
+
+static void
+EK_BOUND(screen) (const ek_screen_query *queries, const ek_screen_tile *tile, size_t tiles,
+				  const int32_t *dots, uint16_t *masks)
+{
+	for (const ek_screen_tile *end = tile + tiles; tile < end; tile++)
+	{
+		for (size_t q = 0; q < EK_CODE_QUERIES; q++, dots += EK_LANES)
+			*masks++ = EK_BOUND(screen_lanes) (&queries[q], tile, dots);
 	}
 }

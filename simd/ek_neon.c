@@ -306,6 +306,12 @@ sums_zero(void)
 	return (sums) {zero, zero, zero, zero};
 }
 
+static inline sums
+sums_load(const int32_t *p)
+{
+	return (sums) {vld1q_s32(p), vld1q_s32(p + 4), vld1q_s32(p + 8), vld1q_s32(p + 12)};
+}
+
 static inline floats
 floats_all(float x)
 {
@@ -479,6 +485,7 @@ const ek_kernels ek_kernels_neon = {
 	.code_dot = ek_code_dot_neon,
 	.code_dot_packed = ek_code_dot_packed_neon,
 	.code_dot_block = ek_code_dot_block_neon,
+	.screen = ek_bound_screen_neon,
 	.bound_groups = ek_bound_groups_neon,
 	.largest = ek_largest_neon,
 	.quantize = ek_quantize_neon

@@ -409,6 +409,29 @@ ek_bound_groups_scalar(const ek_bound_query *query, const uint8_t *codes,
 	}
 }
 
+static void
+ek_screen_scalar(const ek_screen_query *queries, const ek_screen_tile *tile, size_t tiles,
+				 const int32_t *dots, uint16_t *masks)
+{
+	for (const ek_screen_tile *end = tile + tiles; tile < end; tile++)
+	{
+		for (size_t q = 0; q < EK_CODE_QUERIES; q++, dots += EK_LANES)
+		{
+			unsigned	mask = 0;
+
+			for (size_t lane = 0; lane < EK_LANES; lane++)
+			{
+				const float reach = ((float) dots[lane] * queries[q].dot * tile->dot[lane] +
+									 queries[q].length * tile->length[lane]) +
+					(queries[q].one * tile->one[lane] - tile->off[lane]);
+
+				mask |= (unsigned) !(reach < queries[q].need) << lane;
+			}
+			*masks++ = (uint16_t) mask;
+		}
+	}
+}
+
 static double
 ek_largest_scalar(const float *x, size_t n)
 {
@@ -451,6 +474,7 @@ const ek_kernels ek_kernels_scalar = {
 	.code_dot = ek_code_dot_scalar,
 	.code_dot_packed = ek_code_dot_packed_scalar,
 	.code_dot_block = ek_code_dot_block_scalar,
+	.screen = ek_screen_scalar,
 	.bound_groups = ek_bound_groups_scalar,
 	.largest = ek_largest_scalar,
 	.quantize = ek_quantize_scalar

@@ -138,6 +138,23 @@ typedef struct ek_bound_query
 	float		threshold;
 } ek_bound_query;
 
+/* Factors of a query in a screen, and of the targets of a tile. */
+typedef struct ek_screen_query
+{
+	float		dot;
+	float		length;
+	float		one;
+	float		need;
+} ek_screen_query;
+
+typedef struct ek_screen_tile
+{
+	float		dot[EK_LANES];
+	float		length[EK_LANES];
+	float		one[EK_LANES];
+	float		off[EK_LANES];
+} ek_screen_tile;
+
 /*
  * The kernels of one level.  A table is constant and complete: callers fetch
  * its address once a call and go through it without further tests.
@@ -180,6 +197,20 @@ typedef struct ek_kernels
 	void		(*code_dot_block) (const int8_t *queries, size_t stride,
 								   const int8_t *packed, size_t tiles,
 								   size_t n, int32_t *dots);
+
+	/*
+	 * Which targets of each of `tiles` tiles might be near which of
+	 * EK_CODE_QUERIES queries?  With dots as code_dot_block writes them, each less
+	 * than 2^24 in magnitude:
+	 *		reach = ((dot * query.dot) * tile.dot + query.length * tile.length) +
+	 *				(query.one * tile.one - tile.off)
+	 * in float, each operation rounded one by one and never fused.
+	 *
+	 * Writes masks[tile][query], in which bit j is set unless reach[j] <
+	 * query.need: NaN sets it.  Factors may be anything, infinite or NaN.
+	 */
+	void		(*screen) (const ek_screen_query *queries, const ek_screen_tile *tile,
+						   size_t tiles, const int32_t *dots, uint16_t *masks);
 
 	/*
 	 * An upper bound for each entry of `count` groups, whose codes follow each

@@ -85,6 +85,7 @@ static const struct config_enum_entry fault_options[] = {
 	{"code_dot", EK_FAULT_CODE_DOT, false},
 	{"code_dot_packed", EK_FAULT_CODE_DOT_PACKED, false},
 	{"code_dot_block", EK_FAULT_CODE_DOT_BLOCK, false},
+	{"screen", EK_FAULT_SCREEN, false},
 	{"bound_groups", EK_FAULT_BOUND_GROUPS, false},
 	{"largest", EK_FAULT_LARGEST, false},
 	{"quantize", EK_FAULT_QUANTIZE, false},

@@ -11,27 +11,7 @@
  * Targets are collected in a block of packed tiles, EK_LANES each.  A full
  * block is compared with EK_CODE_QUERIES queries at a time.
  *
- * What is skipped is proven to be farther than the k-th neighbour so far.  Let
- * c be the real cosine of the query and the target, t and s the scales of
- * their codes, L the length of the query's decoded code from above, r and e
- * the residuals of target and query (docs/exact-index.md):
- *
- *		c <= U = t * s * <codes> + L * r + e
- *
- * A target whose distance, as computed, is at most that of the k-th neighbour,
- * kth, satisfies the following, where x and q are the norms, and slack is
- * several times eta, which stands for all rounding:
- *
- *		cosine			U + slack >= 1 - kth
- *		inner product	x * q * (U + slack) >= -kth
- *		L2				2 * x * q * (U + slack) - x^2 * (1 - slack) >=
- *						q^2 * (1 - slack) - kth^2 * (1 + slack)
- *
- * Each is a sum of four products, of a factor of the query and one of the
- * target, and a number of the query: what the screen compares.  A zero vector
- * needs no rule of its own: its code, scale, residual and norm are 0, and the
- * inequalities hold for the distances that it has by definition.
- *
+ * What is skipped is proven to be farther than the k-th neighbour so far (screen.c).
  * There is no such limit of L1.  It is computed for all, and so is everything
  * where there are few queries, long vectors, or no fast integer products.
  */
@@ -48,6 +28,7 @@
 #include "base/level.h"
 #include "base/scratch.h"
 #include "nearest/nearest.h"
+#include "nearest/screen.h"
 #include "vector/compute.h"
 #include "vector/encode.h"
 
@@ -56,23 +37,6 @@
 
 /* Tiles of a block, if they fit a quarter of the budget. */
 #define MAX_TILES	4
-
-/* Factors of a query in the screen. */
-typedef struct query_factors
-{
-	double		dot;
-	double		length;
-	double		one;
-} query_factors;
-
-/* Factors of the targets of a tile. */
-typedef struct tile_factors
-{
-	double		dot[EK_LANES];
-	double		length[EK_LANES];
-	double		one[EK_LANES];
-	double		off[EK_LANES];
-} tile_factors;
 
 struct ek_queries
 {
@@ -89,7 +53,7 @@ struct ek_queries
 	double	   *norm2;
 	Size		stride;			/* of codes: dims rounded up to 4 */
 	int8	   *codes;			/* of count rounded up to EK_CODE_QUERIES */
-	query_factors *factors;
+	ek_factors *factors;
 };
 
 struct ek_nearest
@@ -112,7 +76,7 @@ struct ek_nearest
 	bool		published;
 
 	/* the block, where targets are screened */
-	double	   *need;			/* of each query: what the screen compares with */
+	ek_screen_query *screens;	/* of count rounded up to EK_CODE_QUERIES */
 	int			capacity;		/* targets */
 	int			pending;
 	int8	   *codes;			/* of one target */
@@ -120,20 +84,15 @@ struct ek_nearest
 	float	   *values;
 	double	   *norm2;
 	ek_id	   *ids;
-	tile_factors *tiles;
+	ek_screen_tile *tiles;
 	int32	   *dots;
+	uint16	   *masks;			/* of targets that survive, for each tile and query */
 };
 
 static inline Size
 stride_of(int dims)
 {
 	return TYPEALIGN(4, (Size) dims);
-}
-
-static double
-slack_of(int dims)
-{
-	return 8.0 * ek_eta_of(dims);
 }
 
 ek_metric
@@ -232,23 +191,6 @@ encode(ek_vector vector, double norm, int most, int8 *codes)
 	return certificate;
 }
 
-static query_factors
-factors_of_query(ek_metric metric, double norm, double scale,
-				 double length, double residual, double slack)
-{
-	query_factors factors = {scale, length, residual + slack};
-	double		factor = 1.0;
-
-	if (metric == EK_METRIC_INNER_PRODUCT)
-		factor = norm;
-	else if (metric == EK_METRIC_L2)
-		factor = 2.0 * norm;
-	factors.dot *= factor;
-	factors.length *= factor;
-	factors.one *= factor;
-	return factors;
-}
-
 static void
 encode_query(ek_queries *queries, int q, int8 *scratch)
 {
@@ -266,8 +208,8 @@ encode_query(ek_queries *queries, int q, int8 *scratch)
 		sqrt((double) ek_compute_code_dot(codes, codes, queries->stride));
 
 	queries->norm2[q] = norm2;
-	queries->factors[q] = factors_of_query(queries->metric, sqrt(norm2), certificate.scale,
-										   length, certificate.residual, slack_of(dims));
+	queries->factors[q] = ek_factors_of_query(queries->metric, dims, sqrt(norm2),
+											  certificate.scale, length, certificate.residual);
 }
 
 static void
@@ -280,7 +222,7 @@ encode_queries(ek_queries *queries)
 	queries->stride = stride_of(queries->vectors.dims);
 	/* a gigabyte need not be enough, if they are many and short */
 	queries->norm2 = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(double) * count);
-	queries->factors = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(query_factors) * count);
+	queries->factors = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(ek_factors) * count);
 	queries->codes = allocate_aligned(rows * queries->stride);
 	memset(queries->codes + count * queries->stride, 0, (rows - count) * queries->stride);
 	for (int q = 0; q < count; q++)
@@ -290,7 +232,7 @@ encode_queries(ek_queries *queries)
 	}
 	pfree(scratch);
 	queries->size += rows * queries->stride +
-		count * (sizeof(double) + sizeof(query_factors));
+		count * (sizeof(double) + sizeof(ek_factors));
 }
 
 static bool
@@ -363,14 +305,14 @@ ek_nearest_size_of_query(ek_metric metric, int dims, int k)
 	Size		size = sizeof(ek_neighbours) + sizeof(ek_id) + dims * sizeof(float);
 
 	if (metric != EK_METRIC_L1)
-		size += stride_of(dims) + 2 * sizeof(double) + sizeof(query_factors);
+		size += stride_of(dims) + sizeof(double) + sizeof(ek_factors) + sizeof(ek_screen_query);
 	return size + (Size) k * sizeof(ek_neighbour);
 }
 
 static Size
 size_of_tile(int dims)
 {
-	return sizeof(tile_factors) + EK_LANES *
+	return sizeof(ek_screen_tile) + EK_CODE_QUERIES * sizeof(uint16) + EK_LANES *
 		(dims * sizeof(float) + stride_of(dims) + sizeof(double) + sizeof(ek_id) +
 		 EK_CODE_QUERIES * sizeof(int32));
 }
@@ -404,6 +346,18 @@ take_up(ek_nearest *nearest, Size bytes)
  */
 
 static void
+create_screens(ek_nearest *nearest)
+{
+	const ek_queries *queries = nearest->queries;
+	const Size	rows = TYPEALIGN(EK_CODE_QUERIES, (Size) nearest->count);
+
+	nearest->screens = MemoryContextAllocHuge(nearest->context, sizeof(ek_screen_query) * rows);
+	memset(nearest->screens, 0, sizeof(ek_screen_query) * rows);
+	for (int q = 0; q < nearest->count; q++)
+		ek_screen_set_query(&nearest->screens[q], &queries->factors[q]);
+}
+
+static void
 create_block(ek_nearest *nearest)
 {
 	const int	dims = nearest->queries->vectors.dims;
@@ -411,30 +365,17 @@ create_block(ek_nearest *nearest)
 	const int	capacity = tiles * EK_LANES;
 
 	nearest->capacity = capacity;
-	nearest->need = MemoryContextAllocHuge(nearest->context, sizeof(double) * nearest->count);
-	for (int q = 0; q < nearest->count; q++)
-		nearest->need[q] = -INFINITY;
+	create_screens(nearest);
 	nearest->codes = palloc(dims + EK_LANES);
 	nearest->packed = allocate_aligned(capacity * nearest->queries->stride);
 	memset(nearest->packed, 0, capacity * nearest->queries->stride);
 	nearest->values = allocate_aligned(sizeof(float) * (Size) capacity * dims);
 	nearest->norm2 = palloc(sizeof(double) * capacity);
 	nearest->ids = palloc(sizeof(ek_id) * capacity);
-	nearest->tiles = palloc0(sizeof(tile_factors) * tiles);
+	nearest->tiles = palloc0(sizeof(ek_screen_tile) * tiles);
 	nearest->dots = palloc(sizeof(int32) * capacity * EK_CODE_QUERIES);
-	take_up(nearest, tiles * size_of_tile(dims) + nearest->count * sizeof(double));
-}
-
-static void
-set_factors(tile_factors *tile, int lane, ek_metric metric, double norm2,
-			double scale, double residual, double slack)
-{
-	const double norm = metric == EK_METRIC_COSINE ? 1.0 : sqrt(norm2);
-
-	tile->dot[lane] = norm * scale;
-	tile->length[lane] = norm * residual;
-	tile->one[lane] = norm;
-	tile->off[lane] = metric == EK_METRIC_L2 ? norm2 * (1.0 - slack) : 0.0;
+	nearest->masks = palloc(sizeof(uint16) * tiles * EK_CODE_QUERIES);
+	take_up(nearest, tiles * size_of_tile(dims) + nearest->count * sizeof(ek_screen_query));
 }
 
 static void
@@ -446,40 +387,21 @@ add_to_block(ek_nearest *nearest, ek_id id, ek_vector vector)
 	int8	   *packed = nearest->packed +
 		(Size) (row - lane) * nearest->queries->stride + (Size) 4 * lane;
 	ek_certificate certificate;
+	ek_factors	factors;
 
 	if (unlikely(!isfinite(norm2)))
 		ek_vector_require_finite(vector.values, vector.dims, "the vector");
 	certificate = encode(vector, sqrt(norm2), EK_NARROW_CODE, nearest->codes);
 	for (Size i = 0; i < nearest->queries->stride; i += 4, packed += (Size) 4 * EK_LANES)
 		memcpy(packed, nearest->codes + i, 4);
-	set_factors(&nearest->tiles[row / EK_LANES], lane, nearest->metric, norm2,
-				certificate.scale, certificate.residual, slack_of(vector.dims));
+	factors = ek_factors_of_target(nearest->metric, vector.dims, norm2, certificate.scale,
+								   certificate.residual);
+	ek_screen_set_target(&nearest->tiles[row / EK_LANES], lane, &factors);
 	memcpy(nearest->values + (Size) row * vector.dims, vector.values,
 		   sizeof(float) * vector.dims);
 	nearest->norm2[row] = norm2;
 	nearest->ids[row] = id;
 	nearest->pending++;
-}
-
-/* What the screen compares with, once there are k neighbours. */
-static double
-need_of(const ek_nearest *nearest, int q)
-{
-	const double kth = nearest->neighbours[q].heap[0].distance;
-	const double slack = slack_of(nearest->queries->vectors.dims);
-
-	switch (nearest->metric)
-	{
-		case EK_METRIC_COSINE:
-			return 1.0 - kth;
-		case EK_METRIC_INNER_PRODUCT:
-			return -kth;
-		case EK_METRIC_L2:
-			return nearest->queries->norm2[q] * (1.0 - slack) - kth * kth * (1.0 + slack);
-		case EK_METRIC_L1:
-			break;
-	}
-	return -INFINITY;
 }
 
 /*
@@ -559,21 +481,15 @@ offer(ek_nearest *nearest, int q, ek_id id, double distance)
  * Screening
  */
 
-/* One bit a lane: may this target be among the query's neighbours? */
-static uint32
-screen(const query_factors *query, const tile_factors *tile, const int32 *dots,
-	   double need)
+/* Once there are k neighbours. */
+static void
+raise_need(ek_nearest *nearest, int q)
 {
-	double		reach[EK_LANES];
-	uint32		survivors = 0;
+	const ek_queries *queries = nearest->queries;
 
-	for (int lane = 0; lane < EK_LANES; lane++)
-		reach[lane] = query->dot * tile->dot[lane] * dots[lane] +
-			query->length * tile->length[lane] +
-			(query->one * tile->one[lane] - tile->off[lane]);
-	for (int lane = 0; lane < EK_LANES; lane++)
-		survivors |= (uint32) (reach[lane] >= need) << lane;
-	return survivors;
+	ek_screen_set_need(&nearest->screens[q],
+					   ek_needed_reach(nearest->metric, queries->vectors.dims, queries->norm2[q],
+									   nearest->neighbours[q].heap[0].distance));
 }
 
 static void
@@ -592,7 +508,7 @@ compare_survivors(ek_nearest *nearest, int q, int first, uint32 survivors)
 			changed = true;
 	}
 	if (changed && nearest->neighbours[q].count == nearest->k)
-		nearest->need[q] = need_of(nearest, q);
+		raise_need(nearest, q);
 }
 
 static void
@@ -600,21 +516,20 @@ screen_group(ek_nearest *nearest, int first_query, int tiles)
 {
 	const ek_queries *queries = nearest->queries;
 	const int	count = Min(EK_CODE_QUERIES, nearest->count - first_query);
-	const int32 *dots = nearest->dots;
 
 	ek_compute_code_dot_block(queries->codes + first_query * queries->stride,
 							  queries->stride, nearest->packed, tiles,
 							  queries->stride, nearest->dots);
-	for (int tile = 0; tile < tiles; tile++, dots += (Size) EK_CODE_QUERIES * EK_LANES)
+	ek_compute_screen(nearest->screens + first_query, nearest->tiles, tiles, nearest->dots,
+					  nearest->masks);
+	for (int tile = 0; tile < tiles; tile++)
 	{
 		for (int i = 0; i < count; i++)
 		{
-			const int	q = first_query + i;
-			uint32		survivors = screen(&queries->factors[q], &nearest->tiles[tile],
-										   dots + (Size) i * EK_LANES, nearest->need[q]);
+			const uint32 survivors = nearest->masks[tile * EK_CODE_QUERIES + i];
 
 			if (survivors != 0)
-				compare_survivors(nearest, q, tile * EK_LANES, survivors);
+				compare_survivors(nearest, first_query + i, tile * EK_LANES, survivors);
 		}
 	}
 }

@@ -391,6 +391,42 @@ ek_compute_code_dot_block(const int8 *queries, Size stride, const int8 *packed,
 		verify_code_dot_block(kernels, queries, stride, packed, tiles, n, dots);
 }
 
+/* Tile by tile, as above; a lie loses what survives of each tile for one query. */
+static pg_noinline void
+screen_watched(const ek_screen_query *queries, const ek_screen_tile *tile, Size tiles,
+			   const int32 *dots, uint16 *masks)
+{
+	const ek_kernels *kernels = ek_kernels_in_use();
+	const bool	verify = verification_is_due(kernels);
+	bool		same = true;
+
+	kernels->screen(queries, tile, tiles, dots, masks);
+	for (Size i = 0; i < tiles; i++, masks += EK_CODE_QUERIES)
+	{
+		uint16		expected[EK_CODE_QUERIES];
+
+		if (lies(kernels, EK_FAULT_SCREEN))
+			masks[0] = 0;
+		if (!verify)
+			continue;
+		scalar()->screen(queries, &tile[i], 1, dots + i * EK_CODE_QUERIES * EK_LANES, expected);
+		same &= memcmp(masks, expected, sizeof(expected)) == 0;
+		memcpy(masks, expected, sizeof(expected));
+	}
+	if (verify)
+		act_on(kernels, same);
+}
+
+void
+ek_compute_screen(const ek_screen_query *queries, const ek_screen_tile *tile, Size tiles,
+				  const int32 *dots, uint16 *masks)
+{
+	if (likely(is_unwatched()))
+		ek_kernels_in_use()->screen(queries, tile, tiles, dots, masks);
+	else
+		screen_watched(queries, tile, tiles, dots, masks);
+}
+
 /* An entry of each group is lost. */
 static inline void
 maybe_lose(const ek_kernels *kernels, float *bounds, uint16 *masks, Size count)

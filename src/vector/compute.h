@@ -34,6 +34,8 @@ extern void ek_compute_code_dot_packed(const int8 *query, const int8 *packed,
 extern void ek_compute_code_dot_block(const int8 *queries, Size stride,
 									  const int8 *packed, Size tiles, Size n,
 									  int32 *dots);
+extern void ek_compute_screen(const ek_screen_query *queries, const ek_screen_tile *tile,
+							  Size tiles, const int32 *dots, uint16 *masks);
 extern void ek_compute_bound_groups(const ek_bound_query *query, const uint8 *codes,
 									const uint16 *residuals, const float *norms,
 									Size count, ptrdiff_t ahead, float *bounds,
