@@ -323,6 +323,68 @@ groups_agree(const ek_kernels *kernels)
 	return bounds_agree(kernels, &groups, false) && bounds_agree(kernels, &groups, true);
 }
 
+static float
+known_reach(const ek_screen_query *query, const ek_screen_tile *tile, int lane, int32_t dot)
+{
+	volatile float product = (float) dot * query->dot;
+	volatile float length = query->length * tile->length[lane];
+	volatile float one = query->one * tile->one[lane];
+
+	product = product * tile->dot[lane];
+	product = product + length;
+	one = one - tile->off[lane];
+	return product + one;
+}
+
+/*
+ * A tile and queries, each of which needs what the reach of one lane is, `first` for
+ * the first query, so that a last bit tells; or, every third one, a little more.
+ */
+static bool
+screen_agrees(const ek_kernels *kernels, int first)
+{
+	ek_screen_tile tile;
+	ek_screen_query queries[EK_CODE_QUERIES];
+	int32_t		dots[EK_CODE_QUERIES * EK_LANES];
+	uint16_t	masks[EK_CODE_QUERIES];
+
+	for (int lane = 0; lane < EK_LANES; lane++)
+	{
+		tile.dot[lane] = 0x1.234568p-7f + (float) lane / 3000;
+		tile.length[lane] = 0x1.1p-6f + (float) lane / 7000;
+		tile.one[lane] = 1.0f + (float) lane / 11;
+		tile.off[lane] = 0.0f;
+	}
+	for (int i = 0; i < EK_CODE_QUERIES * EK_LANES; i++)
+		dots[i] = (i * 7919 % 20011) - 10000;
+	for (int q = 0; q < EK_CODE_QUERIES; q++)
+	{
+		queries[q] = (ek_screen_query) {
+			.dot = 0x1.5a5a5ap-8f, .length = 0x1.f0f0f2p-1f, .one = 0x1.333334p-3f
+		};
+		/* what is left when nearly all is taken off is how it was rounded */
+		tile.off[first + q] = known_reach(&queries[q], &tile, first + q,
+										  dots[q * EK_LANES + first + q]);
+		queries[q].need = known_reach(&queries[q], &tile, first + q,
+									   dots[q * EK_LANES + first + q]);
+		if ((first + q) % 3 == 1)
+			queries[q].need += 0x1p-30f;
+	}
+	tile.dot[(first + EK_CODE_QUERIES) % EK_LANES] = NAN;
+	kernels->screen(queries, &tile, 1, dots, masks);
+	for (int q = 0; q < EK_CODE_QUERIES; q++)
+	{
+		for (int lane = 0; lane < EK_LANES; lane++)
+		{
+			const float reach = known_reach(&queries[q], &tile, lane, dots[q * EK_LANES + lane]);
+
+			if ((masks[q] >> lane & 1) != !(reach < queries[q].need))
+				return false;
+		}
+	}
+	return true;
+}
+
 /* Halves of odd integers: doubled they are codes; taken as they are, rounded. */
 static bool
 quantizing_agrees(const ek_kernels *kernels)
@@ -365,5 +427,7 @@ ek_selftest(const ek_kernels *kernels)
 		if (!case_passes(kernels, &golden_cases[i]))
 			return false;
 	}
-	return codes_agree(kernels) && groups_agree(kernels) && quantizing_agrees(kernels);
+	return codes_agree(kernels) && screen_agrees(kernels, 0) &&
+		screen_agrees(kernels, EK_LANES - EK_CODE_QUERIES) && groups_agree(kernels) &&
+		quantizing_agrees(kernels);
 }

@@ -7,27 +7,16 @@
  * correct if |B| <= 1 in the spectral norm, and that is made so here, last and
  * for the floats as they are stored: |B|^2 <= the largest sum of magnitudes in
  * a row of B B'.  So how well the iteration converged is a matter of speed.
- *
- * The directions are found by orthogonal iteration on the sample.  All the
- * work is in the dot products of dot_rows, in both directions: sample rows
- * with directions, and sample columns with the coordinates that gives.  Both
- * are rounded to floats before, or a product would not be exact, and the levels
- * would not agree on the sums.
  */
 #include "postgres.h"
 
 #include <float.h>
 #include <math.h>
 
-#include "miscadmin.h"
-#include "utils/memutils.h"
-
 #include "index/index.h"
 #include "vector/compute.h"
+#include "vector/directions.h"
 
-#define ROUNDS				3
-#define STEPS_PER_ROUND		2
-#define VANISHED			1e-7	/* what is left of a direction is rounding */
 #define TRIAL_QUERIES		16
 #define MIN_SAMPLE			256
 #define TRIAL_SHARE			5		/* one in so many of the sample is for trials */
@@ -45,46 +34,15 @@
 /* What 8 bits add to a bound; only the choice of coordinates depends on it. */
 #define TYPICAL_RESIDUAL	0.008
 
-typedef struct directions
+static ek_vectors
+vectors_of(const ek_sample *sample)
 {
-	int			count;
-	Size		row_size;		/* of values and of coordinates, in doubles */
-	double	   *values;			/* count x dims, rows aligned */
-	Size		coordinate_size;
-	double	   *coordinates;	/* count x sample->count, rows aligned */
-} directions;
-
-static double *
-alloc_rows(int count, Size row_bytes)
-{
-	return (double *) TYPEALIGN(EK_ALIGNMENT,
-								MemoryContextAllocHuge(CurrentMemoryContext,
-													   count * row_bytes + EK_ALIGNMENT));
+	return (ek_vectors)
+	{
+		.values = sample->rows,.count = sample->count,.dims = sample->dims
+	};
 }
 
-static double *
-direction(const directions *d, int i)
-{
-	return d->values + i * d->row_size;
-}
-
-static double *
-coordinates_of(const directions *d, int i)
-{
-	return d->coordinates + i * d->coordinate_size;
-}
-
-static double
-dot_of(const double *a, const double *b, int n)
-{
-	double		dot = 0.0;
-
-	for (int i = 0; i < n; i++)
-		dot += a[i] * b[i];
-	return dot;
-}
-
-/* The same of two rows of floats. */
 static double
 dot_of_rows(const float *a, const float *b, int dims)
 {
@@ -96,153 +54,6 @@ dot_of_rows(const float *a, const float *b, int dims)
 	return ek_compute_dot(&operands);
 }
 
-/* Gram and Schmidt; a direction that vanishes stays zero. */
-static void
-orthonormalize(directions *d, int dims)
-{
-	for (int i = 0; i < d->count; i++)
-	{
-		double	   *row = direction(d, i);
-		double		before = sqrt(dot_of(row, row, dims));
-		double		length;
-
-		CHECK_FOR_INTERRUPTS();
-		for (int j = 0; j < i; j++)
-		{
-			const double *other = direction(d, j);
-			double		dot = dot_of(row, other, dims);
-
-			for (int k = 0; k < dims; k++)
-				row[k] -= dot * other[k];
-		}
-		length = sqrt(dot_of(row, row, dims));
-		for (int k = 0; k < dims; k++)
-			row[k] = length > VANISHED * before ? row[k] / length : 0.0;
-	}
-}
-
-static void
-round_to_floats(double *values, int n)
-{
-	for (int i = 0; i < n; i++)
-		values[i] = (float) values[i];
-}
-
-/* The coordinates of every vector of the sample. */
-static void
-project(directions *d, const ek_sample *sample)
-{
-	ek_rows		rows = {.first = sample->rows,.count = sample->count};
-
-	for (int i = 0; i < d->count; i++)
-	{
-		ek_query	query = {.values = direction(d, i),.dims = sample->dims};
-
-		CHECK_FOR_INTERRUPTS();
-		round_to_floats(direction(d, i), sample->dims);
-		ek_compute_dot_rows(&query, &rows, coordinates_of(d, i));
-	}
-}
-
-/* Each direction becomes the sum of the sample weighted by its coordinates. */
-static void
-back_project(directions *d, const ek_sample *sample, const float *columns)
-{
-	ek_rows		rows = {.first = columns,.count = sample->dims};
-
-	for (int i = 0; i < d->count; i++)
-	{
-		ek_query	query = {.values = coordinates_of(d, i),.dims = sample->count};
-
-		CHECK_FOR_INTERRUPTS();
-		round_to_floats(coordinates_of(d, i), sample->count);
-		ek_compute_dot_rows(&query, &rows, direction(d, i));
-	}
-}
-
-static float *
-transpose(const ek_sample *sample)
-{
-	float	   *columns = MemoryContextAllocHuge(CurrentMemoryContext,
-												 sizeof(float) * (Size) sample->count * sample->dims);
-
-	for (int i = 0; i < sample->count; i++)
-	{
-		for (int k = 0; k < sample->dims; k++)
-			columns[(Size) k * sample->count + i] = sample->rows[(Size) i * sample->dims + k];
-	}
-	return columns;
-}
-
-/* The directions that hold most of the sample come first. */
-static void
-sort_by_energy(directions *d, const ek_sample *sample)
-{
-	double	   *energy = palloc(sizeof(double) * d->count);
-
-	for (int i = 0; i < d->count; i++)
-		energy[i] = dot_of(coordinates_of(d, i), coordinates_of(d, i), sample->count);
-	for (int i = 1; i < d->count; i++)
-	{
-		for (int j = i; j > 0 && energy[j] > energy[j - 1]; j--)
-		{
-			double		e = energy[j];
-
-			energy[j] = energy[j - 1];
-			energy[j - 1] = e;
-			for (int k = 0; k < sample->dims; k++)
-			{
-				double		value = direction(d, j)[k];
-
-				direction(d, j)[k] = direction(d, j - 1)[k];
-				direction(d, j - 1)[k] = value;
-			}
-		}
-	}
-	pfree(energy);
-}
-
-static directions
-find_directions(const ek_sample *sample, int count)
-{
-	const float *columns = transpose(sample);
-	uint64		seed = 1;
-	directions	d = {
-		.count = count,
-		.row_size = ek_query_size(sample->dims) / sizeof(double),
-		.coordinate_size = ek_query_size(sample->count) / sizeof(double)
-	};
-
-	d.values = alloc_rows(d.count, d.row_size * sizeof(double));
-	d.coordinates = alloc_rows(d.count, d.coordinate_size * sizeof(double));
-	memset(d.values, 0, d.count * d.row_size * sizeof(double));
-	memset(d.coordinates, 0, d.count * d.coordinate_size * sizeof(double));
-
-	/* any start will do that does not favour some of the sample */
-	for (int i = 0; i < d.count; i++)
-	{
-		for (int k = 0; k < sample->dims; k++)
-		{
-			seed = seed * UINT64CONST(6364136223846793005) + UINT64CONST(1442695040888963407);
-			direction(&d, i)[k] = (double) (int64) seed;
-		}
-	}
-	orthonormalize(&d, sample->dims);
-	for (int round = 0; round < ROUNDS; round++)
-	{
-		for (int step = 0; step < STEPS_PER_ROUND; step++)
-		{
-			project(&d, sample);
-			back_project(&d, sample, columns);
-		}
-		orthonormalize(&d, sample->dims);
-	}
-	project(&d, sample);
-	sort_by_energy(&d, sample);
-	project(&d, sample);
-	return d;
-}
-
 /*
  * How many of these would survive the first n coordinates, for a few of them
  * as queries that look for their nearest neighbour?  These must not be the
@@ -250,7 +61,7 @@ find_directions(const ek_sample *sample, int count)
  * others do.
  */
 static double
-survivors(const directions *d, const ek_sample *sample, int n)
+survivors(const ek_directions *d, const ek_sample *sample, int n)
 {
 	int64		survived = 0;
 	double	   *tail = palloc0(sizeof(double) * sample->count);
@@ -260,7 +71,7 @@ survivors(const directions *d, const ek_sample *sample, int n)
 		double		length2 = 0.0;
 
 		for (int j = 0; j < n; j++)
-			length2 += coordinates_of(d, j)[i] * coordinates_of(d, j)[i];
+			length2 += ek_coordinates_of(d, j)[i] * ek_coordinates_of(d, j)[i];
 		tail[i] = sqrt(Max(0.0, 1.0 - length2));
 	}
 	for (int trial = 0; trial < TRIAL_QUERIES; trial++)
@@ -280,7 +91,7 @@ survivors(const directions *d, const ek_sample *sample, int n)
 			double		dot = 0.0;
 
 			for (int j = 0; j < n; j++)
-				dot += coordinates_of(d, j)[q] * coordinates_of(d, j)[i];
+				dot += ek_coordinates_of(d, j)[q] * ek_coordinates_of(d, j)[i];
 			if (dot + tail[q] * tail[i] + TYPICAL_RESIDUAL >= nearest)
 				survived++;
 		}
@@ -291,7 +102,7 @@ survivors(const directions *d, const ek_sample *sample, int n)
 
 /* The number of coordinates with which a scan is cheapest; 0 for no basis. */
 static int
-choose_coordinates(const directions *d, const ek_sample *sample)
+choose_coordinates(const ek_directions *d, const ek_sample *sample)
 {
 	double		least = (sample->dims + CERTIFICATE_BYTES) * COST_CODE_BYTE + 2.0 * COST_ENTRY;
 	int			best = 0;
@@ -349,15 +160,15 @@ make_correct(float *rows, int count, int dims)
 }
 
 static void
-store_direction(const directions *d, int i, int dims, float *row)
+store_direction(const ek_directions *d, int i, int dims, float *row)
 {
 	for (int k = 0; k < dims; k++)
-		row[k] = (float) direction(d, i)[k];
+		row[k] = (float) ek_direction(d, i)[k];
 }
 
 /* Leaves out the coordinates that have no bits; they are in the tail. */
 static int
-drop_unused(const directions *d, int dims, ek_coordinate *coordinates, float *rows, int count)
+drop_unused(const ek_directions *d, int dims, ek_coordinate *coordinates, float *rows, int count)
 {
 	int			used = 0;
 
@@ -372,7 +183,7 @@ drop_unused(const directions *d, int dims, ek_coordinate *coordinates, float *ro
 }
 
 static ek_projected
-projected_of(const directions *d, const ek_sample *sample)
+projected_of(const ek_directions *d, const ek_sample *sample)
 {
 	return (ek_projected)
 	{
@@ -384,10 +195,10 @@ projected_of(const directions *d, const ek_sample *sample)
 static int
 find_basis_1(const ek_sample *model, const ek_sample *trial, float *rows)
 {
-	directions	d = find_directions(model, Min(EK_MAX_COARSE_DIMS_1, model->dims / 4 * 4));
+	ek_directions d = ek_find_directions(vectors_of(model), Min(EK_MAX_COARSE_DIMS_1, model->dims / 4 * 4));
 	int			count;
 
-	project(&d, trial);
+	ek_directions_project(&d, vectors_of(trial));
 	count = choose_coordinates(&d, trial);
 	for (int i = 0; i < count; i++)
 		store_direction(&d, i, model->dims, rows + (Size) i * model->dims);
@@ -398,14 +209,14 @@ static int
 find_basis_2(const ek_sample *sample, const ek_sample *model, const ek_sample *trial,
 			 ek_meta *meta, ek_basis_header *header, ek_coordinate *coordinates, float *rows)
 {
-	directions	d = find_directions(model, Min(EK_MAX_COARSE_DIMS, model->dims));
-	directions	of_trial = d;
+	ek_directions d = ek_find_directions(vectors_of(model), Min(EK_MAX_COARSE_DIMS, model->dims));
+	ek_directions of_trial = d;
 	const ek_projected as_model = projected_of(&d, model);
 	ek_projected as_trial;
 	int			used;
 
-	of_trial.coordinates = alloc_rows(d.count, d.coordinate_size * sizeof(double));
-	project(&of_trial, trial);
+	of_trial.coordinates = ek_alloc_coordinates(&d);
+	ek_directions_project(&of_trial, vectors_of(trial));
 	as_trial = projected_of(&of_trial, trial);
 	ek_choose_budget(&as_model, &as_trial, sample, meta, header, coordinates);
 	used = drop_unused(&d, model->dims, coordinates, rows, meta->coarse_dims);

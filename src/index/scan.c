@@ -571,9 +571,10 @@ static page_visit
 visit_of(const scan_state *state, uint32 turn, uint32 step, uint32 pages)
 {
 	const uint32 sampled = (pages + step - 1) / step;
+	const uint32 others = Max(step, 2) - 1; /* after each that is sampled */
 	const uint32 other = turn - sampled;
 	const uint32 page = turn < sampled ? turn * step :
-		other / (step - 1) * step + other % (step - 1) + 1;
+		other / others * step + other % others + 1;
 
 	return (page_visit) {page, ek_coarse_block(&state->geometry, page)};
 }

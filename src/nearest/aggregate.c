@@ -335,7 +335,7 @@ begin_group(FunctionCallInfo fcinfo, call_site *site, MemoryContext context)
 	caller = MemoryContextSwitchTo(context);
 	state = palloc(sizeof(nearest_state));
 	state->shared = queries_of_group(site, context, metric, raw);
-	state->nearest = ek_nearest_create(state->shared->queries, k, NULL, EK_NEAREST);
+	state->nearest = ek_nearest_create(state->shared->queries, k, NULL, EK_NEAREST, NULL);
 	MemoryContextSwitchTo(caller);
 	return state;
 }

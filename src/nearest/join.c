@@ -390,6 +390,7 @@ join(join_side *queries, join_side *targets, int k, ek_metric metric,
 	Portal		cursor;
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "engramk join",
 												  ALLOCSET_DEFAULT_SIZES);
+	ek_learnt	learnt = {.context = CurrentMemoryContext};
 	int			dims = 0;
 
 	SPI_freeplan(prepare(targets));
@@ -405,7 +406,7 @@ join(join_side *queries, join_side *targets, int k, ek_metric metric,
 		if (block.count == 0)
 			break;
 		nearest = ek_nearest_create(ek_queries_create(metric, vectors), k,
-									exclude_self ? block.ids : NULL, EK_KNN_JOIN);
+									exclude_self ? block.ids : NULL, EK_KNN_JOIN, &learnt);
 		count = read_targets(targets, nearest);
 		ek_nearest_finish(nearest);
 		put_neighbours(result, &block, nearest);

@@ -29,14 +29,24 @@
 #include "base/scratch.h"
 #include "nearest/nearest.h"
 #include "nearest/screen.h"
+#include "nearest/shadow.h"
 #include "vector/compute.h"
 #include "vector/encode.h"
 
 /* A code of a target costs as much as three exact distances (make bench). */
 #define MIN_QUERIES_TO_SCREEN	4
 
-/* Tiles of a block, if they fit a quarter of the budget. */
-#define MAX_TILES	4
+/*
+ * Shadows pay where a target is compared with so many queries, for to cast its own
+ * takes as long as a thousand products of codes; and while no more than one pair in
+ * so many survives.  To find directions takes as long as the first so many pairs.
+ */
+#define LEAST_QUERIES_FOR_SHADOWS	2048
+#define LEAST_PAIRS_A_SURVIVOR		8
+#define PAIRS_BEFORE_SHADOWS		(UINT64CONST(1) << 24)
+
+/* Tiles of a block, if they fit an eighth of the budget. */
+#define MAX_TILES	32
 
 struct ek_queries
 {
@@ -53,6 +63,7 @@ struct ek_queries
 	double	   *norm2;
 	Size		stride;			/* of codes: dims rounded up to 4 */
 	int8	   *codes;			/* of count rounded up to EK_CODE_QUERIES */
+	ek_certificate *certificates;
 	ek_factors *factors;
 };
 
@@ -78,15 +89,27 @@ struct ek_nearest
 	/* the block, where targets are screened */
 	ek_screen_query *screens;	/* of count rounded up to EK_CODE_QUERIES */
 	int			capacity;		/* targets */
+	int			wanted;			/* of them, for this block */
 	int			pending;
 	int8	   *codes;			/* of one target */
-	int8	   *packed;
+	int8	   *packed;			/* what the screen compares with this: */
+	const int8 *screened;		/* of each query, the codes or those of its shadow */
+	Size		screened_size;
 	float	   *values;
 	double	   *norm2;
 	ek_id	   *ids;
 	ek_screen_tile *tiles;
 	int32	   *dots;
 	uint16	   *masks;			/* of targets that survive, for each tile and query */
+
+	/* shadows, if there are any: what survives them is screened again */
+	ek_learnt  *learnt;
+	ek_learnt	alone;			/* what this stream learns if no others do */
+	ek_shadows *shadows;
+	int8	   *shadow;			/* of one target */
+	int8	   *wide;			/* of the targets: codes, */
+	ek_certificate *certificates;
+	ek_factors *rows;
 };
 
 static inline Size
@@ -204,6 +227,7 @@ encode_query(ek_queries *queries, int q, int8 *scratch)
 		raise_query_not_finite(queries, q);
 	certificate = encode(query_vector(queries, q), sqrt(norm2), EK_MAX_CODE, scratch);
 	memcpy(codes, scratch, queries->stride);
+	queries->certificates[q] = certificate;
 	length = certificate.scale * (1.0 + ek_eta_of(dims)) *
 		sqrt((double) ek_compute_code_dot(codes, codes, queries->stride));
 
@@ -222,6 +246,8 @@ encode_queries(ek_queries *queries)
 	queries->stride = stride_of(queries->vectors.dims);
 	/* a gigabyte need not be enough, if they are many and short */
 	queries->norm2 = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(double) * count);
+	queries->certificates = MemoryContextAllocHuge(CurrentMemoryContext,
+												   sizeof(ek_certificate) * count);
 	queries->factors = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(ek_factors) * count);
 	queries->codes = allocate_aligned(rows * queries->stride);
 	memset(queries->codes + count * queries->stride, 0, (rows - count) * queries->stride);
@@ -232,7 +258,7 @@ encode_queries(ek_queries *queries)
 	}
 	pfree(scratch);
 	queries->size += rows * queries->stride +
-		count * (sizeof(double) + sizeof(ek_factors));
+		count * (sizeof(double) + sizeof(ek_certificate) + sizeof(ek_factors));
 }
 
 static bool
@@ -305,7 +331,8 @@ ek_nearest_size_of_query(ek_metric metric, int dims, int k)
 	Size		size = sizeof(ek_neighbours) + sizeof(ek_id) + dims * sizeof(float);
 
 	if (metric != EK_METRIC_L1)
-		size += stride_of(dims) + sizeof(double) + sizeof(ek_factors) + sizeof(ek_screen_query);
+		size += stride_of(dims) + sizeof(double) + sizeof(ek_certificate) +
+			sizeof(ek_factors) + sizeof(ek_screen_query) + EK_MOST_SHADOW;
 	return size + (Size) k * sizeof(ek_neighbour);
 }
 
@@ -313,14 +340,14 @@ static Size
 size_of_tile(int dims)
 {
 	return sizeof(ek_screen_tile) + EK_CODE_QUERIES * sizeof(uint16) + EK_LANES *
-		(dims * sizeof(float) + stride_of(dims) + sizeof(double) + sizeof(ek_id) +
-		 EK_CODE_QUERIES * sizeof(int32));
+		(dims * sizeof(float) + 2 * stride_of(dims) + sizeof(double) + sizeof(ek_id) +
+		 sizeof(ek_certificate) + sizeof(ek_factors) + EK_CODE_QUERIES * sizeof(int32));
 }
 
 static int
 tiles_in_block(int dims)
 {
-	return (int) Max(1, Min(MAX_TILES, ek_scratch_size() / 4 / size_of_tile(dims)));
+	return (int) Max(1, Min(MAX_TILES, ek_scratch_size() / 8 / size_of_tile(dims)));
 }
 
 Size
@@ -345,16 +372,43 @@ take_up(ek_nearest *nearest, Size bytes)
  * The block
  */
 
+/* Once there are k neighbours. */
+static void
+raise_need(ek_nearest *nearest, int q)
+{
+	const ek_queries *queries = nearest->queries;
+
+	ek_screen_set_need(&nearest->screens[q],
+					   ek_needed_reach(nearest->metric, queries->vectors.dims, queries->norm2[q],
+									   nearest->neighbours[q].heap[0].distance));
+}
+
+static void
+set_screen(ek_nearest *nearest, int q, const ek_factors *factors)
+{
+	ek_screen_set_query(&nearest->screens[q], factors);
+	if (nearest->neighbours[q].count == nearest->k)
+		raise_need(nearest, q);
+}
+
+/* From here on codes are compared, or again. */
+static void
+screen_codes(ek_nearest *nearest)
+{
+	nearest->screened = nearest->queries->codes;
+	nearest->screened_size = nearest->queries->stride;
+	for (int q = 0; q < nearest->count; q++)
+		set_screen(nearest, q, &nearest->queries->factors[q]);
+}
+
 static void
 create_screens(ek_nearest *nearest)
 {
-	const ek_queries *queries = nearest->queries;
 	const Size	rows = TYPEALIGN(EK_CODE_QUERIES, (Size) nearest->count);
 
 	nearest->screens = MemoryContextAllocHuge(nearest->context, sizeof(ek_screen_query) * rows);
 	memset(nearest->screens, 0, sizeof(ek_screen_query) * rows);
-	for (int q = 0; q < nearest->count; q++)
-		ek_screen_set_query(&nearest->screens[q], &queries->factors[q]);
+	screen_codes(nearest);
 }
 
 static void
@@ -365,6 +419,7 @@ create_block(ek_nearest *nearest)
 	const int	capacity = tiles * EK_LANES;
 
 	nearest->capacity = capacity;
+	nearest->wanted = EK_LANES;
 	create_screens(nearest);
 	nearest->codes = palloc(dims + EK_LANES);
 	nearest->packed = allocate_aligned(capacity * nearest->queries->stride);
@@ -379,24 +434,76 @@ create_block(ek_nearest *nearest)
 }
 
 static void
+pack(ek_nearest *nearest, int row, const int8 *codes, const ek_factors *factors)
+{
+	const int	lane = row % EK_LANES;
+	int8	   *packed = nearest->packed +
+		(Size) (row - lane) * nearest->screened_size + (Size) 4 * lane;
+
+	for (Size i = 0; i < nearest->screened_size; i += 4, packed += (Size) 4 * EK_LANES)
+		memcpy(packed, codes + i, 4);
+	ek_screen_set_target(&nearest->tiles[row / EK_LANES], lane, factors);
+}
+
+static void
+add_codes(ek_nearest *nearest, ek_vector vector, double norm2)
+{
+	const ek_certificate codes = encode(vector, sqrt(norm2), EK_NARROW_CODE, nearest->codes);
+	const ek_factors factors = ek_factors_of_target(nearest->metric, vector.dims, norm2,
+													codes.scale, codes.residual);
+
+	pack(nearest, nearest->pending, nearest->codes, &factors);
+}
+
+/* Its shadow is cast when the block is complete. */
+static void
+add_wide_codes(ek_nearest *nearest, ek_vector vector, double norm2)
+{
+	const int	row = nearest->pending;
+	const ek_certificate codes = encode(vector, sqrt(norm2), EK_MAX_CODE, nearest->codes);
+
+	memcpy(nearest->wide + row * nearest->queries->stride, nearest->codes,
+		   nearest->queries->stride);
+	nearest->certificates[row] = codes;
+	nearest->rows[row] = ek_factors_of_target(nearest->metric, vector.dims, norm2, codes.scale,
+											  codes.residual);
+}
+
+static void
+pack_shadows(ek_nearest *nearest)
+{
+	const Size	stride = nearest->queries->stride;
+
+	for (int row = 0; row < nearest->pending; row++)
+	{
+		const int8 *codes = nearest->wide + row * stride;
+		const int	which = row % EK_CODE_QUERIES;
+		ek_certificate shadow;
+		ek_factors	factors;
+
+		if (which == 0)
+			ek_cast_shadows(nearest->shadows, codes);
+		shadow = ek_encode_shadow(nearest->shadows, which, codes, nearest->certificates[row],
+								  EK_NARROW_CODE, nearest->shadow);
+		factors = ek_factors_of_target_shadow(nearest->metric, nearest->queries->vectors.dims,
+											  nearest->norm2[row], nearest->certificates[row],
+											  shadow);
+		pack(nearest, row, nearest->shadow, &factors);
+	}
+}
+
+static void
 add_to_block(ek_nearest *nearest, ek_id id, ek_vector vector)
 {
 	const int	row = nearest->pending;
-	const int	lane = row % EK_LANES;
 	const double norm2 = ek_compute_norm2(vector);
-	int8	   *packed = nearest->packed +
-		(Size) (row - lane) * nearest->queries->stride + (Size) 4 * lane;
-	ek_certificate certificate;
-	ek_factors	factors;
 
 	if (unlikely(!isfinite(norm2)))
 		ek_vector_require_finite(vector.values, vector.dims, "the vector");
-	certificate = encode(vector, sqrt(norm2), EK_NARROW_CODE, nearest->codes);
-	for (Size i = 0; i < nearest->queries->stride; i += 4, packed += (Size) 4 * EK_LANES)
-		memcpy(packed, nearest->codes + i, 4);
-	factors = ek_factors_of_target(nearest->metric, vector.dims, norm2, certificate.scale,
-								   certificate.residual);
-	ek_screen_set_target(&nearest->tiles[row / EK_LANES], lane, &factors);
+	if (nearest->shadows != NULL)
+		add_wide_codes(nearest, vector, norm2);
+	else
+		add_codes(nearest, vector, norm2);
 	memcpy(nearest->values + (Size) row * vector.dims, vector.values,
 		   sizeof(float) * vector.dims);
 	nearest->norm2[row] = norm2;
@@ -481,15 +588,15 @@ offer(ek_nearest *nearest, int q, ek_id id, double distance)
  * Screening
  */
 
-/* Once there are k neighbours. */
-static void
-raise_need(ek_nearest *nearest, int q)
+/* Whose shadow survived: by its codes, might it be near? */
+static bool
+survives_again(const ek_nearest *nearest, int q, int row)
 {
 	const ek_queries *queries = nearest->queries;
+	const int32 dot = ek_compute_code_dot(queries->codes + q * queries->stride,
+										  nearest->wide + row * queries->stride, queries->stride);
 
-	ek_screen_set_need(&nearest->screens[q],
-					   ek_needed_reach(nearest->metric, queries->vectors.dims, queries->norm2[q],
-									   nearest->neighbours[q].heap[0].distance));
+	return ek_reach(&queries->factors[q], &nearest->rows[row], dot) >= nearest->screens[q].need;
 }
 
 static void
@@ -504,6 +611,9 @@ compare_survivors(ek_nearest *nearest, int q, int first, uint32 survivors)
 		survivors &= survivors - 1;
 		if (row >= nearest->pending)
 			break;
+		nearest->learnt->survivors++;
+		if (nearest->shadows != NULL && !survives_again(nearest, q, row))
+			continue;
 		if (offer(nearest, q, nearest->ids[row], exact_distance_of_pending(nearest, q, row)))
 			changed = true;
 	}
@@ -514,12 +624,11 @@ compare_survivors(ek_nearest *nearest, int q, int first, uint32 survivors)
 static void
 screen_group(ek_nearest *nearest, int first_query, int tiles)
 {
-	const ek_queries *queries = nearest->queries;
 	const int	count = Min(EK_CODE_QUERIES, nearest->count - first_query);
 
-	ek_compute_code_dot_block(queries->codes + first_query * queries->stride,
-							  queries->stride, nearest->packed, tiles,
-							  queries->stride, nearest->dots);
+	ek_compute_code_dot_block(nearest->screened + first_query * nearest->screened_size,
+							  nearest->screened_size, nearest->packed, tiles,
+							  nearest->screened_size, nearest->dots);
 	ek_compute_screen(nearest->screens + first_query, nearest->tiles, tiles, nearest->dots,
 					  nearest->masks);
 	for (int tile = 0; tile < tiles; tile++)
@@ -532,6 +641,77 @@ screen_group(ek_nearest *nearest, int first_query, int tiles)
 				compare_survivors(nearest, first_query + i, tile * EK_LANES, survivors);
 		}
 	}
+}
+
+/*
+ * Shadows
+ */
+
+static void
+screen_shadows(ek_nearest *nearest, ek_shadows *shadows)
+{
+	const ek_queries *queries = nearest->queries;
+	const Size	size = ek_shadow_size(shadows);
+	const Size	bytes = TYPEALIGN(EK_CODE_QUERIES, (Size) nearest->count) * size;
+	int8	   *codes = allocate_aligned(bytes);
+
+	memset(codes, 0, bytes);
+	for (int q = 0; q < nearest->count; q++)
+	{
+		ek_certificate shadow;
+		ek_factors	factors;
+
+		CHECK_FOR_INTERRUPTS();
+		if (q % EK_CODE_QUERIES == 0)
+			ek_cast_shadows(shadows, queries->codes + q * queries->stride);
+		shadow = ek_encode_shadow(shadows, q % EK_CODE_QUERIES,
+								  queries->codes + q * queries->stride,
+								  queries->certificates[q], EK_MAX_CODE, codes + q * size);
+		factors = ek_factors_of_query_shadow(nearest->metric, queries->vectors.dims,
+											 sqrt(queries->norm2[q]), queries->certificates[q],
+											 shadow);
+		set_screen(nearest, q, &factors);
+	}
+	nearest->screened = codes;
+	nearest->screened_size = size;
+	nearest->shadows = shadows;
+	nearest->shadow = palloc(size);
+	nearest->wide = allocate_aligned(nearest->capacity * queries->stride);
+	memset(nearest->wide, 0, nearest->capacity * queries->stride);
+	nearest->certificates = palloc(sizeof(ek_certificate) * nearest->capacity);
+	nearest->rows = palloc(sizeof(ek_factors) * nearest->capacity);
+	take_up(nearest, bytes);
+}
+
+/* Between two blocks: are there enough pairs for shadows?  Do they still pay? */
+static void
+reconsider_shadows(ek_nearest *nearest)
+{
+	ek_learnt  *learnt = nearest->learnt;
+	MemoryContext caller = CurrentMemoryContext;
+
+	if (nearest->shadows != NULL && learnt->pairs >= 4 * PAIRS_BEFORE_SHADOWS &&
+		learnt->survivors > learnt->pairs / LEAST_PAIRS_A_SURVIVOR)
+	{
+		nearest->shadows = learnt->shadows = NULL;
+		screen_codes(nearest);
+	}
+	else if (!learnt->tried_shadows && learnt->pairs >= PAIRS_BEFORE_SHADOWS &&
+			 nearest->count >= LEAST_QUERIES_FOR_SHADOWS)
+	{
+		MemoryContextSwitchTo(learnt->context);
+		learnt->shadows = ek_shadows_create(nearest->queries->vectors);
+		MemoryContextSwitchTo(nearest->context);
+		learnt->tried_shadows = true;
+		learnt->pairs = learnt->survivors = 0;
+		if (learnt->shadows != NULL)
+		{
+			elog(DEBUG1, "targets are screened by shadows of %zu values",
+				 ek_shadow_size(learnt->shadows));
+			screen_shadows(nearest, learnt->shadows);
+		}
+	}
+	MemoryContextSwitchTo(caller);
 }
 
 static void
@@ -552,13 +732,18 @@ ek_nearest_settle(ek_nearest *nearest)
 	if (nearest->pending == 0)
 		return;
 	call = ek_stats_begin();
+	if (nearest->shadows != NULL)
+		pack_shadows(nearest);
 	for (int q = 0; q < nearest->count; q += EK_CODE_QUERIES)
 	{
 		CHECK_FOR_INTERRUPTS();
 		screen_group(nearest, q, tiles);
 	}
 	count_targets(nearest, call, nearest->pending);
+	nearest->learnt->pairs += (uint64) nearest->pending * nearest->count;
 	nearest->pending = 0;
+	nearest->wanted = Min(2 * nearest->wanted, nearest->capacity);
+	reconsider_shadows(nearest);
 }
 
 /*
@@ -585,7 +770,7 @@ ek_nearest_create_empty(int count, int k, ek_metric metric,
 
 ek_nearest *
 ek_nearest_create(const ek_queries *queries, int k, const ek_id *own,
-				  ek_operation operation)
+				  ek_operation operation, ek_learnt *learnt)
 {
 	ek_nearest *nearest = ek_nearest_create_empty(queries->vectors.count, k, queries->metric,
 												  queries->identity, operation);
@@ -593,8 +778,13 @@ ek_nearest_create(const ek_queries *queries, int k, const ek_id *own,
 	nearest->queries = queries;
 	nearest->own = own;
 	take_up(nearest, sizeof(ek_nearest) + queries->size + sizeof(ek_neighbours) * nearest->count);
+	nearest->alone.context = nearest->context;
+	nearest->learnt = learnt != NULL ? learnt : &nearest->alone;
 	if (queries->screened)
 		create_block(nearest);
+	if (queries->screened && nearest->learnt->shadows != NULL &&
+		nearest->count >= LEAST_QUERIES_FOR_SHADOWS)
+		screen_shadows(nearest, nearest->learnt->shadows);
 	return nearest;
 }
 
@@ -627,7 +817,7 @@ ek_nearest_add(ek_nearest *nearest, ek_id id, ek_vector vector)
 		return;
 	}
 	add_to_block(nearest, id, vector);
-	if (nearest->pending == nearest->capacity)
+	if (nearest->pending == nearest->wanted)
 		ek_nearest_settle(nearest);
 }
 

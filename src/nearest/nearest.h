@@ -16,6 +16,19 @@
 typedef struct ek_queries ek_queries;
 typedef struct ek_nearest ek_nearest;
 
+/*
+ * What streams of the same kind of targets learn, one after another: whether a
+ * screen of shadows pays.  All zeros at first, but for the context of what is learnt.
+ */
+typedef struct ek_learnt
+{
+	MemoryContext context;
+	uint64		pairs;			/* compared so far, or since there are shadows */
+	uint64		survivors;		/* of those */
+	bool		tried_shadows;
+	struct ek_shadows *shadows;
+} ek_learnt;
+
 /* Raises an error for a name that is none. */
 extern ek_metric ek_metric_of(const text *name);
 
@@ -38,10 +51,11 @@ extern Size ek_nearest_room_for_queries(int dims);
 
 /*
  * Everything in the current memory context.  With `own` ids, one a query, a
- * target of the query's own id is left out of its neighbours.
+ * target of the query's own id is left out of its neighbours.  What was learnt may
+ * be NULL.
  */
-extern ek_nearest *ek_nearest_create(const ek_queries *queries, int k,
-									 const ek_id *own, ek_operation operation);
+extern ek_nearest *ek_nearest_create(const ek_queries *queries, int k, const ek_id *own,
+									 ek_operation operation, ek_learnt *learnt);
 /* Only to be combined with others: it has no queries, and takes no targets. */
 extern ek_nearest *ek_nearest_create_empty(int count, int k, ek_metric metric,
 										   uint64 identity, ek_operation operation);

@@ -18,6 +18,14 @@
  *		L2				2 * x * q * (U + slack) - x^2 * (1 - slack) >=
  *						q^2 * (1 - slack) - kth^2 * (1 + slack)
  *
+ * Where codes of shadows are compared, tc and sd are what the codes stand for, and t',
+ * s', r' and e' belong to their shadows, which are as long:
+ *
+ *		c <= <tc, sd> + r + e + r * e						since |tc| <= 1 + r
+ *		<tc, sd> <= <their shadows>
+ *				 <= t' * s' * <codes> + r' * (1 + e) + (1 + r + r') * e'
+ *		c <= U = t' * s' * <codes> + (1 + e + e') * (r + r') + (e + e')
+ *
  * Each is a sum of four products, of a factor of the query and one of the
  * target, and a number of the query: what the screen compares.  A zero vector
  * needs no rule of its own: its code, scale, residual and norm are 0, and the
@@ -73,6 +81,23 @@ ek_factors_of_target(ek_metric metric, int dims, double norm2, double scale, dou
 		.dot = norm * scale,.length = norm * residual,.one = norm,
 			.off = metric == EK_METRIC_L2 ? norm2 * (1.0 - slack_of(dims)) : 0.0
 	};
+}
+
+ek_factors
+ek_factors_of_query_shadow(ek_metric metric, int dims, double norm, ek_certificate codes,
+						   ek_certificate shadow)
+{
+	const double residual = (double) codes.residual + shadow.residual;
+
+	return ek_factors_of_query(metric, dims, norm, shadow.scale, 1.0 + residual, residual);
+}
+
+ek_factors
+ek_factors_of_target_shadow(ek_metric metric, int dims, double norm2, ek_certificate codes,
+							ek_certificate shadow)
+{
+	return ek_factors_of_target(metric, dims, norm2, shadow.scale,
+								(double) codes.residual + shadow.residual);
 }
 
 double

@@ -7,6 +7,7 @@
 
 #include "base/metric.h"
 #include "simd/ek_simd.h"
+#include "vector/encode.h"
 
 /* Of a query, where off is 0, or of a target. */
 typedef struct ek_factors
@@ -25,6 +26,15 @@ extern ek_factors ek_factors_of_query(ek_metric metric, int dims, double norm,
 									  double scale, double length, double residual);
 extern ek_factors ek_factors_of_target(ek_metric metric, int dims, double norm2,
 									   double scale, double residual);
+
+/*
+ * The same when the codes are those of shadows (shadow.c), with a certificate of
+ * their own.
+ */
+extern ek_factors ek_factors_of_query_shadow(ek_metric metric, int dims, double norm,
+											 ek_certificate codes, ek_certificate shadow);
+extern ek_factors ek_factors_of_target_shadow(ek_metric metric, int dims, double norm2,
+											  ek_certificate codes, ek_certificate shadow);
 
 /* What a target must reach to be as near as the k-th neighbour, or nearer. */
 extern double ek_needed_reach(ek_metric metric, int dims, double norm2, double kth);

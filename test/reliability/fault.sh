@@ -187,7 +187,7 @@ for kernel in dot_rows code_dot bound_groups; do
 	is "$kernel: verified, a scan withdraws each level and loses none" \
 		"$(lying 1 $kernel "SELECT scanned() = scanned FROM near")" "$(printf '%s\n' "$warnings" t "$count $count")"
 done
-for kernel in largest quantize code_dot code_dot_block; do
+for kernel in largest quantize code_dot code_dot_block screen; do
 	is "$kernel: without verification a join loses neighbours" \
 		"$(lying 0 $kernel "SELECT joined() = joined FROM near")" "$(printf '%s\n' f '0 0')"
 	is "$kernel: verified, a join withdraws each level and loses none" \

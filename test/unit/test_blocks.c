@@ -1,6 +1,6 @@
 /*
  * test_blocks.c
- *		Do products of blocks of codes, and quantizing, agree at every level?
+ *		Do products of blocks of codes, screens, and quantizing, agree at every level?
  *
  * Integer sums have one right answer, so each level is compared with sums
  * taken here, over the extremes of the codes and at random; AVX-512 with and
@@ -112,6 +112,68 @@ test_products(const ek_kernels *kernels, const char *name)
 	tap_ok(right, "%s: products of codes, one by one, packed and by blocks", name);
 }
 
+/* As the contract says it, and so that no compiler fuses it. */
+static bool
+reaches(const ek_screen_query *query, const ek_screen_tile *tile, size_t lane, int32_t dot)
+{
+	volatile float product = (float) dot * query->dot;
+	volatile float length = query->length * tile->length[lane];
+	volatile float one = query->one * tile->one[lane];
+
+	product = product * tile->dot[lane];
+	product = product + length;
+	one = one - tile->off[lane];
+	product = product + one;
+	return !(product < query->need);
+}
+
+/* Half of the floats are such that what is reached may be what is needed. */
+static void
+fill_floats(generator *random, float *floats, size_t n, bool hostile)
+{
+	for (size_t i = 0; i < n; i++)
+		floats[i] = hostile && random_below(random, 4) == 0 ?
+			float_from_bits((uint32_t) random_bits(random)) :
+			(float) random_below(random, 65) / 8 - 4;
+}
+
+static bool
+screens_as_said(const ek_kernels *kernels, generator *random, size_t tiles, bool hostile)
+{
+	ek_screen_query *queries = malloc(EK_CODE_QUERIES * sizeof(ek_screen_query));
+	ek_screen_tile *tile = malloc(tiles * sizeof(ek_screen_tile));
+	const size_t pairs = tiles * EK_CODE_QUERIES * EK_LANES;
+	int32_t    *dots = malloc(pairs * sizeof(int32_t));
+	uint16_t   *masks = malloc(pairs / EK_LANES * sizeof(uint16_t));
+	bool		right = true;
+
+	fill_floats(random, (float *) queries, EK_CODE_QUERIES * sizeof(ek_screen_query) / sizeof(float), hostile);
+	fill_floats(random, (float *) tile, tiles * sizeof(ek_screen_tile) / sizeof(float), hostile);
+	for (size_t i = 0; i < pairs; i++)
+		dots[i] = (int32_t) random_below(random, hostile ? 1 << 25 : 33) - (hostile ? 1 << 24 : 16);
+	kernels->screen(queries, tile, tiles, dots, masks);
+	for (size_t i = 0; i < pairs; i++)
+		right = right && (masks[i / EK_LANES] >> i % EK_LANES & 1) ==
+			reaches(&queries[i / EK_LANES % EK_CODE_QUERIES],
+					&tile[i / (EK_CODE_QUERIES * EK_LANES)], i % EK_LANES, dots[i]);
+	free(masks);
+	free(dots);
+	free(tile);
+	free(queries);
+	return right;
+}
+
+static void
+test_screens(const ek_kernels *kernels, const char *name)
+{
+	generator	random = {9};
+	bool		right = true;
+
+	for (int k = 0; k < 4000; k++)
+		right = right && screens_as_said(kernels, &random, random_below(&random, MAX_TILES + 1), k % 2);
+	tap_ok(right, "%s: screens let through what reaches, NaN too, and nothing else", name);
+}
+
 /* Each on the heap and no longer than the contract says. */
 static bool
 quantizes_as_scalar(const ek_kernels *kernels, generator *random, size_t n,
@@ -156,6 +218,7 @@ static void
 test_level(const ek_kernels *kernels, const char *name)
 {
 	test_products(kernels, name);
+	test_screens(kernels, name);
 	test_quantizing(kernels, name);
 }
 

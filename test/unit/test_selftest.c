@@ -140,6 +140,14 @@ off_mask(const ek_bound_query *query, const uint8_t *codes, const uint16_t *resi
 }
 
 static void
+off_screen(const ek_screen_query *queries, const ek_screen_tile *tile, size_t tiles,
+		   const int32_t *dots, uint16_t *masks)
+{
+	scalar_level()->screen(queries, tile, tiles, dots, masks);
+	masks[tiles * EK_CODE_QUERIES - 1] ^= 0x8000;
+}
+
+static void
 refused(const char *what, const ek_kernels *spoilt)
 {
 	tap_ok(!ek_selftest(spoilt), "refused: %s", what);
@@ -171,6 +179,7 @@ test_one_bit(void)
 	REFUSED_WITH(l1_rows, off_l1_rows);
 	REFUSED_WITH(cosine_rows, off_cosine_rows_dot);
 	REFUSED_WITH(cosine_rows, off_cosine_rows_norm2);
+	REFUSED_WITH(screen, off_screen);
 	REFUSED_WITH(bound_groups, off_bound);
 	REFUSED_WITH(bound_groups, off_mask);
 }
@@ -403,6 +412,40 @@ overflowing_bounds(const ek_bound_query *query, const uint8_t *codes, const uint
 	}
 }
 
+/* What compares reaches that are fused, and none that are equal. */
+static void
+fused_screen(const ek_screen_query *queries, const ek_screen_tile *tile, size_t tiles,
+			 const int32_t *dots, uint16_t *masks)
+{
+	scalar_level()->screen(queries, tile, tiles, dots, masks);
+	for (size_t i = 0; i < tiles * EK_CODE_QUERIES * EK_LANES; i++)
+	{
+		const ek_screen_tile *t = &tile[i / (EK_CODE_QUERIES * EK_LANES)];
+		const ek_screen_query *q = &queries[i / EK_LANES % EK_CODE_QUERIES];
+		const size_t lane = i % EK_LANES;
+		const float reach = fmaf((float) dots[i] * q->dot, t->dot[lane], q->length * t->length[lane]) +
+			fmaf(q->one, t->one[lane], -t->off[lane]);
+
+		masks[i / EK_LANES] &= (uint16_t) ~(1 << lane);
+		masks[i / EK_LANES] |= (uint16_t) (!(reach < q->need) << lane);
+	}
+}
+
+/* Those at what is needed are left out. */
+static void
+screen_above_need(const ek_screen_query *queries, const ek_screen_tile *tile, size_t tiles,
+				  const int32_t *dots, uint16_t *masks)
+{
+	ek_screen_query above[EK_CODE_QUERIES];
+
+	for (size_t q = 0; q < EK_CODE_QUERIES; q++)
+	{
+		above[q] = queries[q];
+		above[q].need = nextafterf(above[q].need, INFINITY);
+	}
+	scalar_level()->screen(above, tile, tiles, dots, masks);
+}
+
 static void
 test_real_mistakes(void)
 {
@@ -417,6 +460,8 @@ test_real_mistakes(void)
 	REFUSED_WITH(dot, dot_without_denormals);
 	REFUSED_WITH(l1, l1_in_single_precision);
 	REFUSED_WITH(l1, l1_without_magnitude);
+	REFUSED_WITH(screen, fused_screen);
+	REFUSED_WITH(screen, screen_above_need);
 	REFUSED_WITH(bound_groups, bounds_without_norms);
 	REFUSED_WITH(bound_groups, masks_above_threshold);
 	REFUSED_WITH(bound_groups, fused_bounds);
