@@ -13,7 +13,7 @@ set multiplot layout 1, sets
 set logscale y
 set xrange [0.78:1.02]
 set xtics 0.05
-set yrange [0.5:20]
+set yrange [0.2:20]
 set grid
 set xlabel "recall at 10"
 set key top left
