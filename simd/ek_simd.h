@@ -200,11 +200,11 @@ typedef struct ek_kernels
 
 	/*
 	 * Which targets of each of `tiles` tiles might be near which of
-	 * EK_CODE_QUERIES queries?  With dots as code_dot_block writes them, each less
-	 * than 2^24 in magnitude:
+	 * EK_CODE_QUERIES queries?  With dots as code_dot_block writes them, each
+	 * rounded to float:
 	 *		reach = ((dot * query.dot) * tile.dot + query.length * tile.length) +
 	 *				(query.one * tile.one - tile.off)
-	 * in float, each operation rounded one by one and never fused.
+	 * each operation rounded one by one and never fused.
 	 *
 	 * Writes masks[tile][query], in which bit j is set unless reach[j] <
 	 * query.need: NaN sets it.  Factors may be anything, infinite or NaN.
