@@ -12,15 +12,14 @@ COMMENT ON FUNCTION engram_require_format(integer) IS
     'an error that names the engramk indexes of this database whose format is later';
 REVOKE ALL ON FUNCTION engram_require_format(integer) FROM PUBLIC;
 
-DROP FUNCTION engram_index_info(regclass);
-CREATE FUNCTION engram_index_info(
-    index regclass, OUT dimensions integer, OUT vectors bigint, OUT dead bigint,
-    OUT bytes_per_vector double precision, OUT basis integer, OUT coarse_bits integer,
-    OUT sampled integer, OUT pages bigint, OUT format integer,
-    OUT coarse_bytes double precision, OUT fine_bytes double precision,
-    OUT widths integer[], OUT survivors_expected bigint,
-    OUT survivors double precision)
-    AS 'MODULE_PATHNAME', 'ek_sql_index_info_1_5'
-    LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
-COMMENT ON FUNCTION engram_index_info(regclass) IS
-    'what an engramk index holds';
+-- Columns that come after those it has.  CREATE OR REPLACE would refuse them, and to
+-- drop it takes privileges and views with it, so its declaration is changed the hard way.
+UPDATE pg_catalog.pg_proc SET
+    proallargtypes = proallargtypes OPERATOR(pg_catalog.||)
+        ARRAY['integer', 'double precision', 'double precision', 'integer[]', 'bigint',
+              'double precision']::pg_catalog.regtype[]::pg_catalog.oid[],
+    proargmodes = proargmodes OPERATOR(pg_catalog.||) '{o,o,o,o,o,o}'::"char"[],
+    proargnames = proargnames OPERATOR(pg_catalog.||)
+        '{format,coarse_bytes,fine_bytes,widths,survivors_expected,survivors}'::text[],
+    prosrc = 'ek_sql_index_info_1_5'
+WHERE oid OPERATOR(pg_catalog.=) 'engram_index_info(regclass)'::pg_catalog.regprocedure;

@@ -7,12 +7,28 @@ SELECT engram_require_format(1);
 
 DROP FUNCTION engram_require_format(integer);
 
-DROP FUNCTION engram_index_info(regclass);
-CREATE FUNCTION engram_index_info(
-    index regclass, OUT dimensions integer, OUT vectors bigint, OUT dead bigint,
-    OUT bytes_per_vector double precision, OUT basis integer, OUT coarse_bits integer,
-    OUT sampled integer, OUT pages bigint)
-    AS 'MODULE_PATHNAME', 'ek_sql_index_info'
-    LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
-COMMENT ON FUNCTION engram_index_info(regclass) IS
-    'what an engramk index holds';
+-- Its columns go in the same way as they came.  What was made of all of them, a view
+-- or a function, knows how many there were, and would fail.
+DO $$
+DECLARE
+    dependent text := (
+        SELECT pg_catalog.string_agg(pg_catalog.pg_describe_object(d.classid, d.objid, d.objsubid), ', ')
+        FROM pg_catalog.pg_depend AS d
+            LEFT JOIN pg_catalog.pg_rewrite AS r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid
+            LEFT JOIN pg_catalog.pg_proc AS p ON d.classid = 'pg_proc'::regclass AND p.oid = d.objid
+        WHERE d.refclassid = 'pg_proc'::regclass AND d.refobjid = 'engram_index_info(regclass)'::regprocedure
+            AND coalesce(r.ev_action::text, p.prosqlbody::text) LIKE '%:funccolcount 14 %');
+BEGIN
+    IF dependent IS NOT NULL THEN
+        RAISE EXCEPTION USING ERRCODE = 'dependent_objects_still_exist',
+            MESSAGE = 'cannot take back the columns of engram_index_info because other objects depend on them',
+            DETAIL = 'They are of ' || dependent || '.',
+            HINT = 'Keep their definitions, and drop them.';
+    END IF;
+END $$;
+UPDATE pg_catalog.pg_proc SET
+    proallargtypes = proallargtypes[1:9],
+    proargmodes = proargmodes[1:9],
+    proargnames = proargnames[1:9],
+    prosrc = 'ek_sql_index_info'
+WHERE oid OPERATOR(pg_catalog.=) 'engram_index_info(regclass)'::pg_catalog.regprocedure;

@@ -5,7 +5,7 @@ SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION engramk;
 
-SELECT plan(42);
+SELECT plan(51);
 
 -- What there is
 
@@ -67,7 +67,43 @@ SELECT is(extversion, '1.5', 'and nothing has changed') FROM pg_extension WHERE 
 SELECT is((SELECT format FROM engram_index_info('item_v')), 2, 'its format is 2');
 SELECT is((SELECT array_agg(id) FROM (SELECT id FROM item ORDER BY v <-> '{500,3,1}' LIMIT 1) x), ARRAY[500], 'scans go on');
 DROP INDEX item_v;
-SELECT lives_ok($$ALTER EXTENSION engramk UPDATE TO '1.4'$$, 'without it, it goes back');
+CREATE VIEW sizes AS SELECT f.* FROM pg_class, engram_index_info(oid) AS f WHERE relname = 'item_v';
+SELECT throws_ok($$ALTER EXTENSION engramk UPDATE TO '1.4'$$, '2BP01',
+		'cannot take back the columns of engram_index_info because other objects depend on them',
+		'a view with columns of 1.5 stops the downgrade');
+SELECT is(detail, 'They are of rule _RETURN on view sizes.', 'by its name')
+	FROM said_of($$ALTER EXTENSION engramk UPDATE TO '1.4'$$);
+DROP VIEW sizes;
+CREATE FUNCTION bytes() RETURNS double precision LANGUAGE sql BEGIN ATOMIC
+	SELECT coarse_bytes FROM pg_class, engram_index_info(oid) WHERE relname = 'item_v';
+END;
+SELECT is(detail, 'They are of function bytes().', 'and so does a function')
+	FROM said_of($$ALTER EXTENSION engramk UPDATE TO '1.4'$$);
+DROP FUNCTION bytes();
+SELECT lives_ok($$ALTER EXTENSION engramk UPDATE TO '1.4'$$, 'without them, it goes back');
+
+-- What was made of the columns of 1.4, and privileges, stay both ways.
+CREATE INDEX item_v ON item USING engramk (v);
+CREATE VIEW sizes AS SELECT f.* FROM pg_class, engram_index_info(oid) AS f WHERE relname = 'item_v';
+CREATE ROLE engramk_watcher;
+REVOKE ALL ON FUNCTION engram_index_info(regclass) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION engram_index_info(regclass) TO engramk_watcher WITH GRANT OPTION;
+CREATE TABLE before AS SELECT *, pg_get_viewdef('sizes') FROM pg_proc WHERE proname = 'engram_index_info';
+ALTER EXTENSION engramk UPDATE TO '1.5';
+SELECT results_eq('SELECT vectors, pages > 1, dimensions FROM sizes', 'VALUES (1000::bigint, true, 3)', 'a view of 1.4 answers under 1.5');
+SELECT is((SELECT format FROM engram_index_info('item_v')), 1, 'where the function has more columns');
+SELECT is(pg_get_viewdef('sizes'), pg_get_viewdef, 'its definition is what it was') FROM before;
+SELECT is(p.proacl, b.proacl, 'the privileges are those that were granted') FROM pg_proc AS p JOIN before AS b USING (oid);
+ALTER EXTENSION engramk UPDATE TO '1.4';
+SELECT results_eq('SELECT vectors, pages > 1, dimensions FROM sizes', 'VALUES (1000::bigint, true, 3)', 'and under 1.4 again');
+SELECT results_eq($q$SELECT *, pg_get_viewdef('sizes') FROM pg_proc WHERE proname = 'engram_index_info'$q$, 'SELECT * FROM before',
+	'everything about the function is as before');
+DROP VIEW sizes;
+DROP TABLE before;
+GRANT EXECUTE ON FUNCTION engram_index_info(regclass) TO PUBLIC;
+REVOKE ALL ON FUNCTION engram_index_info(regclass) FROM engramk_watcher;
+DROP ROLE engramk_watcher;
+DROP INDEX item_v;
 CREATE INDEX item_v ON item USING engramk (v);
 SELECT throws_ok($$ALTER EXTENSION engramk UPDATE TO '1.1'$$, '2BP01', NULL, 'any index stops the downgrade to 1.1');
 SELECT matches(detail, 'index (public\.)?item_v depends', 'by its name') FROM said_of($$ALTER EXTENSION engramk UPDATE TO '1.1'$$);
