@@ -357,6 +357,8 @@ screen_agrees(const ek_kernels *kernels, int first)
 	}
 	for (int i = 0; i < EK_CODE_QUERIES * EK_LANES; i++)
 		dots[i] = (i * 7919 % 20011) - 10000;
+	dots[1] = (1 << 29) + 33;	/* which no float is */
+	dots[EK_LANES + EK_LANES - 2] = -dots[1];
 	for (int q = 0; q < EK_CODE_QUERIES; q++)
 	{
 		queries[q] = (ek_screen_query) {

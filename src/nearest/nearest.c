@@ -647,12 +647,26 @@ screen_group(ek_nearest *nearest, int first_query, int tiles)
  * Shadows
  */
 
+static Size
+bytes_of_shadows(const ek_nearest *nearest, Size size)
+{
+	return TYPEALIGN(EK_CODE_QUERIES, (Size) nearest->count) * size;
+}
+
+/* What makes it faster must not be what exceeds the budget. */
+static bool
+may_have_shadows(const ek_nearest *nearest)
+{
+	return nearest->count >= LEAST_QUERIES_FOR_SHADOWS &&
+		nearest->used + bytes_of_shadows(nearest, EK_MOST_SHADOW) <= ek_scratch_size();
+}
+
 static void
 screen_shadows(ek_nearest *nearest, ek_shadows *shadows)
 {
 	const ek_queries *queries = nearest->queries;
 	const Size	size = ek_shadow_size(shadows);
-	const Size	bytes = TYPEALIGN(EK_CODE_QUERIES, (Size) nearest->count) * size;
+	const Size	bytes = bytes_of_shadows(nearest, size);
 	int8	   *codes = allocate_aligned(bytes);
 
 	memset(codes, 0, bytes);
@@ -697,7 +711,7 @@ reconsider_shadows(ek_nearest *nearest)
 		screen_codes(nearest);
 	}
 	else if (!learnt->tried_shadows && learnt->pairs >= PAIRS_BEFORE_SHADOWS &&
-			 nearest->count >= LEAST_QUERIES_FOR_SHADOWS)
+			 may_have_shadows(nearest))
 	{
 		MemoryContextSwitchTo(learnt->context);
 		learnt->shadows = ek_shadows_create(nearest->queries->vectors);
@@ -782,8 +796,7 @@ ek_nearest_create(const ek_queries *queries, int k, const ek_id *own,
 	nearest->learnt = learnt != NULL ? learnt : &nearest->alone;
 	if (queries->screened)
 		create_block(nearest);
-	if (queries->screened && nearest->learnt->shadows != NULL &&
-		nearest->count >= LEAST_QUERIES_FOR_SHADOWS)
+	if (queries->screened && nearest->learnt->shadows != NULL && may_have_shadows(nearest))
 		screen_shadows(nearest, nearest->learnt->shadows);
 	return nearest;
 }

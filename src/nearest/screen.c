@@ -40,8 +40,10 @@
 #include "vector/encode.h"
 
 /*
- * What floats add to U and take off x^2, relative: the kernel and the factors
- * round some twenty times, by 2^-24 of numbers that are at most 4 for U.
+ * What floats add to U and take off x^2, in parts of the length factor and of x^2:
+ * the kernel and the factors round some twenty times, a product of codes once more,
+ * by 2^-24 of numbers that are a few times as large at most.  That is twice as much
+ * as all of these.
  */
 #define FLOAT_SLACK		(1.0 / (1 << 17))
 
