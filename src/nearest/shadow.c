@@ -14,9 +14,8 @@
  * It is cast by what codes stand for, not by the vector, so B holds integers, times
  * a factor, and coordinates are exact: one product of codes for each direction and
  * each of two planes, high and low.  In double it would take ten times as long.
- * |B| <= 1 is made so by the factor, as
- * for the basis of an index: |B|^2 is at most the largest sum of magnitudes in a row
- * of BB'.
+ * |B| <= 1 is made so by the factor, as for the basis of an index: |B|^2 is at most
+ * the largest sum of magnitudes in a row of BB'.
  */
 #include "postgres.h"
 
@@ -105,7 +104,6 @@ enough_tiles(ek_directions *d, ek_vectors trial)
 	double		kept = 0.0;
 
 	ek_directions_project(d, trial);
-
 	for (int i = 0; i < d->count; i++)
 	{
 		for (int j = 0; j < count; j++)
