@@ -11,6 +11,19 @@
 #ifndef EK_SCRATCH_H
 #define EK_SCRATCH_H
 
+#include "utils/memutils.h"
+
+#include "simd/ek_simd.h"
+
+/* Of any size, as kernels want it, and all zeros.  It goes with its context. */
+static inline void *
+ek_alloc_aligned(MemoryContext context, Size size)
+{
+	return (void *) TYPEALIGN(EK_ALIGNMENT,
+							  MemoryContextAllocExtended(context, size + EK_ALIGNMENT,
+														 MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO));
+}
+
 /* Since the backend began; bytes where not said otherwise. */
 typedef struct ek_scratch_counts
 {

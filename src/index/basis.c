@@ -14,7 +14,6 @@
 #include <math.h>
 
 #include "index/index.h"
-#include "vector/compute.h"
 #include "vector/directions.h"
 
 #define TRIAL_QUERIES		16
@@ -41,17 +40,6 @@ vectors_of(const ek_sample *sample)
 	{
 		.values = sample->rows,.count = sample->count,.dims = sample->dims
 	};
-}
-
-static double
-dot_of_rows(const float *a, const float *b, int dims)
-{
-	ek_operands operands = {
-		.vector = {.values = a,.dims = dims},
-		.other = {.values = b,.dims = dims}
-	};
-
-	return ek_compute_dot(&operands);
 }
 
 /*
@@ -83,7 +71,7 @@ survivors(const ek_directions *d, const ek_sample *sample, int n)
 		for (int i = 0; i < sample->count; i++)
 		{
 			if (i != q)
-				nearest = Max(nearest, dot_of_rows(query, sample->rows + (Size) i * sample->dims,
+				nearest = Max(nearest, ek_dot_of_rows(query, sample->rows + (Size) i * sample->dims,
 												   sample->dims));
 		}
 		for (int i = 0; i < sample->count; i++)
@@ -121,27 +109,10 @@ choose_coordinates(const ek_directions *d, const ek_sample *sample)
 	return best;
 }
 
-/* An upper limit of |B|^2 for these floats. */
-static double
-spectral_limit(const float *rows, int count, int dims)
-{
-	double		limit = 0.0;
-
-	for (int i = 0; i < count; i++)
-	{
-		double		sum = 0.0;
-
-		for (int j = 0; j < count; j++)
-			sum += fabs(dot_of_rows(rows + (Size) i * dims, rows + (Size) j * dims, dims));
-		limit = Max(limit, sum);
-	}
-	return limit * (1.0 + (dims + count) * DBL_EPSILON) + count * (dims + 64) * DBL_EPSILON;
-}
-
 bool
 ek_basis_is_correct(const float *rows, int count, int dims)
 {
-	return spectral_limit(rows, count, dims) <= 1.0;
+	return ek_spectral_limit(rows, count, dims) <= 1.0;
 }
 
 /* Rounding to float can take a norm above 1 again, so it is checked after it. */
@@ -150,7 +121,7 @@ make_correct(float *rows, int count, int dims)
 {
 	double		limit;
 
-	while ((limit = spectral_limit(rows, count, dims)) > 1.0)
+	while ((limit = ek_spectral_limit(rows, count, dims)) > 1.0)
 	{
 		const double factor = (1.0 - FLT_EPSILON) / sqrt(limit);
 

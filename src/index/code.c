@@ -21,9 +21,8 @@
 
 #include <math.h>
 
-#include "utils/memutils.h"
-
 #include "base/certificate.h"
+#include "base/scratch.h"
 #include "index/index.h"
 #include "vector/compute.h"
 #include "vector/encode.h"
@@ -41,13 +40,6 @@ ek_tail_of(const double *projected, int n, double eta)
 	for (int i = 0; i < n; i++)
 		length2 += projected[i] * projected[i];
 	return sqrt(Max(0.0, 1.0 - length2) + 2.0 * eta);
-}
-
-static double *
-palloc_aligned_doubles(Size n)
-{
-	return (double *) TYPEALIGN(EK_ALIGNMENT,
-								palloc0(n * sizeof(double) + EK_ALIGNMENT));
 }
 
 /*
@@ -76,8 +68,9 @@ ek_encoder_create(const ek_cache *cache)
 	ek_encoder *encoder = palloc0(sizeof(ek_encoder));
 
 	encoder->cache = cache;
-	encoder->widened = palloc_aligned_doubles(ek_query_size(cache->geometry.dims) / sizeof(double));
-	encoder->projected = palloc_aligned_doubles(cache->geometry.coarse_dims + 1);
+	encoder->widened = ek_alloc_aligned(CurrentMemoryContext, ek_query_size(cache->geometry.dims));
+	encoder->projected = ek_alloc_aligned(CurrentMemoryContext,
+										  sizeof(double) * (cache->geometry.coarse_dims + 1));
 	encoder->encoded.coarse = palloc0(cache->geometry.coarse_dims + 1);
 	encoder->encoded.fine = palloc0(cache->geometry.dims + EK_LANES);
 	return encoder;
@@ -166,8 +159,8 @@ ek_encode_query(const ek_cache *cache, ek_metric metric, const float *values)
 	const ek_vector vector = {.values = values,.dims = cache->geometry.dims};
 	const int	coarse_dims = cache->geometry.coarse_dims;
 	ek_coded_query *query = palloc0(sizeof(ek_coded_query));
-	double	   *widened = palloc_aligned_doubles(ek_query_size(vector.dims) / sizeof(double));
-	double	   *projected = palloc_aligned_doubles(coarse_dims + 1);
+	double	   *widened = ek_alloc_aligned(CurrentMemoryContext, ek_query_size(vector.dims));
+	double	   *projected = ek_alloc_aligned(CurrentMemoryContext, sizeof(double) * (coarse_dims + 1));
 	double		tail;
 
 	query->metric = metric;

@@ -21,6 +21,7 @@
 #include "utils/memutils.h"
 #include "utils/sampling.h"
 
+#include "base/scratch.h"
 #include "index/index.h"
 #include "vector/compute.h"
 #include "vector/operands.h"
@@ -198,8 +199,7 @@ find_nearest(sampler *s)
 	int			wanted;
 
 	s->queries = ek_budget_queries(sample);
-	s->widened = (double *) TYPEALIGN(EK_ALIGNMENT,
-									  MemoryContextAllocHuge(s->lasting, ek_query_size(sample->dims) + EK_ALIGNMENT));
+	s->widened = ek_alloc_aligned(s->lasting, ek_query_size(sample->dims));
 	s->dots = MemoryContextAlloc(s->lasting, sizeof(double) * EK_BUDGET_QUERIES);
 	for (int q = 0; q < EK_BUDGET_QUERIES; q++)
 	{

@@ -156,14 +156,6 @@ ek_nearest_check_k(int k)
  * The queries
  */
 
-static void *
-allocate_aligned(Size size)
-{
-	return (void *) TYPEALIGN(EK_ALIGNMENT,
-							  MemoryContextAllocHuge(CurrentMemoryContext,
-													 size + EK_ALIGNMENT));
-}
-
 static const float *
 query_values(const ek_queries *queries, int q)
 {
@@ -197,7 +189,7 @@ prepare_queries(ek_queries *queries)
 	queries->prepared = palloc(sizeof(ek_query) * queries->vectors.count);
 	for (int q = 0; q < queries->vectors.count; q++)
 	{
-		queries->prepared[q] = ek_prepare_query(query_vector(queries, q), allocate_aligned(size));
+		queries->prepared[q] = ek_prepare_query(query_vector(queries, q), ek_alloc_aligned(CurrentMemoryContext, size));
 		if (!isfinite(queries->prepared[q].norm2))
 			raise_query_not_finite(queries, q);
 	}
@@ -249,8 +241,7 @@ encode_queries(ek_queries *queries)
 	queries->certificates = MemoryContextAllocHuge(CurrentMemoryContext,
 												   sizeof(ek_certificate) * count);
 	queries->factors = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(ek_factors) * count);
-	queries->codes = allocate_aligned(rows * queries->stride);
-	memset(queries->codes + count * queries->stride, 0, (rows - count) * queries->stride);
+	queries->codes = ek_alloc_aligned(CurrentMemoryContext, rows * queries->stride);
 	for (int q = 0; q < count; q++)
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -422,9 +413,8 @@ create_block(ek_nearest *nearest)
 	nearest->wanted = EK_LANES;
 	create_screens(nearest);
 	nearest->codes = palloc(dims + EK_LANES);
-	nearest->packed = allocate_aligned(capacity * nearest->queries->stride);
-	memset(nearest->packed, 0, capacity * nearest->queries->stride);
-	nearest->values = allocate_aligned(sizeof(float) * (Size) capacity * dims);
+	nearest->packed = ek_alloc_aligned(CurrentMemoryContext, capacity * nearest->queries->stride);
+	nearest->values = ek_alloc_aligned(CurrentMemoryContext, sizeof(float) * (Size) capacity * dims);
 	nearest->norm2 = palloc(sizeof(double) * capacity);
 	nearest->ids = palloc(sizeof(ek_id) * capacity);
 	nearest->tiles = palloc0(sizeof(ek_screen_tile) * tiles);
@@ -667,9 +657,8 @@ screen_shadows(ek_nearest *nearest, ek_shadows *shadows)
 	const ek_queries *queries = nearest->queries;
 	const Size	size = ek_shadow_size(shadows);
 	const Size	bytes = bytes_of_shadows(nearest, size);
-	int8	   *codes = allocate_aligned(bytes);
+	int8	   *codes = ek_alloc_aligned(CurrentMemoryContext, bytes);
 
-	memset(codes, 0, bytes);
 	for (int q = 0; q < nearest->count; q++)
 	{
 		ek_certificate shadow;
@@ -690,8 +679,7 @@ screen_shadows(ek_nearest *nearest, ek_shadows *shadows)
 	nearest->screened_size = size;
 	nearest->shadows = shadows;
 	nearest->shadow = palloc(size);
-	nearest->wide = allocate_aligned(nearest->capacity * queries->stride);
-	memset(nearest->wide, 0, nearest->capacity * queries->stride);
+	nearest->wide = ek_alloc_aligned(CurrentMemoryContext, nearest->capacity * queries->stride);
 	nearest->certificates = palloc(sizeof(ek_certificate) * nearest->capacity);
 	nearest->rows = palloc(sizeof(ek_factors) * nearest->capacity);
 	take_up(nearest, bytes);

@@ -22,17 +22,16 @@
 #include <float.h>
 #include <math.h>
 
-#include "miscadmin.h"
 #include "utils/memutils.h"
 
+#include "base/scratch.h"
 #include "nearest/shadow.h"
 #include "vector/compute.h"
 #include "vector/directions.h"
 
-/* How many vectors directions are found from, and how few they must not be. */
-#define MOST_OF_SAMPLE	768
-#define LEAST_OF_SAMPLE	256
-#define TRIAL_SHARE		5		/* one in so many is for trials */
+/* How many vectors directions are found from, of which one in so many is for trials. */
+#define SAMPLE_COUNT	768
+#define TRIAL_SHARE		5
 
 /* A third of the dimensions or fewer, with this share of the squares left out. */
 #define LEAST_SAVING	3
@@ -62,23 +61,17 @@ ek_shadow_size(const ek_shadows *shadows)
 	return (Size) shadows->tiles * EK_LANES;
 }
 
-static void *
-allocate(Size size)
-{
-	return (void *) TYPEALIGN(EK_ALIGNMENT, palloc0(size + EK_ALIGNMENT));
-}
-
 /* Some of the vectors, from all over and in no order, each of length 1; zeros stay. */
 static ek_vectors
 unit_sample(ek_vectors vectors)
 {
-	const int	count = Min(vectors.count, MOST_OF_SAMPLE);
+	const int	count = Min(vectors.count, SAMPLE_COUNT);
 	float	   *values = palloc(sizeof(float) * (Size) count * vectors.dims);
 
 	for (int i = 0; i < count; i++)
 	{
 		/* a stride that is prime, so that neighbours are far apart */
-		const int64 at = i * INT64CONST(7919) * Max(vectors.count / count, 1) % vectors.count;
+		const int64 at = i * INT64CONST(7919) * (vectors.count / count) % vectors.count;
 		const float *from = vectors.values + (Size) at * vectors.dims;
 		float	   *to = values + (Size) i * vectors.dims;
 		const double norm2 = ek_compute_norm2((ek_vector) {.values = from,.dims = vectors.dims});
@@ -127,9 +120,9 @@ largest_element(const ek_directions *d, int count, int dims)
 	return largest;
 }
 
-/* Puts integers in the place of the elements, and into their planes. */
+/* Makes integers of the elements, `rows`, and puts them into their planes. */
 static void
-store_elements(ek_shadows *shadows, const ek_directions *d, int count, double largest)
+store_elements(ek_shadows *shadows, const ek_directions *d, int count, double largest, float *rows)
 {
 	const Size	plane = ek_shadow_size(shadows) * shadows->stride;
 
@@ -143,35 +136,11 @@ store_elements(ek_shadows *shadows, const ek_directions *d, int count, double la
 			const double element = rint(ek_direction(d, i)[k] / largest * MOST_ELEMENT);
 			const double high = rint(element / PLANE);
 
-			ek_direction(d, i)[k] = element;
+			rows[(Size) i * shadows->dims + k] = (float) element;
 			shadows->planes[at] = (int8) high;
 			shadows->planes[plane + at] = (int8) (element - PLANE * high);
 		}
 	}
-}
-
-/* An upper limit of |B|^2 for these integers, whose products are exact. */
-static double
-spectral_limit(const ek_directions *d, int count, int dims)
-{
-	double		limit = 0.0;
-
-	for (int i = 0; i < count; i++)
-	{
-		double		sum = 0.0;
-
-		CHECK_FOR_INTERRUPTS();
-		for (int j = 0; j < count; j++)
-		{
-			double		dot = 0.0;
-
-			for (int k = 0; k < dims; k++)
-				dot += ek_direction(d, i)[k] * ek_direction(d, j)[k];
-			sum += fabs(dot);
-		}
-		limit = Max(limit, sum);
-	}
-	return limit;
 }
 
 static ek_shadows *
@@ -179,15 +148,18 @@ shadows_of(const ek_directions *d, int tiles, int dims)
 {
 	const int	count = tiles * EK_LANES - 1;
 	ek_shadows *shadows = palloc0(sizeof(ek_shadows));
+	float	   *rows = palloc(sizeof(float) * (Size) count * dims);
 
 	shadows->dims = dims;
 	shadows->stride = TYPEALIGN(4, (Size) dims);
 	shadows->tiles = tiles;
-	shadows->planes = allocate(2 * ek_shadow_size(shadows) * shadows->stride);
+	shadows->planes = ek_alloc_aligned(CurrentMemoryContext,
+									   2 * ek_shadow_size(shadows) * shadows->stride);
 	shadows->dots = palloc(2 * sizeof(int32) * ek_shadow_size(shadows) * EK_CODE_QUERIES);
 	shadows->values = palloc(sizeof(float) * ek_shadow_size(shadows));
-	store_elements(shadows, d, count, largest_element(d, count, dims));
-	shadows->factor = (1.0 - 8.0 * DBL_EPSILON) / sqrt(spectral_limit(d, count, dims));
+	store_elements(shadows, d, count, largest_element(d, count, dims), rows);
+	shadows->factor = (1.0 - 8.0 * DBL_EPSILON) / sqrt(ek_spectral_limit(rows, count, dims));
+	pfree(rows);
 	return shadows;
 }
 
@@ -203,7 +175,7 @@ ek_shadows_create(ek_vectors vectors)
 	ek_directions d;
 	int			tiles;
 
-	if (vectors.count < LEAST_OF_SAMPLE || most < EK_LANES - 1)
+	if (most < EK_LANES - 1)
 		return NULL;
 	scratch = AllocSetContextCreate(caller, "engramk directions", ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(scratch);

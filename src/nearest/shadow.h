@@ -11,8 +11,8 @@
 typedef struct ek_shadows ek_shadows;
 
 /*
- * Directions in which vectors like these differ most; NULL if there are not enough
- * of them, or if no few directions have the most of them.  They are finite.
+ * Directions in which vectors like these differ most, which are many and finite; NULL
+ * if no few directions have the most of them.
  */
 extern ek_shadows *ek_shadows_create(ek_vectors sample);
 

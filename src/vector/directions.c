@@ -10,11 +10,13 @@
  */
 #include "postgres.h"
 
+#include <float.h>
 #include <math.h>
 
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
+#include "base/scratch.h"
 #include "vector/compute.h"
 #include "vector/directions.h"
 
@@ -22,18 +24,10 @@
 #define STEPS_PER_ROUND		2
 #define VANISHED			1e-7	/* what is left of a direction is rounding */
 
-static double *
-alloc_rows(int count, Size row_bytes)
-{
-	return (double *) TYPEALIGN(EK_ALIGNMENT,
-								MemoryContextAllocHuge(CurrentMemoryContext,
-													   count * row_bytes + EK_ALIGNMENT));
-}
-
 double *
 ek_alloc_coordinates(const ek_directions *d)
 {
-	return alloc_rows(d->count, d->coordinate_size * sizeof(double));
+	return ek_alloc_aligned(CurrentMemoryContext, d->count * d->coordinate_size * sizeof(double));
 }
 
 static double
@@ -163,10 +157,8 @@ ek_find_directions(ek_vectors sample, int count)
 		.coordinate_size = ek_query_size(sample.count) / sizeof(double)
 	};
 
-	d.values = alloc_rows(d.count, d.row_size * sizeof(double));
-	d.coordinates = alloc_rows(d.count, d.coordinate_size * sizeof(double));
-	memset(d.values, 0, d.count * d.row_size * sizeof(double));
-	memset(d.coordinates, 0, d.count * d.coordinate_size * sizeof(double));
+	d.values = ek_alloc_aligned(CurrentMemoryContext, d.count * d.row_size * sizeof(double));
+	d.coordinates = ek_alloc_coordinates(&d);
 
 	/* any start will do that does not favour some of the sample */
 	for (int i = 0; i < d.count; i++)
@@ -191,4 +183,32 @@ ek_find_directions(ek_vectors sample, int count)
 	sort_by_energy(&d, sample);
 	ek_directions_project(&d, sample);
 	return d;
+}
+
+double
+ek_dot_of_rows(const float *a, const float *b, int dims)
+{
+	ek_operands operands = {
+		.vector = {.values = a,.dims = dims},
+		.other = {.values = b,.dims = dims}
+	};
+
+	return ek_compute_dot(&operands);
+}
+
+double
+ek_spectral_limit(const float *rows, int count, int dims)
+{
+	double		limit = 0.0;
+
+	for (int i = 0; i < count; i++)
+	{
+		double		sum = 0.0;
+
+		CHECK_FOR_INTERRUPTS();
+		for (int j = 0; j < count; j++)
+			sum += fabs(ek_dot_of_rows(rows + (Size) i * dims, rows + (Size) j * dims, dims));
+		limit = Max(limit, sum);
+	}
+	return limit * (1.0 + (dims + count) * DBL_EPSILON) + count * (dims + 64) * DBL_EPSILON;
 }

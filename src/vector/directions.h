@@ -40,4 +40,12 @@ extern double *ek_alloc_coordinates(const ek_directions *d);
 /* Writes the coordinates of these vectors; the directions are rounded to floats. */
 extern void ek_directions_project(ek_directions *d, ek_vectors sample);
 
+extern double ek_dot_of_rows(const float *a, const float *b, int dims);
+
+/*
+ * An upper limit of |B|^2 in the spectral norm, for these floats, which are as large
+ * as those of directions or larger: the largest sum of magnitudes in a row of BB'.
+ */
+extern double ek_spectral_limit(const float *rows, int count, int dims);
+
 #endif							/* EK_DIRECTIONS_H */

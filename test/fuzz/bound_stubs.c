@@ -35,6 +35,12 @@ MemoryContextAllocHuge(MemoryContext context, Size size)
 	return palloc(size);
 }
 
+void *
+MemoryContextAllocExtended(MemoryContext context, Size size, int flags)
+{
+	return (flags & MCXT_ALLOC_ZERO) != 0 ? palloc0(size) : palloc(size);
+}
+
 void
 PageInit(Page page, Size page_size, Size special_size)
 {
