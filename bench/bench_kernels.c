@@ -230,6 +230,13 @@ static const kernel_pass kernel_passes[] = {
 
 #define READ_NAME	"read only"
 
+/* As the kernels do, see ek_level.h. */
+static inline void
+ask_for(const void *now, size_t ahead)
+{
+	__builtin_prefetch((const void *) ((uintptr_t) now + ahead), 0, 2);
+}
+
 /*
  * Reading: every byte reaches a register, and nothing is computed but an "or"
  * that keeps the compiler from leaving the loads out.
@@ -246,7 +253,7 @@ read_plain(const char *data, size_t bytes, size_t ahead)
 	for (size_t i = 0; i + 7 < bytes / sizeof(uint64_t); i += 8)
 	{
 		if (ahead)
-			__builtin_prefetch((const void *) ((uintptr_t) (words + i) + ahead), 0, 2);
+			ask_for(words + i, ahead);
 		a |= words[i] | words[i + 4];
 		b |= words[i + 1] | words[i + 5];
 		c |= words[i + 2] | words[i + 6];
@@ -271,8 +278,8 @@ read_avx2(const char *data, size_t bytes, size_t ahead)
 
 		if (ahead)
 		{
-			__builtin_prefetch((const void *) ((uintptr_t) x + ahead), 0, 2);
-			__builtin_prefetch((const void *) ((uintptr_t) x + ahead + LINE_BYTES), 0, 2);
+			ask_for(x, ahead);
+			ask_for(x, ahead + LINE_BYTES);
 		}
 		a = _mm256_or_si256(a, _mm256_loadu_si256(x));
 		b = _mm256_or_si256(b, _mm256_loadu_si256(x + 1));
@@ -298,10 +305,10 @@ read_avx512(const char *data, size_t bytes, size_t ahead)
 
 		if (ahead)
 		{
-			__builtin_prefetch((const void *) ((uintptr_t) x + ahead), 0, 2);
-			__builtin_prefetch((const void *) ((uintptr_t) x + ahead + LINE_BYTES), 0, 2);
-			__builtin_prefetch((const void *) ((uintptr_t) x + ahead + 2 * LINE_BYTES), 0, 2);
-			__builtin_prefetch((const void *) ((uintptr_t) x + ahead + 3 * LINE_BYTES), 0, 2);
+			ask_for(x, ahead);
+			ask_for(x, ahead + LINE_BYTES);
+			ask_for(x, ahead + 2 * LINE_BYTES);
+			ask_for(x, ahead + 3 * LINE_BYTES);
 		}
 		a = _mm512_or_si512(a, _mm512_loadu_si512(x));
 		b = _mm512_or_si512(b, _mm512_loadu_si512(x + LINE_BYTES));

@@ -254,8 +254,8 @@ ek_ask_for(Relation index, BlockNumber block, Size offset, Size bytes)
 	__builtin_prefetch(GetBufferDescriptor(recent - 1));
 	__builtin_prefetch(page, 0, 2);
 	__builtin_prefetch(page + BLCKSZ - EK_ALIGNMENT, 0, 2);
-	for (Size i = 0; i < bytes + EK_ALIGNMENT; i += EK_ALIGNMENT)
-		__builtin_prefetch(page + offset + i, 0, 2);
+	for (Size line = TYPEALIGN_DOWN(EK_ALIGNMENT, offset); line < offset + bytes; line += EK_ALIGNMENT)
+		__builtin_prefetch(page + line, 0, 2);
 }
 
 bool
