@@ -5,6 +5,8 @@
 #ifndef EK_COMPAT_H
 #define EK_COMPAT_H
 
+#include "storage/smgr.h"
+
 /* 16 took the macros of variable-length types out of postgres.h */
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h"
@@ -28,6 +30,20 @@
 #else
 #define ek_locator_of(relation)	((relation)->rd_node)
 #endif
+
+/* 16 makes many pages at once, without writing all of their zeros */
+static inline void
+ek_smgr_zeroextend(SMgrRelation smgr, BlockNumber first, BlockNumber count)
+{
+#if PG_VERSION_NUM >= 160000
+	smgrzeroextend(smgr, MAIN_FORKNUM, first, (int) count, false);
+#else
+	static char zeros[BLCKSZ];
+
+	for (BlockNumber i = 0; i < count; i++)
+		smgrextend(smgr, MAIN_FORKNUM, first + i, zeros, false);
+#endif
+}
 
 /* 17 rules out that functions of an index depend on the caller's search_path */
 #if PG_VERSION_NUM >= 170000

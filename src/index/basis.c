@@ -13,6 +13,8 @@
 #include <float.h>
 #include <math.h>
 
+#include "miscadmin.h"
+
 #include "index/index.h"
 #include "vector/directions.h"
 
@@ -138,19 +140,23 @@ store_direction(const ek_directions *d, int i, int dims, float *row)
 }
 
 /* Leaves out the coordinates that have no bits; they are in the tail. */
-static int
-drop_unused(const ek_directions *d, int dims, ek_coordinate *coordinates, float *rows, int count)
+static void
+drop_unused(const ek_directions *d, int dims, ek_basis *basis)
 {
 	int			used = 0;
 
-	for (int i = 0; i < count; i++)
+	for (int i = 0; i < basis->coarse_dims; i++)
 	{
-		if (coordinates[i].bits == 0)
+		if (basis->coordinates[i].bits == 0)
 			continue;
-		coordinates[used] = coordinates[i];
-		store_direction(d, i, dims, rows + (Size) used++ * dims);
+		basis->coordinates[used] = basis->coordinates[i];
+		store_direction(d, i, dims, basis->rows + (Size) used++ * dims);
 	}
-	return used;
+	basis->coarse_dims = used;
+	/* where nothing varies there is nothing to tell entries apart by */
+	if (used == 0)
+		basis->steps4 = basis->steps2 = 0;
+	basis->group_size = (Size) (basis->steps4 + basis->steps2) * EK_STEP_BYTES;
 }
 
 static ek_projected
@@ -163,40 +169,31 @@ projected_of(const ek_directions *d, const ek_sample *sample)
 	};
 }
 
-static int
-find_basis_1(const ek_sample *model, const ek_sample *trial, float *rows)
+static void
+find_basis_1(const ek_sample *model, const ek_sample *trial, ek_basis *basis)
 {
 	ek_directions d = ek_find_directions(vectors_of(model), Min(EK_MAX_COARSE_DIMS_1, model->dims / 4 * 4));
-	int			count;
 
 	ek_directions_project(&d, vectors_of(trial));
-	count = choose_coordinates(&d, trial);
-	for (int i = 0; i < count; i++)
-		store_direction(&d, i, model->dims, rows + (Size) i * model->dims);
-	return count;
+	basis->coarse_dims = choose_coordinates(&d, trial);
+	for (int i = 0; i < basis->coarse_dims; i++)
+		store_direction(&d, i, model->dims, basis->rows + (Size) i * model->dims);
 }
 
-static int
+static void
 find_basis_2(const ek_sample *sample, const ek_sample *model, const ek_sample *trial,
-			 ek_meta *meta, ek_basis_header *header, ek_coordinate *coordinates, float *rows)
+			 int most_steps, ek_basis *basis)
 {
 	ek_directions d = ek_find_directions(vectors_of(model), Min(EK_MAX_COARSE_DIMS, model->dims));
 	ek_directions of_trial = d;
 	const ek_projected as_model = projected_of(&d, model);
 	ek_projected as_trial;
-	int			used;
 
 	of_trial.coordinates = ek_alloc_coordinates(&d);
 	ek_directions_project(&of_trial, vectors_of(trial));
 	as_trial = projected_of(&of_trial, trial);
-	ek_choose_budget(&as_model, &as_trial, sample, meta, header, coordinates);
-	used = drop_unused(&d, model->dims, coordinates, rows, meta->coarse_dims);
-	/* where nothing varies there is nothing to tell entries apart by */
-	if (used == 0)
-		meta->steps4 = meta->steps2 = 0;
-	else
-		meta->basis_id = EK_FIRST_BASIS;
-	return used;
+	ek_choose_budget(&as_model, &as_trial, sample, most_steps, basis);
+	drop_unused(&d, model->dims, basis);
 }
 
 /* Divides a sample into vectors to find a basis from, and others to try it with. */
@@ -221,23 +218,65 @@ ek_budget_queries(const ek_sample *sample)
 	return trial.rows;
 }
 
+ek_basis *
+ek_basis_create(uint32 dims)
+{
+	ek_basis   *basis = palloc0(sizeof(ek_basis));
+	const int	most = Min(EK_MAX_COARSE_DIMS, (int) dims);
+
+	basis->header = palloc0(sizeof(ek_basis_header));
+	basis->coordinates = palloc0(sizeof(ek_coordinate) * most);
+	basis->rows = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(float) * (Size) most * dims);
+	return basis;
+}
+
 void
-ek_find_basis(const ek_sample *sample, ek_meta *meta, ek_basis_header *header,
-			  ek_coordinate *coordinates, float *rows)
+ek_find_basis(const ek_sample *sample, ek_format format, int most_steps, ek_basis *basis)
 {
 	ek_sample	model;
 	ek_sample	trial;
-	int			count;
 
-	meta->sampled = (uint32) sample->count;
-	if (sample->count < MIN_SAMPLE || (meta->format == EK_FORMAT_1 && sample->dims < 32))
+	if (sample->count < MIN_SAMPLE || (format == EK_FORMAT_1 && sample->dims < 32))
 		return;
 
 	divide_sample(sample, &model, &trial);
-	if (meta->format == EK_FORMAT_1)
-		count = find_basis_1(&model, &trial, rows);
+	if (format == EK_FORMAT_1)
+		find_basis_1(&model, &trial, basis);
 	else
-		count = find_basis_2(sample, &model, &trial, meta, header, coordinates, rows);
-	make_correct(rows, count, sample->dims);
-	meta->coarse_dims = (uint8) count;
+		find_basis_2(sample, &model, &trial, most_steps, basis);
+	make_correct(basis->rows, basis->coarse_dims, sample->dims);
+}
+
+/* What the rows of a basis make of the trial. */
+static ek_projected
+project_trial(const ek_sample *trial, const ek_basis *basis)
+{
+	double	   *values = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(double) *
+												(Size) Max(basis->coarse_dims, 1) * trial->count);
+
+	for (int i = 0; i < basis->coarse_dims; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		for (int j = 0; j < trial->count; j++)
+			values[(Size) i * trial->count + j] =
+				ek_dot_of_rows(basis->rows + (Size) i * trial->dims,
+							   trial->rows + (Size) j * trial->dims, trial->dims);
+	}
+	return (ek_projected)
+	{
+		.count = trial->count,.coordinates = basis->coarse_dims,
+			.stride = (Size) trial->count,.values = values
+	};
+}
+
+double
+ek_cost_with(const ek_sample *sample, const ek_basis *basis)
+{
+	ek_sample	model;
+	ek_sample	trial;
+	ek_projected projected;
+
+	divide_sample(sample, &model, &trial);
+	projected = project_trial(&trial, basis);
+	return ek_cost_of_codes(&projected, sample, basis);
 }

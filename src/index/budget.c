@@ -237,17 +237,22 @@ static double
 pass_cost(int dims, double entries, int steps4, int steps2)
 {
 	const ek_meta meta = {
-		.format = EK_FORMAT_2,
+		.format = EK_FORMAT_3,
 		.dims = (uint32) dims,
-		.steps4 = (uint8) steps4,
-		.steps2 = (uint8) steps2
+		.steps = (uint32) (steps4 + steps2)
 	};
 	const ek_geometry geometry = ek_geometry_of(&meta);
-	const double bytes = ek_pass_bytes(&geometry);
+	const double bytes = ek_pass_bytes(&geometry, geometry.group_size);
 	const double beyond = Max(0.0, 1.0 - CACHE_BYTES / (bytes * Max(entries, 1.0)));
 
 	return bytes * COST_BYTE * (1.0 + beyond) + COST_PAGE / geometry.coarse_per_page +
 		ek_size_bytes(&geometry) * COST_SIZE;
+}
+
+static inline double
+survivor_cost(int dims)
+{
+	return COST_SURVIVOR + dims * COST_BYTE;
 }
 
 /* Of so many steps, how many should be of 2 bits? */
@@ -270,25 +275,34 @@ best_split(const moments *m, int count, int steps, uint32 *bits)
 	return best;
 }
 
+/*
+ * An index that is created empty has room for what embeddings of so many dimensions
+ * usually take, if there are many; no more than 8 bits of each dimension.
+ */
+int
+ek_usual_steps(uint32 dims)
+{
+	return (int) Min(Min(dims / 4 + 1, 12 + dims / 64), EK_MAX_STEPS);
+}
+
 void
 ek_choose_budget(const ek_projected *model, const ek_projected *trial,
-				 const ek_sample *sample, ek_meta *meta,
-				 ek_basis_header *header, ek_coordinate *coordinates)
+				 const ek_sample *sample, int most_steps, ek_basis *basis)
 {
 	const double entries = sample->expected;
+	const int	dims = sample->dims;
 	const int	count = model->coordinates;
 	moments    *m = palloc(sizeof(moments) * count);
 	uint32	   *bits = palloc(sizeof(uint32) * count);
 	ek_coordinate *tried = palloc(sizeof(ek_coordinate) * count);
-	const double survivor = COST_SURVIVOR + meta->dims * COST_BYTE;
-	double		least = pass_cost((int) meta->dims, entries, 0, 0) + survivor;
+	double		least = pass_cost(dims, entries, 0, 0) + survivor_cost(dims);
 
 	measure(model, m);
-	for (int steps = 1; steps <= EK_MAX_STEPS; steps++)
+	for (int steps = 1; steps <= most_steps; steps++)
 	{
 		const int	steps2 = best_split(m, count, steps, bits);
 		double		share;
-		double		cost = pass_cost((int) meta->dims, entries, steps - steps2, steps2);
+		double		cost = pass_cost(dims, entries, steps - steps2, steps2);
 
 		/* longer codes cost more even if nothing survives them */
 		if (cost >= least)
@@ -296,14 +310,24 @@ ek_choose_budget(const ek_projected *model, const ek_projected *trial,
 		allocate(m, count, steps - steps2, steps2, bits);
 		describe(m, count, bits, tried);
 		share = survivors(trial, tried, sample->nearest);
-		cost += share * survivor;
+		cost += share * survivor_cost(dims);
 		if (cost >= least)
 			continue;
 		least = cost;
-		meta->steps4 = (uint8) (steps - steps2);
-		meta->steps2 = (uint8) steps2;
-		meta->coarse_dims = (uint8) count;
-		header->survivors = (uint32) Min(rint(share * entries), (double) PG_INT32_MAX);
-		memcpy(coordinates, tried, sizeof(ek_coordinate) * count);
+		basis->steps4 = steps - steps2;
+		basis->steps2 = steps2;
+		basis->coarse_dims = count;
+		basis->header->survivors = (uint32) Min(rint(share * entries), (double) PG_INT32_MAX);
+		memcpy(basis->coordinates, tried, sizeof(ek_coordinate) * count);
 	}
+}
+
+double
+ek_cost_of_codes(const ek_projected *trial, const ek_sample *sample, const ek_basis *basis)
+{
+	const double share = basis->coarse_dims == 0 ? 1.0 :
+		survivors(trial, basis->coordinates, sample->nearest);
+
+	return pass_cost(sample->dims, sample->expected, basis->steps4, basis->steps2) +
+		share * survivor_cost(sample->dims);
 }

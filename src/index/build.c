@@ -45,6 +45,7 @@ typedef struct build_state
 	ek_cache   *cache;			/* NULL before the first vector */
 	ek_encoder *encoder;
 	uint32		entries;
+	double		residuals;		/* their sum */
 	BlockNumber end;			/* of the index */
 	double		heap_tuples;
 	uint32		null_pages;
@@ -124,19 +125,47 @@ append_page(build_state *state, Buffer *buffer, ek_page_kind kind)
 static void
 append_basis(build_state *state)
 {
-	const ek_cache *cache = state->cache;
-	const Size	bytes = ek_basis_bytes(&cache->meta);
-	const uint32 per_page = ek_bytes_per_page();
 	Buffer		buffer = InvalidBuffer;
 
-	for (Size done = 0; done < bytes; done += per_page)
+	for (uint32 number = 0; number < state->cache->meta.basis_pages; number++)
 	{
 		append_page(state, &buffer, EK_PAGE_BASIS);
-		memcpy(ek_page_bytes(begin_write(buffer)), (char *) cache->header + done,
-			   Min(per_page, bytes - done));
+		ek_store_basis(state->cache, number, begin_write(buffer));
 		end_write(buffer);
 	}
 	release(&buffer);
+}
+
+/* What the metapage says of the basis, if there is one. */
+static void
+describe_basis(ek_meta *meta, const ek_basis *basis)
+{
+	const uint32 per_page = ek_bytes_per_page();
+	const Size	bytes = ek_basis_bytes((ek_format) meta->format, basis->coarse_dims, meta->dims);
+
+	meta->basis_pages = (uint32) ((bytes + per_page - 1) / per_page);
+	if (meta->format != EK_FORMAT_3)
+	{
+		meta->coarse_dims = (uint8) basis->coarse_dims;
+		meta->steps4 = (uint8) basis->steps4;
+		meta->steps2 = (uint8) basis->steps2;
+		meta->basis_id = meta->format == EK_FORMAT_2 && basis->coarse_dims > 0 ? EK_FIRST_BASIS : 0;
+		return;
+	}
+	/* room for other bases than this, of other vectors, and of more of them */
+	meta->steps = (uint32) Max(basis->steps4 + basis->steps2, ek_usual_steps(meta->dims));
+	if (basis->coarse_dims == 0)
+		return;
+	meta->basis_pages = ek_slot_pages(meta->dims);
+	meta->current = EK_FIRST_BASIS;
+	meta->slots[0] = (ek_basis_slot)
+	{
+		.id = EK_FIRST_BASIS,
+			.block = 1 + meta->null_pages,
+			.coarse_dims = (uint8) basis->coarse_dims,
+			.steps4 = (uint8) basis->steps4,
+			.steps2 = (uint8) basis->steps2
+	};
 }
 
 /* From a sample, which may be empty, to metapage and basis. */
@@ -147,28 +176,18 @@ make_cache(build_state *state, uint32 dims)
 		.magic = EK_INDEX_MAGIC,
 		.format = state->format,
 		.dims = dims,
-		.null_pages = state->null_pages
+		.null_pages = state->null_pages,
+		.sampled = (uint32) state->sample.count,
+		.tried = (uint32) Min(state->sample.expected, (double) PG_UINT32_MAX)
 	};
-	ek_basis_header header = {0};
-	ek_coordinate *coordinates = palloc(sizeof(ek_coordinate) * EK_MAX_COARSE_DIMS);
-	float	   *rows = MemoryContextAllocHuge(CurrentMemoryContext,
-											  sizeof(float) * (Size) EK_MAX_COARSE_DIMS * dims);
-	const uint32 per_page = ek_bytes_per_page();
+	ek_basis   *basis = ek_basis_create(dims);
 	ek_cache   *cache;
 
-	ek_find_basis(&state->sample, &meta, &header, coordinates, rows);
-	meta.basis_pages = (uint32) ((ek_basis_bytes(&meta) + per_page - 1) / per_page);
+	ek_find_basis(&state->sample, state->format, EK_MAX_STEPS, basis);
+	describe_basis(&meta, basis);
 	meta.first_block = 1 + meta.null_pages + meta.basis_pages;
-
 	cache = ek_cache_create(state->lasting, &meta, 0);
-	if (meta.coarse_dims > 0)
-		memcpy(cache->basis, rows, sizeof(float) * (Size) meta.coarse_dims * dims);
-	if (meta.coarse_dims > 0 && state->format != EK_FORMAT_1)
-	{
-		*cache->header = header;
-		memcpy(cache->coordinates, coordinates, sizeof(ek_coordinate) * meta.coarse_dims);
-		ek_lay_out(cache->coordinates, meta.coarse_dims, meta.steps4, meta.steps2, cache->slots);
-	}
+	ek_cache_fill(cache, basis);
 	return cache;
 }
 
@@ -186,7 +205,7 @@ settle_basis(build_state *state, uint32 dims)
 	MemoryContextSwitchTo(state->lasting);
 	MemoryContextDelete(work);
 
-	state->encoder = ek_encoder_create(state->cache);
+	state->encoder = ek_encoder_create(&state->cache->geometry, ek_cache_current(state->cache));
 	release(&state->nulls);
 	append_basis(state);
 	show_phase(PHASE_LOAD);
@@ -225,7 +244,8 @@ static void
 store_entry(build_state *state, ItemPointer tid)
 {
 	const ek_geometry *geometry = &state->cache->geometry;
-	ek_place	place = ek_place_of(geometry, state->entries++);
+	const uint32 number = state->entries++;
+	ek_place	place = ek_place_of(geometry, number);
 
 	/* a new stretch begins with all of its coarse pages */
 	while (state->end <= place.fine_block)
@@ -239,6 +259,8 @@ store_entry(build_state *state, ItemPointer tid)
 
 	ek_encoded_store(state->encoder, begin_write(state->coarse), begin_write(state->fine),
 					 &place, tid);
+	if (geometry->format == EK_FORMAT_3)
+		ek_coarse_header_on(BufferGetPage(state->coarse))->number = number / geometry->coarse_per_page;
 	end_write(state->fine);
 	end_write(state->coarse);
 }
@@ -266,7 +288,7 @@ store_value(build_state *state, Datum value, bool isnull, ItemPointer tid)
 
 		if (state->cache == NULL)
 			settle_basis(state, dims);
-		ek_encode(state->encoder, vector);
+		state->residuals += ek_encode(state->encoder, vector)->coarse_residual;
 		store_entry(state, tid);
 	}
 	else if (state->cache == NULL)
@@ -293,6 +315,23 @@ load_tuple(Relation index pg_attribute_unused(), ItemPointer tid, Datum *values,
 	MemoryContextReset(state->scratch);
 }
 
+/* All entries of the last page are there; those that are free are for inserts to find. */
+static void
+round_up_entries(build_state *state, ek_meta *meta)
+{
+	const ek_geometry *g = &state->cache->geometry;
+
+	meta->free_hint = 0;
+	if (state->entries == 0)
+		return;
+	meta->entries = ek_coarse_pages(meta, g) * g->coarse_per_page;
+	meta->tried = state->entries;
+	meta->tried_residual = (float) (state->residuals / Max(state->entries, 1));
+	if (meta->entries > state->entries)
+		ek_record_free(state->index, ek_place_of(g, meta->entries - 1).coarse_block,
+					   meta->entries - state->entries, g);
+}
+
 static void
 write_meta(build_state *state)
 {
@@ -300,10 +339,12 @@ write_meta(build_state *state)
 	ek_meta    *meta = ek_meta_on(begin_write(buffer));
 
 	if (state->cache != NULL)
-		*meta = state->cache->meta;
+		memcpy(meta, &state->cache->meta, ek_meta_size(state->format));
 	meta->null_pages = state->null_pages;
 	meta->entries = state->entries;
 	meta->free_hint = state->entries;
+	if (state->format == EK_FORMAT_3)
+		round_up_entries(state, meta);
 	ek_page_seal(BufferGetPage(buffer));
 	end_write(buffer);
 	ReleaseBuffer(buffer);
@@ -331,7 +372,7 @@ ek_build(Relation heap, Relation index, IndexInfo *info)
 	state.end = 1;
 
 	show_phase(PHASE_SAMPLE);
-	ek_take_sample(heap, index, info, state.format, state.lasting, &state.sample);
+	ek_sample_table(heap, index, info, state.format, state.lasting, &state.sample);
 	if (state.sample.dims > 0)
 		settle_basis(&state, (uint32) state.sample.dims);
 	show_phase(PHASE_LOAD);

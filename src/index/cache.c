@@ -3,9 +3,11 @@
  *		What a backend keeps of an index, with its relation: the metapage, the basis,
  *		where pages were when it last read them, and which it has seen sound.
  *
- * Metapage and basis do not change once the number of dimensions is known, but
- * for the numbers of entries, which whoever needs them reads anew.  REINDEX makes
- * a new relation file, which throws the cache away.
+ * Until format 3 metapage and basis do not change once the number of dimensions is
+ * known, but for the numbers of entries, which whoever needs them reads anew.  In
+ * format 3 a basis may come, and the pages of an index may be found to have one that
+ * is not here; then everything is read anew.  REINDEX makes a new relation file, which
+ * throws the cache away.
  *
  * Looking a page up in the table of buffers was a fifth of the time of a pass.
  * A page is nearly always where it was, and ReadRecentBuffer finds out without
@@ -31,6 +33,9 @@
  */
 #define VISITS_TO_REFRESH	64
 
+/* The metapage is read anew so often, when it and a basis do not go together. */
+#define MOST_TRIES	10
+
 static bool
 is_usable(const ek_coordinate *c)
 {
@@ -41,63 +46,120 @@ is_usable(const ek_coordinate *c)
 
 /* No element of a matrix with |B| <= 1 is larger than that, and none is NaN. */
 static void
-require_basis(Relation index, const ek_cache *cache)
+require_basis(Relation index, const ek_cache *cache, const ek_basis *basis, BlockNumber block)
 {
-	const BlockNumber block = cache->meta.first_block - cache->meta.basis_pages;
-	const Size	floats = (Size) cache->meta.coarse_dims * cache->meta.dims;
+	const Size	floats = (Size) basis->coarse_dims * cache->meta.dims;
 
 	for (Size i = 0; i < floats; i++)
 	{
-		if (!(fabsf(cache->basis[i]) <= 1.0f))
+		if (!(fabsf(basis->rows[i]) <= 1.0f))
 			ek_raise_corrupted_block(index, block, "the basis stretches vectors");
 	}
-	if (cache->meta.format == EK_FORMAT_1 || cache->meta.coarse_dims == 0)
+	if (cache->meta.format == EK_FORMAT_1 || basis->coarse_dims == 0)
 		return;
-	for (int i = 0; i < cache->meta.coarse_dims; i++)
+	for (int i = 0; i < basis->coarse_dims; i++)
 	{
-		if (!is_usable(&cache->coordinates[i]))
+		if (!is_usable(&basis->coordinates[i]))
 			ek_raise_corrupted_block(index, block, "a coordinate of the basis has no possible code");
 	}
-	if (!ek_lay_out(cache->coordinates, cache->meta.coarse_dims, cache->meta.steps4,
-					cache->meta.steps2, cache->slots))
+	if (!ek_lay_out(basis->coordinates, basis->coarse_dims, basis->steps4, basis->steps2,
+					basis->slots))
 		ek_raise_corrupted_block(index, block, "the basis has other coordinates than its code");
 }
 
 Size
-ek_basis_bytes(const ek_meta *meta)
+ek_basis_bytes(ek_format format, int coarse_dims, uint32 dims)
 {
-	const Size	rows = sizeof(float) * meta->coarse_dims * meta->dims;
+	const Size	rows = sizeof(float) * coarse_dims * dims;
 
-	if (meta->format == EK_FORMAT_1 || meta->coarse_dims == 0)
+	if (format == EK_FORMAT_1 || coarse_dims == 0)
 		return rows;
-	return sizeof(ek_basis_header) + sizeof(ek_coordinate) * meta->coarse_dims + rows;
+	return sizeof(ek_basis_header) + sizeof(ek_coordinate) * coarse_dims + rows;
+}
+
+void
+ek_slots_of(const ek_meta *meta, ek_basis_slot *slots)
+{
+	memcpy(slots, meta->slots, sizeof(meta->slots));
+	if (meta->format == EK_FORMAT_3)
+		return;
+	slots[0] = (ek_basis_slot)
+	{
+		.id = meta->basis_id,
+			.block = meta->first_block - meta->basis_pages,
+			.coarse_dims = meta->coarse_dims,
+			.steps4 = meta->steps4,
+			.steps2 = meta->steps2
+	};
+}
+
+/* In format 1 the basis has no number: 0, as coarse pages have it. */
+static inline bool
+is_in_use(const ek_basis_slot *slot)
+{
+	return slot->coarse_dims > 0;
 }
 
 static Size
-size_before_basis(const ek_meta *meta)
+size_of_basis(const ek_meta *meta, const ek_basis_slot *slot)
 {
-	return MAXALIGN(sizeof(ek_cache)) +
-		MAXALIGN(sizeof(ek_slot) * ek_slot_count(meta->steps4, meta->steps2));
+	return MAXALIGN(sizeof(ek_slot) * ek_slot_count(slot->steps4, slot->steps2)) +
+		MAXALIGN(ek_basis_bytes((ek_format) meta->format, slot->coarse_dims, meta->dims));
 }
 
 static Size
 size_before_pages(const ek_meta *meta)
 {
-	return size_before_basis(meta) + MAXALIGN(ek_basis_bytes(meta));
+	ek_basis_slot slots[EK_BASIS_SLOTS];
+	Size		size = MAXALIGN(sizeof(ek_cache));
+
+	ek_slots_of(meta, slots);
+	for (int i = 0; i < EK_BASIS_SLOTS; i++)
+		size += is_in_use(&slots[i]) ? size_of_basis(meta, &slots[i]) : 0;
+	return size;
+}
+
+static void
+set_basis(const ek_meta *meta, const ek_basis_slot *slot, ek_basis *basis, char *memory)
+{
+	const int	slots = ek_slot_count(slot->steps4, slot->steps2);
+	char	   *header = memory + MAXALIGN(sizeof(ek_slot) * slots);
+
+	*basis = (ek_basis)
+	{
+		.id = slot->id,
+			.coarse_dims = slot->coarse_dims,
+			.steps4 = slot->steps4,
+			.steps2 = slot->steps2,
+			.group_size = (Size) (slot->steps4 + slot->steps2) * EK_STEP_BYTES,
+			.slots = (ek_slot *) memory,
+			.header = (ek_basis_header *) header,
+			.coordinates = (ek_coordinate *) (header + sizeof(ek_basis_header))
+	};
+	basis->rows = meta->format == EK_FORMAT_1 ? (float *) (void *) header :
+		(float *) (basis->coordinates + basis->coarse_dims);
 }
 
 /* After the struct has been filled in, and whenever it has moved. */
 static void
 set_pointers(ek_cache *cache)
 {
-	char	   *basis = (char *) cache + size_before_basis(&cache->meta);
+	char	   *memory = (char *) cache + MAXALIGN(sizeof(ek_cache));
+	ek_basis_slot slots[EK_BASIS_SLOTS];
 
-	cache->slots = (ek_slot *) ((char *) cache + MAXALIGN(sizeof(ek_cache)));
-	cache->header = (ek_basis_header *) basis;
-	cache->coordinates = (ek_coordinate *) (cache->header + 1);
-	cache->basis = cache->meta.format == EK_FORMAT_1 ? (float *) (void *) basis :
-		(float *) (cache->coordinates + cache->meta.coarse_dims);
-	cache->pages = (uint32 *) ((char *) cache + size_before_pages(&cache->meta));
+	cache->basis_count = 0;
+	ek_slots_of(&cache->meta, slots);
+	for (int i = 0; i < EK_BASIS_SLOTS; i++)
+	{
+		if (!is_in_use(&slots[i]))
+			continue;
+		set_basis(&cache->meta, &slots[i], &cache->bases[cache->basis_count++], memory);
+		memory += size_of_basis(&cache->meta, &slots[i]);
+	}
+	/* that of pages without coarse codes, unless it is that of format 1 */
+	if (ek_cache_basis(cache, 0) == NULL)
+		cache->bases[cache->basis_count++] = (ek_basis) {.id = 0};
+	cache->pages = (uint32 *) memory;
 }
 
 ek_cache *
@@ -115,24 +177,102 @@ ek_cache_create(MemoryContext context, const ek_meta *meta, BlockNumber blocks)
 	return cache;
 }
 
-static void
-read_basis(Relation index, ek_cache *cache)
+const ek_basis *
+ek_cache_basis(const ek_cache *cache, uint32 id)
+{
+	for (int i = 0; i < cache->basis_count; i++)
+	{
+		if (cache->bases[i].id == id)
+			return &cache->bases[i];
+	}
+	return NULL;
+}
+
+const ek_basis *
+ek_cache_current(const ek_cache *cache)
+{
+	return ek_cache_basis(cache, cache->geometry.basis_id);
+}
+
+void
+ek_cache_fill(ek_cache *cache, const ek_basis *basis)
+{
+	const ek_basis *own = ek_cache_current(cache);
+
+	if (basis->coarse_dims == 0)
+		return;
+	memcpy(own->rows, basis->rows, sizeof(float) * (Size) basis->coarse_dims * cache->meta.dims);
+	if (cache->meta.format == EK_FORMAT_1)
+		return;
+	*own->header = *basis->header;
+	memcpy(own->coordinates, basis->coordinates, sizeof(ek_coordinate) * basis->coarse_dims);
+	ek_lay_out(own->coordinates, own->coarse_dims, own->steps4, own->steps2, own->slots);
+}
+
+void
+ek_store_basis(const ek_cache *cache, uint32 number, Page page)
+{
+	const ek_basis *basis = ek_cache_current(cache);
+	const Size	bytes = ek_basis_bytes(cache->geometry.format, basis->coarse_dims, cache->meta.dims);
+	const Size	per_page = ek_bytes_per_page();
+	const Size	done = number * per_page;
+
+	if (cache->geometry.format == EK_FORMAT_3)
+		ek_page_opaque_of(page)->count = basis->id;
+	if (done < bytes)
+		memcpy(ek_page_bytes(page), (char *) basis->header + done, Min(per_page, bytes - done));
+}
+
+void
+ek_cache_set_target(Relation index, BlockNumber block)
+{
+	ek_cache   *cache = index->rd_amcache;
+
+	if (cache != NULL)
+		cache->target = block;
+}
+
+/*
+ * False if another basis has come there since the metapage was read: its pages say
+ * which one they are of.
+ */
+static bool
+read_basis(Relation index, ek_cache *cache, const ek_basis_slot *slot)
 {
 	const ek_meta *meta = &cache->meta;
-	const Size	bytes = ek_basis_bytes(meta);
+	const ek_basis *basis = ek_cache_basis(cache, slot->id);
+	const Size	bytes = ek_basis_bytes((ek_format) meta->format, slot->coarse_dims, meta->dims);
 	const uint32 per_page = ek_bytes_per_page();
 
-	for (uint32 page = 0; page < meta->basis_pages; page++)
+	for (Size done = 0; done < bytes; done += per_page)
 	{
-		BlockNumber block = meta->first_block - meta->basis_pages + page;
+		const BlockNumber block = slot->block + (BlockNumber) (done / per_page);
 		Buffer		buffer = ek_read_page(index, block, BUFFER_LOCK_SHARE, EK_PAGE_BASIS, NULL);
-		Size		done = (Size) page * per_page;
+		Page		page = BufferGetPage(buffer);
+		const bool	same = meta->format != EK_FORMAT_3 || ek_page_opaque_of(page)->count == slot->id;
 
-		memcpy((char *) cache->header + done, ek_page_bytes(BufferGetPage(buffer)),
-			   Min(per_page, bytes - done));
+		if (same)
+			memcpy((char *) basis->header + done, ek_page_bytes(page), Min(per_page, bytes - done));
 		UnlockReleaseBuffer(buffer);
+		if (!same)
+			return false;
 	}
-	require_basis(index, cache);
+	require_basis(index, cache, basis, slot->block);
+	return true;
+}
+
+static bool
+read_bases(Relation index, ek_cache *cache)
+{
+	ek_basis_slot slots[EK_BASIS_SLOTS];
+
+	ek_slots_of(&cache->meta, slots);
+	for (int i = 0; i < EK_BASIS_SLOTS; i++)
+	{
+		if (is_in_use(&slots[i]) && !read_basis(index, cache, &slots[i]))
+			return false;
+	}
+	return true;
 }
 
 /* An index that grows is remembered whole: with some room, so that this is rare. */
@@ -161,13 +301,54 @@ ek_cache_get(Relation index)
 	if (cache != NULL && cache->meta.dims != 0)
 		return grow(index, cache);
 
-	meta = ek_read_meta(index);
-	cache = ek_cache_create(index->rd_indexcxt, &meta, RelationGetNumberOfBlocks(index));
-	read_basis(index, cache);
-
+	for (int tries = 0;; tries++)
+	{
+		meta = ek_read_meta(index);
+		cache = ek_cache_create(index->rd_indexcxt, &meta, RelationGetNumberOfBlocks(index));
+		if (read_bases(index, cache))
+			break;
+		pfree(cache);
+		/* a basis that is found takes seconds; this, microseconds */
+		if (tries == MOST_TRIES)
+			ek_raise_corrupted(index, "The pages of a basis have another number than the metapage says");
+	}
 	ek_cache_forget(index);
 	index->rd_amcache = cache;
 	return cache;
+}
+
+const ek_cache *
+ek_cache_known(Relation index)
+{
+	return index->rd_amcache;
+}
+
+/* Have these the same bases? */
+static bool
+has_same_bases(const ek_meta *a, const ek_meta *b)
+{
+	for (int i = 0; i < EK_BASIS_SLOTS; i++)
+	{
+		if (a->slots[i].id != b->slots[i].id)
+			return false;
+	}
+	return true;
+}
+
+void
+ek_cache_refresh(Relation index, const ek_meta *meta)
+{
+	ek_cache   *cache = index->rd_amcache;
+
+	if (cache == NULL)
+		return;
+	if (!has_same_bases(&cache->meta, meta))
+	{
+		ek_cache_forget(index);
+		return;
+	}
+	cache->meta = *meta;
+	cache->geometry = ek_geometry_of(meta);
 }
 
 const ek_cache *
@@ -176,7 +357,8 @@ ek_cache_copy(Relation index)
 	const ek_cache *cache = ek_cache_get(index);
 	ek_cache   *copy = ek_cache_create(CurrentMemoryContext, &cache->meta, 0);
 
-	memcpy(copy->slots, cache->slots, size_before_pages(&cache->meta) - MAXALIGN(sizeof(ek_cache)));
+	memcpy((char *) copy + MAXALIGN(sizeof(ek_cache)), (const char *) cache + MAXALIGN(sizeof(ek_cache)),
+		   size_before_pages(&cache->meta) - MAXALIGN(sizeof(ek_cache)));
 	return copy;
 }
 

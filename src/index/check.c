@@ -38,6 +38,9 @@
 
 PG_FUNCTION_INFO_V1(ek_sql_index_check);
 
+/* A page names a basis that is not there: so often it may be that it has just come. */
+#define MOST_TRIES			10
+
 typedef struct check_state
 {
 	/* set by begin_check */
@@ -45,13 +48,15 @@ typedef struct check_state
 	Relation	heap;
 	Snapshot	snapshot;
 	const ek_cache *cache;
-	ek_encoder *encoder;		/* unless the index has no dimensions yet */
+	ek_encoder *encoders[EK_MOST_BASES];	/* of each basis of the cache, once used */
+	ek_encoder *encoder;		/* of the entry that is being checked */
 	IndexInfo  *info;
 	EState	   *estate;
 	ExprState  *predicate;
 	TupleTableSlot *slot;
 	IndexFetchTableData *fetch;
 	BlockNumber heap_blocks;	/* when last asked */
+	MemoryContext lasting;
 	MemoryContext scratch;		/* of one entry */
 	uint64		seed;			/* of hashes of pointers */
 
@@ -75,6 +80,7 @@ typedef struct entry_copy
 	float		coarse_scale;
 	float		coarse_residual;
 	float		tail;
+	float		slack;			/* format 3, of its page */
 	uint8		coarse[EK_MAX_COARSE_DIMS];	/* in format 1 they are signed */
 	ek_certificate fine;
 	int8	   *fine_codes;
@@ -133,7 +139,7 @@ static void
 check_coarse_1(check_state *state, const entry_copy *entry)
 {
 	const double *projected = state->encoder->projected;
-	const int	n = state->cache->geometry.coarse_dims;
+	const int	n = state->encoder->basis->coarse_dims;
 	const double length = length_of(projected, n);
 
 	if (entry->state == EK_ENTRY_ZERO)
@@ -150,25 +156,51 @@ check_coarse_1(check_state *state, const entry_copy *entry)
 		complain(state, entry, "has a tail that is longer than it says");
 }
 
+/* Does its residual cover a vector with these coordinates and this tail? */
+static bool
+coarse_covers(const ek_encoder *encoder, const entry_copy *entry, double tail2)
+{
+	double		length2 = tail2;
+
+	for (int i = 0; i < encoder->basis->coarse_dims; i++)
+	{
+		const ek_coordinate *c = &encoder->basis->coordinates[i];
+		const double x = c->mean +
+			(entry->coarse[i] - ((1 << c->bits) - 1) / 2.0) * c->step;
+		const double rest = (encoder->projected[i] - x) / c->weight;
+
+		length2 += rest * rest;
+	}
+	return entry->coarse_residual >= sqrt(length2);
+}
+
+/* What an entry's fine code stands for, of which its coarse code may be. */
+static bool
+covers_fine_code(check_state *state, const entry_copy *entry)
+{
+	const int	dims = state->cache->geometry.dims;
+	const double scale = entry->fine.scale;
+	double		length2 = 0.0;
+	double		projected;
+
+	if (!(entry->slack >= entry->fine.residual))
+		return false;
+	for (int i = 0; i < dims; i++)
+		length2 += scale * entry->fine_codes[i] * scale * entry->fine_codes[i];
+	ek_recode(state->encoder, entry->state, entry->norm, &entry->fine, entry->fine_codes);
+	projected = length_of(state->encoder->projected, state->encoder->basis->coarse_dims);
+	return coarse_covers(state->encoder, entry, entry->state == EK_ENTRY_ZERO ? 0.0 :
+						 Max(0.0, length2 - projected * projected));
+}
+
 /* Of a zero vector, coordinates and tail are zero. */
 static void
 check_coarse(check_state *state, const entry_copy *entry)
 {
-	const double *projected = state->encoder->projected;
-	const int	n = state->cache->geometry.coarse_dims;
-	const double length = length_of(projected, n);
-	double		length2 = entry->state == EK_ENTRY_ZERO ? 0.0 : Max(0.0, 1.0 - length * length);
+	const double length = length_of(state->encoder->projected, state->encoder->basis->coarse_dims);
+	const double tail2 = entry->state == EK_ENTRY_ZERO ? 0.0 : Max(0.0, 1.0 - length * length);
 
-	for (int i = 0; i < n; i++)
-	{
-		const ek_coordinate *c = &state->cache->coordinates[i];
-		const double x = c->mean +
-			(entry->coarse[i] - ((1 << c->bits) - 1) / 2.0) * c->step;
-		const double rest = (projected[i] - x) / c->weight;
-
-		length2 += rest * rest;
-	}
-	if (!(entry->coarse_residual >= sqrt(length2)))
+	if (!coarse_covers(state->encoder, entry, tail2) && !covers_fine_code(state, entry))
 		complain(state, entry, "has a coarse code that is further off than it says");
 }
 
@@ -177,6 +209,7 @@ static void
 check_certificate(check_state *state, const entry_copy *entry, const float *vector)
 {
 	const ek_encoded *expected = ek_encode(state->encoder, vector);
+	const double norm = expected->norm;
 
 	if (entry->state != expected->state)
 		complain(state, entry, "is not of the kind of its vector");
@@ -186,12 +219,12 @@ check_certificate(check_state *state, const entry_copy *entry, const float *vect
 		check_coarse_1(state, entry);
 	else
 	{
-		check_coarse(state, entry);
 		if (memcmp(&entry->coarse_norm, &expected->coarse_norm, sizeof(float)) != 0)
 			complain(state, entry, "has another norm beside its coarse code than its vector");
+		check_coarse(state, entry);
 	}
 	if (entry->state == EK_ENTRY_VECTOR &&
-		!fine_covers(vector, state->cache->geometry.dims, expected->norm, entry))
+		!fine_covers(vector, state->cache->geometry.dims, norm, entry))
 		complain(state, entry, "has a fine code that is further off than it says");
 }
 
@@ -241,7 +274,8 @@ check_against_heap(check_state *state, entry_copy *entry)
 }
 
 static void
-copy_coarse_1(const ek_geometry *geometry, Page page, const ek_place *place, entry_copy *entry)
+copy_coarse_1(const ek_geometry *geometry, const ek_basis *basis, Page page,
+			  const ek_place *place, entry_copy *entry)
 {
 	ek_group   *group = ek_group_on(geometry, page, place->group);
 	int8	   *packed = ek_group_codes(group) + (Size) 4 * place->lane;
@@ -249,7 +283,7 @@ copy_coarse_1(const ek_geometry *geometry, Page page, const ek_place *place, ent
 	entry->coarse_scale = group->scale[place->lane];
 	entry->coarse_residual = group->residual[place->lane];
 	entry->tail = group->tail[place->lane];
-	for (int i = 0; i < geometry->coarse_dims; i += 4, packed += EK_PACKED_STEP)
+	for (int i = 0; i < basis->coarse_dims; i += 4, packed += EK_PACKED_STEP)
 		memcpy(entry->coarse + i, packed, 4);
 }
 
@@ -262,6 +296,91 @@ copy_row(const ek_entry_row *row, BlockNumber block, entry_copy *entry)
 	entry->norm = *row->norm;
 }
 
+/* The encoder for a basis, or NULL if that has come since. */
+static ek_encoder *
+encoder_for(check_state *state, uint32 basis_id)
+{
+	const ek_basis *basis = ek_cache_basis(state->cache, basis_id);
+	ek_encoder **encoder;
+
+	if (basis == NULL)
+		return NULL;
+	encoder = &state->encoders[basis - state->cache->bases];
+	if (*encoder == NULL)
+	{
+		MemoryContext caller = MemoryContextSwitchTo(state->lasting);
+
+		*encoder = ek_encoder_create(&state->cache->geometry, basis);
+		MemoryContextSwitchTo(caller);
+	}
+	return *encoder;
+}
+
+/* VACUUM may find another basis meanwhile. */
+static void
+read_bases_again(check_state *state)
+{
+	MemoryContext caller = MemoryContextSwitchTo(state->lasting);
+
+	ek_cache_forget(state->index);
+	state->cache = ek_cache_copy(state->index);
+	memset(state->encoders, 0, sizeof(state->encoders));
+	for (int i = 0; i < state->cache->basis_count; i++)
+	{
+		const ek_basis *basis = &state->cache->bases[i];
+
+		if (!ek_basis_is_correct(basis->rows, basis->coarse_dims, (int) state->cache->meta.dims))
+			ek_raise_corrupted(state->index, "The basis stretches vectors");
+	}
+	MemoryContextSwitchTo(caller);
+}
+
+/* A coarse page, locked, and the encoder of its basis in state->encoder. */
+static Buffer
+lock_coarse_page(check_state *state, BlockNumber block)
+{
+	for (int tries = 0; tries < MOST_TRIES; tries++)
+	{
+		Buffer		buffer = ek_read_page(state->index, block, BUFFER_LOCK_SHARE, EK_PAGE_COARSE,
+										  &state->cache->geometry);
+
+		state->encoder = encoder_for(state, ek_page_opaque_of(BufferGetPage(buffer))->count);
+		if (state->encoder != NULL)
+			return buffer;
+		UnlockReleaseBuffer(buffer);
+		read_bases_again(state);
+	}
+	ek_raise_corrupted_block(state->index, block, "its codes are in a basis that is not there");
+}
+
+static void
+copy_rest(check_state *state, const ek_place *place, Page coarse, Page fine, entry_copy *entry)
+{
+	const ek_geometry *geometry = &state->cache->geometry;
+	const ek_basis *basis = state->encoder->basis;
+	ek_certificate *certificate = ek_fine_on(geometry, fine, place->fine_slot);
+
+	if (geometry->format == EK_FORMAT_1)
+		copy_coarse_1(geometry, basis, coarse, place, entry);
+	else
+		ek_fetch_coarse(geometry, basis, coarse, place, entry->coarse, &entry->coarse_residual,
+						&entry->coarse_norm);
+	entry->slack = geometry->format == EK_FORMAT_3 ? ek_coarse_header_on(coarse)->slack : 0.0f;
+	entry->fine = *certificate;
+	entry->fine_codes = palloc(geometry->dims);
+	memcpy(entry->fine_codes, ek_fine_codes(certificate), geometry->dims);
+}
+
+/* What the coarse page of format 3 says an entry is must be what its fine page says. */
+static void
+check_kind(const check_state *state, const entry_copy *entry, ek_entry_state coarse)
+{
+	const ek_entry_state fine = entry->state == EK_ENTRY_ZERO ? EK_ENTRY_VECTOR : entry->state;
+
+	if (coarse != fine)
+		complain(state, entry, "is not of the kind that its coarse page says");
+}
+
 /*
  * Copies an entry; false if it is free.  Both of its pages are locked together, or
  * somebody might free it and use it again in between.
@@ -270,31 +389,32 @@ static bool
 copy_entry(check_state *state, uint32 number, entry_copy *entry)
 {
 	const ek_geometry *geometry = &state->cache->geometry;
-	ek_place	place = ek_place_of(geometry, number);
-	Buffer		coarse = ek_read_page(state->index, place.coarse_block,
-									  BUFFER_LOCK_SHARE, EK_PAGE_COARSE, geometry);
-	Buffer		fine = ek_read_page(state->index, place.fine_block,
-									BUFFER_LOCK_SHARE, EK_PAGE_FINE, geometry);
+	const ek_place place = ek_place_of(geometry, number);
+	Buffer		coarse = lock_coarse_page(state, place.coarse_block);
 	const bool	apart = geometry->format != EK_FORMAT_1;
-	const Buffer of_row = apart ? fine : coarse;
-	const ek_entry_row row = ek_row_on(geometry, BufferGetPage(of_row), &place);
-	ek_certificate *fine_entry = ek_fine_on(geometry, BufferGetPage(fine), place.fine_slot);
+	const ek_entry_state kind = geometry->format != EK_FORMAT_3 ? EK_ENTRY_VECTOR :
+		ek_coarse_state(geometry, BufferGetPage(coarse), number % geometry->coarse_per_page);
+	Buffer		fine;
+	ek_entry_row row;
 
+	/* of free entries there may be no fine page */
+	if (kind == EK_ENTRY_FREE)
+	{
+		UnlockReleaseBuffer(coarse);
+		return false;
+	}
+	fine = ek_read_page(state->index, place.fine_block, BUFFER_LOCK_SHARE, EK_PAGE_FINE, geometry);
+	row = ek_row_on(geometry, BufferGetPage(apart ? fine : coarse), &place);
 	entry->number = number;
-	copy_row(&row, BufferGetBlockNumber(of_row), entry);
-	if (apart)
-		ek_fetch_coarse(state->cache, BufferGetPage(coarse), &place, entry->coarse,
-						&entry->coarse_residual, &entry->coarse_norm);
-	else
-		copy_coarse_1(geometry, BufferGetPage(coarse), &place, entry);
-	entry->fine = *fine_entry;
-	entry->fine_codes = palloc(geometry->dims);
-	memcpy(entry->fine_codes, ek_fine_codes(fine_entry), geometry->dims);
+	copy_row(&row, apart ? place.fine_block : place.coarse_block, entry);
+	copy_rest(state, &place, BufferGetPage(coarse), BufferGetPage(fine), entry);
 	UnlockReleaseBuffer(fine);
 	UnlockReleaseBuffer(coarse);
 
 	if (entry->state > EK_ENTRY_NULL)
 		complain(state, entry, "is of no known kind");
+	if (geometry->format == EK_FORMAT_3)
+		check_kind(state, entry, kind);
 	return entry->state != EK_ENTRY_FREE;
 }
 
@@ -313,6 +433,60 @@ check_entries(check_state *state)
 			check_against_heap(state, &entry);
 		MemoryContextSwitchTo(caller);
 		MemoryContextReset(state->scratch);
+	}
+}
+
+/*
+ * What a coarse page of format 3 says of itself, and the map of it.  The map is read
+ * with the metapage locked, which nobody begins to use an empty page without.
+ */
+static void
+check_header(check_state *state, uint32 number)
+{
+	const ek_geometry *geometry = &state->cache->geometry;
+	const BlockNumber block = ek_coarse_block(geometry, number);
+	const uint32 section = number / EK_SECTION;
+	Buffer		meta = ek_read_page(state->index, EK_META_BLOCK, BUFFER_LOCK_SHARE, EK_PAGE_META, NULL);
+	Buffer		buffer = ek_read_page(state->index, block, BUFFER_LOCK_SHARE, EK_PAGE_COARSE, geometry);
+	const ek_coarse_header header = *ek_coarse_header_on(BufferGetPage(buffer));
+	const bool	hidden = section < ek_mapped_sections() &&
+		ek_is_empty_section(ek_map_on(BufferGetPage(meta)), section);
+	uint32		begun = 0;
+	uint32		vectors = 0;
+	uint32		nulls = 0;
+
+	for (uint32 i = 0; i < geometry->coarse_per_page; i++)
+	{
+		const ek_entry_state kind = ek_coarse_state(geometry, BufferGetPage(buffer), i);
+
+		vectors += kind == EK_ENTRY_VECTOR;
+		nulls += kind == EK_ENTRY_NULL;
+		begun = kind == EK_ENTRY_FREE ? begun : i + 1;
+	}
+	UnlockReleaseBuffer(buffer);
+	UnlockReleaseBuffer(meta);
+
+	if (header.number != number)
+		ek_raise_corrupted_block(state->index, block, "the page has the number of another one");
+	if (header.vectors != vectors || header.nulls != nulls || header.begun < begun ||
+		header.begun > geometry->coarse_per_page)
+		ek_raise_corrupted_block(state->index, block, "the page counts other entries than it has");
+	if (!(header.slack >= 0.0f))
+		ek_raise_corrupted_block(state->index, block, "the page takes from distances what it should add");
+	if (hidden && vectors + nulls > 0)
+		ek_raise_corrupted_block(state->index, block, "the page is in use, and the metapage says that it is not");
+}
+
+static void
+check_headers(check_state *state)
+{
+	const ek_cache *cache = state->cache;
+	const uint32 pages = cache->meta.dims == 0 ? 0 : ek_coarse_pages(&cache->meta, &cache->geometry);
+
+	for (uint32 number = 0; cache->geometry.format == EK_FORMAT_3 && number < pages; number++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		check_header(state, number);
 	}
 }
 
@@ -428,17 +602,12 @@ begin_check(check_state *state)
 {
 	const ek_meta *meta;
 
+	state->lasting = CurrentMemoryContext;
 	state->snapshot = RegisterSnapshot(GetTransactionSnapshot());
 	require_usable_snapshot(state);
 	/* what this session saw sound before need not be so now */
-	ek_cache_forget(state->index);
-	state->cache = ek_cache_copy(state->index);
+	read_bases_again(state);
 	meta = &state->cache->meta;
-	if (!ek_basis_is_correct(state->cache->basis, (int) meta->coarse_dims, (int) meta->dims))
-		ek_raise_corrupted_block(state->index, meta->null_pages + 1, "the basis stretches vectors");
-
-	if (meta->dims != 0)
-		state->encoder = ek_encoder_create(state->cache);
 	state->info = BuildIndexInfo(state->index);
 	state->estate = CreateExecutorState();
 	state->predicate = ExecPrepareQual(state->info->ii_Predicate, state->estate);
@@ -471,6 +640,7 @@ check_index(Relation heap, Relation index)
 
 	begin_check(&state);
 	check_early_nulls(&state);
+	check_headers(&state);
 	check_entries(&state);
 	check_rows(&state);
 	end_check(&state);

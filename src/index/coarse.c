@@ -1,6 +1,7 @@
 /*
  * coarse.c
- *		The coarse code: a few bits of a few coordinates, and one residual.
+ *		The coarse code: a few bits of a few coordinates, and one residual; and in
+ *		format 3, which entries of a page are in use.
  *
  * u is the real unit vector of an entry, y = Bu its coordinates in the basis, x
  * what its code stands for; v is that of the query, w = Bv.  A coordinate has 2,
@@ -148,15 +149,15 @@ stored_norm(double norm)
 }
 
 void
-ek_encode_coarse(const ek_cache *cache, const double *projected, double tail,
+ek_encode_coarse(const ek_basis *basis, int dims, const double *projected, double tail,
 				 ek_encoded *encoded)
 {
-	const double eta = ek_eta_of(cache->geometry.dims);
+	const double eta = ek_eta_of(dims);
 	double		length2 = tail * tail;
 
-	for (int i = 0; i < cache->geometry.coarse_dims; i++)
+	for (int i = 0; i < basis->coarse_dims; i++)
 	{
-		const ek_coordinate *c = &cache->coordinates[i];
+		const ek_coordinate *c = &basis->coordinates[i];
 		double		rest;
 
 		encoded->coarse[i] = ek_value_of(c, projected[i]);
@@ -167,35 +168,60 @@ ek_encode_coarse(const ek_cache *cache, const double *projected, double tail,
 	encoded->coarse_norm = stored_norm(encoded->norm);
 }
 
-/* With a residual of minus infinity, what the kernel says is below everything. */
-void
-ek_forget_coarse(const ek_geometry *geometry, Page page, const ek_place *place)
-{
-	const uint32 entry = place->group * EK_LANES + place->lane;
+/*
+ * With a residual of minus infinity, what the kernel says is below everything.  Such
+ * an entry needs no norm, so that tells what it is.
+ */
+#define NORM_OF_FREE	1.0f
+#define NORM_OF_NULL	2.0f
 
-	ek_residuals_on(geometry, page)[entry] = MINUS_INFINITY_16;
-	ek_norms_on(geometry, page)[entry] = 1.0f;
+static void
+hide(const ek_geometry *geometry, Page page, const ek_place *place, float norm)
+{
+	const uint32 on_page = place->group * EK_LANES + place->lane;
+
+	ek_residuals_on(geometry, page)[on_page] = MINUS_INFINITY_16;
+	ek_norms_on(geometry, page)[on_page] = norm;
 }
 
 void
-ek_store_coarse(const ek_cache *cache, const ek_encoded *encoded, Page page,
-				const ek_place *place)
+ek_forget_coarse(const ek_geometry *geometry, Page page, const ek_place *place)
 {
-	const ek_geometry *g = &cache->geometry;
-	const uint32 entry = place->group * EK_LANES + place->lane;
-	uint8	   *codes = ek_codes_on(page) + place->group * g->group_size;
+	hide(geometry, page, place, NORM_OF_FREE);
+}
+
+ek_entry_state
+ek_coarse_state(const ek_geometry *geometry, Page page, uint32 on_page)
+{
+	if (ek_residuals_on(geometry, page)[on_page] != MINUS_INFINITY_16)
+		return EK_ENTRY_VECTOR;
+	return ek_norms_on(geometry, page)[on_page] == NORM_OF_NULL ? EK_ENTRY_NULL : EK_ENTRY_FREE;
+}
+
+float
+ek_coarse_residual(const ek_geometry *geometry, Page page, uint32 on_page)
+{
+	return float_of(ek_residuals_on(geometry, page)[on_page]);
+}
+
+void
+ek_store_coarse(const ek_geometry *g, const ek_basis *basis, const ek_encoded *encoded,
+				Page page, const ek_place *place)
+{
+	const uint32 on_page = place->group * EK_LANES + place->lane;
+	uint8	   *codes = ek_codes_on(page) + place->group * basis->group_size;
 	uint32		bits;
 
 	if (encoded->state == EK_ENTRY_NULL)
 	{
-		ek_forget_coarse(g, page, place);
+		hide(g, page, place, g->format == EK_FORMAT_2 ? NORM_OF_FREE : NORM_OF_NULL);
 		return;
 	}
-	for (int step = 0; step < g->steps4 + g->steps2; step++)
+	for (int step = 0; step < basis->steps4 + basis->steps2; step++)
 		memset(codes + step * EK_STEP_BYTES + (Size) 4 * place->lane, 0, 4);
-	for (int i = 0; i < ek_slot_count(g->steps4, g->steps2); i++)
+	for (int i = 0; i < ek_slot_count(basis->steps4, basis->steps2); i++)
 	{
-		const ek_slot *slot = &cache->slots[i];
+		const ek_slot *slot = &basis->slots[i];
 		const int	mask = (1 << slot->bits) - 1;
 
 		if (slot->coordinate == EK_NO_COORDINATE)
@@ -204,22 +230,21 @@ ek_store_coarse(const ek_cache *cache, const ek_encoded *encoded, Page page,
 			((encoded->coarse[slot->coordinate] >> slot->shift & mask) << slot->shift_stored);
 	}
 	memcpy(&bits, &encoded->coarse_residual, sizeof(bits));
-	ek_residuals_on(g, page)[entry] = (uint16) (bits >> 16);
-	ek_norms_on(g, page)[entry] = encoded->coarse_norm;
+	ek_residuals_on(g, page)[on_page] = (uint16) (bits >> 16);
+	ek_norms_on(g, page)[on_page] = encoded->coarse_norm;
 }
 
 void
-ek_fetch_coarse(const ek_cache *cache, Page page, const ek_place *place,
+ek_fetch_coarse(const ek_geometry *g, const ek_basis *basis, Page page, const ek_place *place,
 				uint8 *values, float *residual, float *norm)
 {
-	const ek_geometry *g = &cache->geometry;
-	const uint8 *codes = ek_codes_on(page) + place->group * g->group_size;
-	const uint32 entry = place->group * EK_LANES + place->lane;
+	const uint8 *codes = ek_codes_on(page) + place->group * basis->group_size;
+	const uint32 on_page = place->group * EK_LANES + place->lane;
 
-	memset(values, 0, g->coarse_dims);
-	for (int i = 0; i < ek_slot_count(g->steps4, g->steps2); i++)
+	memset(values, 0, basis->coarse_dims);
+	for (int i = 0; i < ek_slot_count(basis->steps4, basis->steps2); i++)
 	{
-		const ek_slot *slot = &cache->slots[i];
+		const ek_slot *slot = &basis->slots[i];
 		const int	mask = (1 << slot->bits) - 1;
 
 		if (slot->coordinate == EK_NO_COORDINATE)
@@ -227,8 +252,8 @@ ek_fetch_coarse(const ek_cache *cache, Page page, const ek_place *place,
 		values[slot->coordinate] |= (uint8)
 			((codes[slot->byte + 4 * place->lane] >> slot->shift_stored & mask) << slot->shift);
 	}
-	*residual = float_of(ek_residuals_on(g, page)[entry]);
-	*norm = ek_norms_on(g, page)[entry];
+	*residual = ek_coarse_residual(g, page, on_page);
+	*norm = ek_norms_on(g, page)[on_page];
 }
 
 /*
@@ -237,11 +262,11 @@ ek_fetch_coarse(const ek_cache *cache, Page page, const ek_place *place,
 
 /* What a slot's value is multiplied with. */
 static inline double
-weight_of(const ek_cache *cache, const double *projected, const ek_slot *slot)
+weight_of(const ek_basis *basis, const double *projected, const ek_slot *slot)
 {
 	if (slot->coordinate == EK_NO_COORDINATE)
 		return 0.0;
-	return projected[slot->coordinate] * cache->coordinates[slot->coordinate].step *
+	return projected[slot->coordinate] * basis->coordinates[slot->coordinate].step *
 		(1 << slot->shift);
 }
 
@@ -261,15 +286,15 @@ store_weight(int8 *weights, int slot, int weight)
  * `largest` the largest magnitude of a sum.
  */
 static double
-quantize_weights(const ek_cache *cache, const double *projected, float scale,
+quantize_weights(const ek_basis *basis, const double *projected, float scale,
 				 int8 *weights, double *largest)
 {
 	double		rest = 0.0;
 
-	for (int i = 0; i < ek_slot_count(cache->geometry.steps4, cache->geometry.steps2); i++)
+	for (int i = 0; i < ek_slot_count(basis->steps4, basis->steps2); i++)
 	{
-		const ek_slot *slot = &cache->slots[i];
-		const double exact = weight_of(cache, projected, slot);
+		const ek_slot *slot = &basis->slots[i];
+		const double exact = weight_of(basis, projected, slot);
 		const int	weight = (int) rint(exact / scale);
 		const double missing = exact - (double) scale * weight;
 		const double most = (1 << slot->bits) - 1;
@@ -283,43 +308,42 @@ quantize_weights(const ek_cache *cache, const double *projected, float scale,
 
 /* The scale with which the largest weight just fits. */
 static float
-scale_of_weights(const ek_cache *cache, const double *projected)
+scale_of_weights(const ek_basis *basis, const double *projected)
 {
 	double		largest = 0.0;
 
-	for (int i = 0; i < ek_slot_count(cache->geometry.steps4, cache->geometry.steps2); i++)
-		largest = Max(largest, fabs(weight_of(cache, projected, &cache->slots[i])));
+	for (int i = 0; i < ek_slot_count(basis->steps4, basis->steps2); i++)
+		largest = Max(largest, fabs(weight_of(basis, projected, &basis->slots[i])));
 	return Max(ek_float_above(largest / MOST_QUERY_WEIGHT), FLT_MIN);
 }
 
 void
-ek_encode_coarse_query(const ek_cache *cache, const double *projected, double tail,
-					   ek_coded_query *query)
+ek_encode_coarse_query(const ek_basis *basis, const double *projected, double tail,
+					   const ek_coded_query *query, ek_coarse_query *coarse)
 {
-	const ek_geometry *g = &cache->geometry;
-	const float scale = scale_of_weights(cache, projected);
-	int8	   *weights = palloc0(g->steps4 * EK_WEIGHTS4 + g->steps2 * EK_WEIGHTS2 + 1);
+	const float scale = scale_of_weights(basis, projected);
+	int8	   *weights = palloc0(basis->steps4 * EK_WEIGHTS4 + basis->steps2 * EK_WEIGHTS2 + 1);
 	double		length2 = tail * tail;
 	double		constant = 0.0;
 	double		largest = 0.0;
 
-	for (int i = 0; i < g->coarse_dims; i++)
+	for (int i = 0; i < basis->coarse_dims; i++)
 	{
-		const ek_coordinate *c = &cache->coordinates[i];
+		const ek_coordinate *c = &basis->coordinates[i];
 		const double weighted = projected[i] * c->weight;
 
 		length2 += weighted * weighted;
 		constant += projected[i] * ek_decode(c, 0);
 	}
-	constant += quantize_weights(cache, projected, scale, weights, &largest);
+	constant += quantize_weights(basis, projected, scale, weights, &largest);
 
-	query->has_coarse = g->coarse_dims > 0 && largest <= MOST_SUM &&
+	coarse->has_coarse = basis->coarse_dims > 0 && largest <= MOST_SUM &&
 		query->norm >= LEAST_NORM && query->norm <= MOST_NORM;
-	query->bound = (ek_bound_query)
+	coarse->bound = (ek_bound_query)
 	{
 		.weights = weights,
-			.steps4 = g->steps4,
-			.steps2 = g->steps2,
+			.steps4 = basis->steps4,
+			.steps2 = basis->steps2,
 			.scale = scale,
 			.residual = ek_float_above(sqrt(length2) * (1.0 + MARGIN)),
 			.constant = ek_float_above(constant + 8.0 * query->eta +
@@ -327,6 +351,38 @@ ek_encode_coarse_query(const ek_cache *cache, const double *projected, double ta
 			.decay = query->metric == EK_METRIC_L2 ?
 			(float) ((1.0 - MARGIN) / (2.0 * query->norm)) : 0.0f
 	};
+}
+
+/* The slack is rounded up, and what it adds to roundings. */
+ek_bound_query
+ek_bound_on_page(const ek_coarse_query *coarse, float slack, float threshold)
+{
+	ek_bound_query bound = coarse->bound;
+
+	if (slack != 0.0f)
+		bound.constant = ek_float_above(bound.constant + slack * (1.0 + MARGIN));
+	bound.threshold = threshold;
+	return bound;
+}
+
+/* With the same margins, for the same reasons. */
+float
+ek_kernel_bound(const ek_coded_query *query, double norm, double cosine)
+{
+	const float stored = stored_norm(norm);
+	const double above = cosine + 8.0 * query->eta + MARGIN * (fabs(cosine) + 1.0);
+	double		bound = above;
+
+	if (query->metric != EK_METRIC_COSINE)
+	{
+		if (isnan(stored))
+			return INFINITY;
+		if (query->metric == EK_METRIC_L2)
+			bound -= (1.0 - MARGIN) * stored / (2.0 * query->norm);
+		bound *= stored;
+		bound += MARGIN * fabs(bound);
+	}
+	return ek_float_above(bound);
 }
 
 /*

@@ -57,11 +57,11 @@ quantize(const double *values, int n, double scale, int8 *codes)
 
 /* What has no direction has no certificate either. */
 void
-ek_encode_coarse_1(const ek_cache *cache, const double *projected, double tail,
+ek_encode_coarse_1(const ek_basis *basis, int dims, const double *projected, double tail,
 				   ek_encoded *encoded)
 {
-	const int	n = cache->geometry.coarse_dims;
-	const double eta = encoded->norm == 0.0 ? 0.0 : ek_eta_of(cache->geometry.dims);
+	const int	n = basis->coarse_dims;
+	const double eta = encoded->norm == 0.0 ? 0.0 : ek_eta_of(dims);
 
 	encoded->coarse_scale = (float) (largest_magnitude(projected, n) / EK_MAX_CODE);
 	encoded->coarse_residual =
@@ -71,8 +71,8 @@ ek_encode_coarse_1(const ek_cache *cache, const double *projected, double tail,
 }
 
 void
-ek_store_coarse_1(const ek_geometry *geometry, const ek_encoded *encoded,
-				  Page page, const ek_place *place)
+ek_store_coarse_1(const ek_geometry *geometry, const ek_basis *basis,
+				  const ek_encoded *encoded, Page page, const ek_place *place)
 {
 	ek_group   *group = ek_group_on(geometry, page, place->group);
 	int8	   *packed = ek_group_codes(group) + (Size) 4 * place->lane;
@@ -80,23 +80,23 @@ ek_store_coarse_1(const ek_geometry *geometry, const ek_encoded *encoded,
 	group->scale[place->lane] = encoded->coarse_scale;
 	group->residual[place->lane] = encoded->coarse_residual;
 	group->tail[place->lane] = encoded->tail;
-	for (int i = 0; i < geometry->coarse_dims; i += 4, packed += EK_PACKED_STEP)
+	for (int i = 0; i < basis->coarse_dims; i += 4, packed += EK_PACKED_STEP)
 		memcpy(packed, encoded->coarse + i, 4);
 }
 
 void
-ek_encode_coarse_query_1(const ek_geometry *geometry, const double *projected,
-						 double tail, ek_coded_query *query)
+ek_encode_coarse_query_1(const ek_basis *basis, const double *projected, double tail,
+						 const ek_coded_query *query, ek_coarse_query *coarse)
 {
-	const int	n = geometry->coarse_dims;
+	const int	n = basis->coarse_dims;
 
-	query->has_coarse = n > 0;
-	query->coarse = palloc0(n + 1);
-	query->coarse_scale = largest_magnitude(projected, n) / EK_MAX_CODE;
-	query->coarse_residual = quantize(projected, n, query->coarse_scale, query->coarse) +
-		query->eta;
-	query->coarse_length = ek_decoded_length(query->coarse, n, query->coarse_scale, query->eta);
-	query->tail = tail;
+	coarse->has_coarse = n > 0;
+	coarse->coarse_dims = n;
+	coarse->codes = palloc0(n + 1);
+	coarse->scale = largest_magnitude(projected, n) / EK_MAX_CODE;
+	coarse->residual = quantize(projected, n, coarse->scale, coarse->codes) + query->eta;
+	coarse->length = ek_decoded_length(coarse->codes, n, coarse->scale, query->eta);
+	coarse->tail = tail;
 }
 
 /*
@@ -104,19 +104,18 @@ ek_encode_coarse_query_1(const ek_geometry *geometry, const double *projected,
  * that holds no vector is meaningless; its state tells.
  */
 void
-ek_bound_group_1(const ek_coded_query *query, const ek_geometry *geometry,
-				 ek_group *group, double *bounds)
+ek_bound_group_1(const ek_coded_query *query, ek_group *group, double *bounds)
 {
+	const ek_coarse_query *coarse = &query->coarse[0];
 	double		cosine[EK_LANES];
 	int32		dots[EK_LANES];
 
-	ek_compute_code_dot_packed(query->coarse, ek_group_codes(group),
-							   geometry->coarse_dims, dots);
+	ek_compute_code_dot_packed(coarse->codes, ek_group_codes(group), coarse->coarse_dims, dots);
 	for (int lane = 0; lane < EK_LANES; lane++)
-		cosine[lane] = query->coarse_scale * group->scale[lane] * dots[lane] +
-			query->coarse_length * group->residual[lane] +
-			query->tail * group->tail[lane] +
-			(query->coarse_residual + query->eta);
+		cosine[lane] = coarse->scale * group->scale[lane] * dots[lane] +
+			coarse->length * group->residual[lane] +
+			coarse->tail * group->tail[lane] +
+			(coarse->residual + query->eta);
 	if (query->metric == EK_METRIC_COSINE)
 	{
 		for (int lane = 0; lane < EK_LANES; lane++)

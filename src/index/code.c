@@ -47,32 +47,33 @@ ek_tail_of(const double *projected, int n, double eta)
  * Returns |x|.
  */
 static double
-project(const ek_cache *cache, ek_vector vector, double *widened, double *projected)
+project(const ek_basis *basis, ek_vector vector, double *widened, double *projected)
 {
-	const int	coarse_dims = cache->geometry.coarse_dims;
 	const ek_query query = ek_prepare_query(vector, widened);
-	const ek_rows rows = {.first = cache->basis,.count = coarse_dims};
+	const ek_rows rows = {.first = basis->rows,.count = basis->coarse_dims};
 	const double norm = sqrt(query.norm2);
 
 	if (!isfinite(query.norm2))
 		ek_vector_require_finite(vector.values, vector.dims, "the vector");
 	ek_compute_dot_rows(&query, &rows, projected);
-	for (int i = 0; i < coarse_dims; i++)
+	for (int i = 0; i < basis->coarse_dims; i++)
 		projected[i] = norm == 0.0 ? 0.0 : projected[i] / norm;
 	return norm;
 }
 
 ek_encoder *
-ek_encoder_create(const ek_cache *cache)
+ek_encoder_create(const ek_geometry *geometry, const ek_basis *basis)
 {
 	ek_encoder *encoder = palloc0(sizeof(ek_encoder));
 
-	encoder->cache = cache;
-	encoder->widened = ek_alloc_aligned(CurrentMemoryContext, ek_query_size(cache->geometry.dims));
+	encoder->geometry = *geometry;
+	encoder->basis = basis;
+	encoder->widened = ek_alloc_aligned(CurrentMemoryContext, ek_query_size(geometry->dims));
 	encoder->projected = ek_alloc_aligned(CurrentMemoryContext,
-										  sizeof(double) * (cache->geometry.coarse_dims + 1));
-	encoder->encoded.coarse = palloc0(cache->geometry.coarse_dims + 1);
-	encoder->encoded.fine = palloc0(cache->geometry.dims + EK_LANES);
+										  sizeof(double) * (basis->coarse_dims + 1));
+	memset(encoder->widened, 0, ek_query_size(geometry->dims));
+	encoder->encoded.coarse = palloc0(basis->coarse_dims + 1);
+	encoder->encoded.fine = palloc0(geometry->dims + EK_LANES);
 	return encoder;
 }
 
@@ -80,18 +81,29 @@ ek_encoder_create(const ek_cache *cache)
 const ek_encoded *
 ek_encode_null(ek_encoder *encoder)
 {
-	const ek_geometry *geometry = &encoder->cache->geometry;
 	ek_encoded *encoded = &encoder->encoded;
 	uint8	   *coarse = encoded->coarse;
 	int8	   *fine = encoded->fine;
 
-	memset(coarse, 0, geometry->coarse_dims);
-	memset(fine, 0, geometry->dims);
+	memset(coarse, 0, encoder->basis->coarse_dims);
+	memset(fine, 0, encoder->geometry.dims);
 	*encoded = (ek_encoded)
 	{
 		.state = EK_ENTRY_NULL,.coarse = coarse,.fine = fine
 	};
 	return encoded;
+}
+
+/* From a unit vector's coordinates to its coarse code; of a zero vector, zeros. */
+static void
+encode_coarse(ek_encoder *encoder, double tail)
+{
+	const int	dims = encoder->geometry.dims;
+
+	if (encoder->geometry.format == EK_FORMAT_1)
+		ek_encode_coarse_1(encoder->basis, dims, encoder->projected, tail, &encoder->encoded);
+	else
+		ek_encode_coarse(encoder->basis, dims, encoder->projected, tail, &encoder->encoded);
 }
 
 /*
@@ -101,29 +113,62 @@ ek_encode_null(ek_encoder *encoder)
 const ek_encoded *
 ek_encode(ek_encoder *encoder, const float *values)
 {
-	const ek_cache *cache = encoder->cache;
-	const int	coarse_dims = cache->geometry.coarse_dims;
-	const ek_vector vector = {.values = values,.dims = cache->geometry.dims};
-	const double eta = ek_eta_of(vector.dims);
+	const ek_basis *basis = encoder->basis;
+	const ek_vector vector = {.values = values,.dims = encoder->geometry.dims};
 	ek_encoded *encoded = &encoder->encoded;
-	double		tail;
 
-	encoded->norm = project(cache, vector, encoder->widened, encoder->projected);
+	encoded->norm = project(basis, vector, encoder->widened, encoder->projected);
 	encoded->state = encoded->norm == 0.0 ? EK_ENTRY_ZERO : EK_ENTRY_VECTOR;
-	tail = encoded->norm == 0.0 ? 0.0 : ek_tail_of(encoder->projected, coarse_dims, eta);
-	if (cache->geometry.format == EK_FORMAT_1)
-		ek_encode_coarse_1(cache, encoder->projected, tail, encoded);
-	else
-		ek_encode_coarse(cache, encoder->projected, tail, encoded);
+	encode_coarse(encoder, encoded->norm == 0.0 ? 0.0 :
+				  ek_tail_of(encoder->projected, basis->coarse_dims, ek_eta_of(vector.dims)));
 	encoded->fine_certificate = ek_encode_vector(vector, encoded->norm, EK_MAX_CODE, encoded->fine);
 	return encoded;
+}
+
+/*
+ * f = s*c, whose length is not quite 1, so its tail is sqrt(|f|^2 - |Bf|^2).  Sums are
+ * in double, as good as those of a kernel: |f| is at most 2, which is what the
+ * factors of eta are for.
+ */
+const ek_encoded *
+ek_recode(ek_encoder *encoder, ek_entry_state state, double norm, const ek_certificate *fine,
+		  const int8 *codes)
+{
+	const ek_geometry *geometry = &encoder->geometry;
+	const ek_basis *basis = encoder->basis;
+	const double eta = ek_eta_of(geometry->dims);
+	const ek_rows rows = {.first = basis->rows,.count = basis->coarse_dims};
+	ek_query	query = {.values = encoder->widened,.dims = (size_t) geometry->dims};
+	double		length2;
+
+	for (int i = 0; i < geometry->dims; i++)
+		encoder->widened[i] = (double) fine->scale * codes[i];
+	length2 = (double) fine->scale * fine->scale * ek_compute_code_dot(codes, codes, geometry->dims);
+	query.norm2 = length2;
+	ek_compute_dot_rows(&query, &rows, encoder->projected);
+	for (int i = 0; i < basis->coarse_dims; i++)
+		length2 -= encoder->projected[i] * encoder->projected[i];
+	encoder->encoded.norm = norm;
+	encoder->encoded.state = state;
+	encode_coarse(encoder, state == EK_ENTRY_ZERO ? 0.0 : sqrt(Max(0.0, length2) + 8.0 * eta));
+	return &encoder->encoded;
+}
+
+static void
+count_entry(ek_coarse_header *header, ek_entry_state state, const ek_place *place)
+{
+	header->begun = Max(header->begun, place->group * EK_LANES + place->lane + 1);
+	if (state == EK_ENTRY_NULL)
+		header->nulls++;
+	else
+		header->vectors++;
 }
 
 void
 ek_encoded_store(const ek_encoder *encoder, Page coarse, Page fine,
 				 const ek_place *place, ItemPointer tid)
 {
-	const ek_geometry *geometry = &encoder->cache->geometry;
+	const ek_geometry *geometry = &encoder->geometry;
 	const ek_encoded *encoded = &encoder->encoded;
 	ek_certificate *fine_entry = ek_fine_on(geometry, fine, place->fine_slot);
 	ek_entry_row row;
@@ -131,12 +176,14 @@ ek_encoded_store(const ek_encoder *encoder, Page coarse, Page fine,
 	if (geometry->format == EK_FORMAT_1)
 	{
 		row = ek_row_on(geometry, coarse, place);
-		ek_store_coarse_1(geometry, encoded, coarse, place);
+		ek_store_coarse_1(geometry, encoder->basis, encoded, coarse, place);
 	}
 	else
 	{
 		row = ek_row_on(geometry, fine, place);
-		ek_store_coarse(encoder->cache, encoded, coarse, place);
+		if (geometry->format == EK_FORMAT_3)
+			count_entry(ek_coarse_header_on(coarse), encoded->state, place);
+		ek_store_coarse(geometry, encoder->basis, encoded, coarse, place);
 	}
 	*row.norm = encoded->norm;
 	*row.tid = *tid;
@@ -153,24 +200,44 @@ ek_decoded_length(const int8 *codes, int n, double scale, double eta)
 	return scale * sqrt((double) ek_compute_code_dot(codes, codes, n)) * (1.0 + eta);
 }
 
+void
+ek_encode_query_again(const ek_cache *cache, ek_coded_query *query)
+{
+	double	   *widened = ek_alloc_aligned(CurrentMemoryContext, ek_query_size(query->vector.dims));
+	double	   *projected = ek_alloc_aligned(CurrentMemoryContext,
+											 sizeof(double) * EK_MAX_COARSE_DIMS);
+
+	query->coarse_count = cache->basis_count;
+	for (int i = 0; i < cache->basis_count; i++)
+	{
+		const ek_basis *basis = &cache->bases[i];
+		ek_coarse_query *coarse = &query->coarse[i];
+		double		tail;
+
+		*coarse = (ek_coarse_query) {.basis_id = basis->id,.group_size = basis->group_size};
+		query->norm = project(basis, query->vector, widened, projected);
+		tail = ek_tail_of(projected, basis->coarse_dims, query->eta);
+		if (cache->geometry.format == EK_FORMAT_1)
+			ek_encode_coarse_query_1(basis, projected, tail, query, coarse);
+		else
+			ek_encode_coarse_query(basis, projected, tail, query, coarse);
+	}
+}
+
 ek_coded_query *
 ek_encode_query(const ek_cache *cache, ek_metric metric, const float *values)
 {
-	const ek_vector vector = {.values = values,.dims = cache->geometry.dims};
-	const int	coarse_dims = cache->geometry.coarse_dims;
+	const Size	size = sizeof(float) * cache->geometry.dims;
 	ek_coded_query *query = palloc0(sizeof(ek_coded_query));
-	double	   *widened = ek_alloc_aligned(CurrentMemoryContext, ek_query_size(vector.dims));
-	double	   *projected = ek_alloc_aligned(CurrentMemoryContext, sizeof(double) * (coarse_dims + 1));
-	double		tail;
+	const ek_vector vector = {
+		.values = memcpy(palloc(size), values, size),
+		.dims = cache->geometry.dims
+	};
 
 	query->metric = metric;
+	query->vector = vector;
 	query->eta = ek_eta_of(vector.dims);
-	query->norm = project(cache, vector, widened, projected);
-	tail = ek_tail_of(projected, coarse_dims, query->eta);
-	if (cache->geometry.format == EK_FORMAT_1)
-		ek_encode_coarse_query_1(&cache->geometry, projected, tail, query);
-	else
-		ek_encode_coarse_query(cache, projected, tail, query);
+	ek_encode_query_again(cache, query);
 
 	query->fine = palloc0(vector.dims + EK_LANES);
 	query->fine_certificate = ek_encode_vector(vector, query->norm, EK_MAX_CODE, query->fine);
@@ -210,13 +277,19 @@ ek_distance_bound(const ek_coded_query *query, double norm, double cosine)
 }
 
 double
-ek_bound_fine(const ek_coded_query *query, const ek_geometry *geometry,
-			  const ek_certificate *fine, const int8 *codes, double norm)
+ek_fine_cosine(const ek_coded_query *query, const ek_geometry *geometry,
+			   const ek_certificate *fine, const int8 *codes)
 {
 	const int32 dot = ek_compute_code_dot(query->fine, codes, geometry->dims);
 
-	return ek_distance_bound(query, norm,
-							 (double) query->fine_certificate.scale * fine->scale * dot +
-							 query->fine_length * fine->residual +
-							 query->fine_certificate.residual + query->eta);
+	return (double) query->fine_certificate.scale * fine->scale * dot +
+		query->fine_length * fine->residual +
+		query->fine_certificate.residual + query->eta;
+}
+
+double
+ek_bound_fine(const ek_coded_query *query, const ek_geometry *geometry,
+			  const ek_certificate *fine, const int8 *codes, double norm)
+{
+	return ek_distance_bound(query, norm, ek_fine_cosine(query, geometry, fine, codes));
 }

@@ -2,9 +2,9 @@
  * handler.c
  *		The access method, as PostgreSQL asks for it; and in which format it builds.
  *
- * From 1.5 on the library reads and writes both formats.  What it builds follows
- * the SQL version of the database, so that nothing is built under 1.4 that the
- * library of 1.4 cannot read.  The handler is the same in every SQL version:
+ * The library reads and writes every format.  What it builds follows the SQL version
+ * of the database, so that nothing is built under 1.4 that the library of 1.4 cannot
+ * read.  The handler is the same in every SQL version:
  * PostgreSQL asks it whenever it opens an index anew, for any statement on the
  * table, and a session may still have a library from before an ALTER EXTENSION.
  */
@@ -59,18 +59,20 @@ ek_sql_index_handler(PG_FUNCTION_ARGS pg_attribute_unused())
 	PG_RETURN_POINTER(am);
 }
 
-/* Is this the SQL version of before 1.5?  Of those, three have the access method. */
-static bool
-is_version_of_format_1(const char *version)
+/* Of the versions before 1.5, three have the access method. */
+static ek_format
+format_of_version(const char *version)
 {
-	return strcmp(version, "1.2") == 0 || strcmp(version, "1.3") == 0 || strcmp(version, "1.4") == 0;
+	if (strcmp(version, "1.2") == 0 || strcmp(version, "1.3") == 0 || strcmp(version, "1.4") == 0)
+		return EK_FORMAT_1;
+	return strcmp(version, "1.5") == 0 ? EK_FORMAT_2 : EK_FORMAT_3;
 }
 
 /* In which format does this version of the extension want indexes? */
 static ek_format
 format_of_extension(Oid extension)
 {
-	ek_format	format = EK_FORMAT_2;
+	ek_format	format = EK_FORMAT_3;
 	Relation	extensions = table_open(ExtensionRelationId, AccessShareLock);
 	ScanKeyData key;
 	SysScanDesc scan;
@@ -86,8 +88,8 @@ format_of_extension(Oid extension)
 		const Datum version = heap_getattr(tuple, Anum_pg_extension_extversion,
 										   RelationGetDescr(extensions), &isnull);
 
-		if (!isnull && is_version_of_format_1(TextDatumGetCString(version)))
-			format = EK_FORMAT_1;
+		if (!isnull)
+			format = format_of_version(TextDatumGetCString(version));
 	}
 	systable_endscan(scan);
 	table_close(extensions, AccessShareLock);

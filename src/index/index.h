@@ -34,14 +34,18 @@
 #include "vector/encode.h"
 
 /*
- * Two formats are read and written: what SQL version 1.5 and later build, and
- * what 1.2 to 1.4 built.  They have coarse codes of their own, coarse.c and
- * coarse_1.c, and stand differently on pages, page.c; everything else is one.
+ * Three formats are read and written: what SQL version 1.6 builds, what 1.5 did, and
+ * what 1.2 to 1.4 did.  The first has a coarse code of its own, coarse_1.c, and the
+ * other two share one, coarse.c.  In the third a coarse page says itself which of
+ * its entries are in use and which basis its codes are in, so that many can insert
+ * at once, insert.c, and codes can be exchanged for better ones, learn.c.  What it
+ * takes to insert into the first two is in insert_2.c.
  */
 typedef enum ek_format
 {
 	EK_FORMAT_1 = 1,
-	EK_FORMAT_2
+	EK_FORMAT_2,
+	EK_FORMAT_3
 } ek_format;
 
 /*
@@ -50,10 +54,11 @@ typedef enum ek_format
  * block 0			metapage
  * 1 ..				pages of heap pointers of NULLs that came before the first
  *					vector, when the number of dimensions was not known
- * ..				the basis, if there is one
+ * ..				the basis, if the build found one
  * first_block ..	stretches, one after another: some coarse pages, then the
  *					fine pages of the same entries, which are added as they are
- *					needed
+ *					needed; in format 3, between two of them, room for a basis
+ *					that was found later
  */
 #define EK_INDEX_MAGIC		0x454b4958
 #define EK_META_BLOCK		0
@@ -80,12 +85,28 @@ typedef struct ek_page_opaque
 {
 	uint16		kind;
 	uint16		magic;
-	uint32		count;			/* pointers on a page of NULLs; on a coarse page
-								 * of format 2, the number of its basis */
+	uint32		count;			/* pointers on a page of NULLs; from format 2 on, on
+								 * a coarse page, the number of its basis; and in
+								 * format 3 on the pages of a basis, too */
 	pg_crc32c	checksum;		/* of everything before pd_lower but the header */
 } ek_page_opaque;
 
 #define EK_PAGE_MAGIC		0x454b
+
+/* Bases of which an index of format 3 has room for: one in use, and one to come. */
+#define EK_BASIS_SLOTS		2
+
+/* Room for a basis, and what is there. */
+typedef struct ek_basis_slot
+{
+	uint32		id;				/* of the basis; 0 if there is none */
+	BlockNumber block;			/* its first; 0 if there is no room yet */
+	uint32		from;			/* coarse pages that are before it; 0: all are after it */
+	uint8		coarse_dims;
+	uint8		steps4;
+	uint8		steps2;
+	uint8		unused;
+} ek_basis_slot;
 
 typedef struct ek_meta
 {
@@ -111,7 +132,25 @@ typedef struct ek_meta
 	uint32		free_entries;	/* that vacuum left for new ones */
 	uint32		free_hint;		/* no free entry before this */
 	uint32		sampled;		/* vectors that the basis was found from */
+
+	/*
+	 * Format 3, where the four bytes, free_entries and free_hint above are zeros,
+	 * and entries are all those of the coarse pages that there are.
+	 */
+	uint32		steps;			/* of codes, that a coarse page has room for */
+	uint32		current;		/* id of the basis of new codes; 0 without one */
+	uint32		recoding;		/* are there pages with codes of another one? */
+	uint32		tried;			/* vectors, when a basis was last looked for */
+	float		tried_residual; /* their mean, then */
+	ek_basis_slot slots[EK_BASIS_SLOTS];
 } ek_meta;
+
+/*
+ * In format 3 the rest of the metapage is a map of the index: a bit for each
+ * EK_SECTION coarse pages, set if no entry on them is in use, so that scans leave
+ * them out.  An index beyond the map has all of its pages looked at.
+ */
+#define EK_SECTION			64
 
 /* What an entry is; anything else is corruption. */
 typedef enum ek_entry_state
@@ -137,14 +176,23 @@ typedef struct ek_group
 } ek_group;
 
 /*
- * A coarse page of format 2 has what a pass reads and nothing else: the codes
+ * From format 2 on, a coarse page has what a pass reads and nothing else: the codes
  * of its groups, from a cache line's beginning on; a residual for each entry;
  * and, on lines of their own, norms, which a pass by cosine leaves alone.
+ * Before all that, in format 3, on the line of the page's header:
  */
+typedef struct ek_coarse_header
+{
+	uint32		number;			/* of the page among the coarse pages */
+	uint32		begun;			/* no entry from this one on has ever been used */
+	uint32		vectors;		/* entries in use, but for NULLs */
+	uint32		nulls;
+	float		slack;			/* to add to every cosine: see ek_recode */
+} ek_coarse_header;
 
 /*
  * On a fine page an entry has the certificate of its fine code, and the code, dims
- * bytes.  In format 2 this comes before it.
+ * bytes.  From format 2 on this comes before it.
  */
 typedef struct ek_row_header
 {
@@ -162,22 +210,29 @@ typedef struct ek_entry_row
 	uint8	   *state;
 } ek_entry_row;
 
+/* Blocks between two stretches. */
+typedef struct ek_gap
+{
+	uint32		from;			/* coarse pages that are before it */
+	uint32		blocks;
+} ek_gap;
+
 /* Follows from the metapage. */
 typedef struct ek_geometry
 {
 	ek_format	format;
 	int			dims;
-	int			coarse_dims;
-	int			steps4;
-	int			steps2;
-	uint32		basis_id;		/* which coarse pages have, too; 0 in format 1 */
-	Size		group_size;		/* in format 2, of codes alone */
+	uint32		basis_id;		/* of coarse pages; in format 3, of new ones */
+	Size		group_size;		/* from format 2 on, of codes alone; room for them in 3 */
 	Size		fine_size;
 	uint32		groups_per_page;
 	uint32		coarse_per_page;	/* entries */
 	uint32		fine_per_page;
-	uint32		fine_pages;		/* of a stretch; in format 2, of a coarse page */
+	uint32		fine_pages;		/* of a stretch; from format 2 on, of a coarse page */
+	uint32		first_stretch;	/* coarse pages of the first stretch, */
+	uint32		last_stretch;	/* and of the largest */
 	BlockNumber first_block;
+	ek_gap		gaps[EK_BASIS_SLOTS];
 } ek_geometry;
 
 /* Where one entry is. */
@@ -200,16 +255,18 @@ typedef struct ek_row_page
 } ek_row_page;
 
 extern ek_geometry ek_geometry_of(const ek_meta *meta);
-/* Bytes that a pass reads for each entry. */
-extern double ek_pass_bytes(const ek_geometry *geometry);
+/* Bytes that a pass reads for each entry, with codes of groups of this size. */
+extern double ek_pass_bytes(const ek_geometry *geometry, Size group_size);
 /* Bytes that it takes on disk, without what the end of the index leaves empty. */
 extern double ek_size_bytes(const ek_geometry *geometry);
 extern uint32 ek_most_entries(const ek_geometry *geometry);
 extern BlockNumber ek_coarse_block(const ek_geometry *geometry, uint32 coarse_page);
 extern ek_place ek_place_of(const ek_geometry *geometry, uint32 entry);
+extern uint32 ek_next_stretch(const ek_geometry *geometry, uint32 coarse_page);
 extern ek_page_kind ek_kind_of(const ek_geometry *geometry, BlockNumber block);
 extern ek_row_page ek_row_page_of(const ek_geometry *geometry, uint32 entry);
 extern ek_entry_row ek_row_on(const ek_geometry *geometry, Page page, const ek_place *place);
+extern ek_coarse_header *ek_coarse_header_on(Page page);
 extern ek_group *ek_group_on(const ek_geometry *geometry, Page page, uint32 group);
 extern int8 *ek_group_codes(ek_group *group);
 extern uint8 *ek_codes_on(Page page);
@@ -230,6 +287,25 @@ extern void ek_page_seal(Page page);
 extern bool ek_page_is(Page page, ek_page_kind kind);
 extern void ek_meta_init(Page page, ek_format format);
 extern ek_meta *ek_meta_on(Page page);
+extern ek_meta ek_copy_meta(Page page);
+extern Size ek_meta_size(ek_format format);
+
+/* The map of format 3, on the metapage. */
+extern uint32 ek_mapped_sections(void);
+extern uint8 *ek_map_on(Page page);
+/* A copy. */
+extern uint8 *ek_read_map(Relation index);
+
+static inline bool
+ek_is_empty_section(const uint8 *map, uint32 section)
+{
+	return (map[section / 8] >> section % 8 & 1) != 0;
+}
+
+/* How many there are. */
+extern uint32 ek_coarse_pages(const ek_meta *meta, const ek_geometry *geometry);
+/* Blocks that a basis of format 3 has room in. */
+extern uint32 ek_slot_pages(uint32 dims);
 
 /*
  * A buffer, locked, whose page is of this kind and sealed; else the error that
@@ -243,6 +319,8 @@ extern void ek_require_page(Relation index, Buffer buffer, ek_page_kind kind,
 							const ek_geometry *geometry);
 extern bool ek_tid_is_possible(Relation heap, ItemPointer tid, BlockNumber *blocks);
 extern Buffer ek_extend(Relation index);
+/* Makes blocks up to this one exist, all zeros. */
+extern void ek_extend_to(Relation index, BlockNumber block);
 extern ek_meta ek_read_meta(Relation index);
 pg_noreturn extern void ek_raise_corrupted(Relation index, const char *detail);
 pg_noreturn extern void ek_raise_corrupted_block(Relation index, BlockNumber block,
@@ -295,28 +373,60 @@ typedef struct ek_basis_header
 	uint32		unused;
 } ek_basis_header;
 
+/* A basis, and the codes in it; pointers point into the cache. */
+typedef struct ek_basis
+{
+	uint32		id;				/* which coarse pages have, too */
+	int			coarse_dims;	/* 0 for none: then coarse codes say nothing */
+	int			steps4;
+	int			steps2;
+	Size		group_size;		/* of codes of a group, from format 2 on */
+	ek_slot    *slots;			/* those of steps4, then of steps2; from format 2 on */
+	ek_basis_header *header;	/* from format 2 on; what is on pages begins here */
+	ek_coordinate *coordinates; /* coarse_dims; from format 2 on */
+	float	   *rows;			/* coarse_dims x dims */
+} ek_basis;
+
+/* Those of the slots, and none. */
+#define EK_MOST_BASES		(EK_BASIS_SLOTS + 1)
+
 /* One allocation, in which the pointers point. */
 typedef struct ek_cache
 {
 	ek_meta		meta;
 	ek_geometry geometry;
-	ek_slot    *slots;			/* those of steps4, then of steps2; format 2 */
-	ek_basis_header *header;	/* format 2; what is on pages begins here */
-	ek_coordinate *coordinates; /* coarse_dims; format 2 */
-	float	   *basis;			/* coarse_dims x dims */
+	int			basis_count;
+	ek_basis	bases[EK_MOST_BASES];
+	BlockNumber target;			/* where this backend inserted last, or 0 */
 
 	/* of each of the first blocks: where it was, and was it sound? */
 	BlockNumber blocks;
 	uint32	   *pages;
 } ek_cache;
 
-/* Bytes of the basis as pages hold it: in format 2 a header, coordinates, rows; else rows. */
-extern Size ek_basis_bytes(const ek_meta *meta);
+/* Bytes of a basis as pages hold it: from format 2 on a header, coordinates, rows; else rows. */
+extern Size ek_basis_bytes(ek_format format, int coarse_dims, uint32 dims);
+/* What the metapage says of bases; one in the earlier formats. */
+extern void ek_slots_of(const ek_meta *meta, ek_basis_slot *slots);
 /* With room for everything that the metapage speaks of, and nothing filled in. */
 extern ek_cache *ek_cache_create(MemoryContext context, const ek_meta *meta, BlockNumber blocks);
+/* NULL if it is not there: it may have come since. */
+extern const ek_basis *ek_cache_basis(const ek_cache *cache, uint32 id);
+/* The one of new codes. */
+extern const ek_basis *ek_cache_current(const ek_cache *cache);
+/* Copies a basis to where the cache has its current one, which is like it. */
+extern void ek_cache_fill(ek_cache *cache, const ek_basis *basis);
+/* What the current basis has on the page of this number. */
+extern void ek_store_basis(const ek_cache *cache, uint32 number, Page page);
+/* Where to insert next. */
+extern void ek_cache_set_target(Relation index, BlockNumber block);
 /* Valid until it, or the relation cache, is next looked at; or a copy, for longer. */
 extern const ek_cache *ek_cache_get(Relation index);
 extern const ek_cache *ek_cache_copy(Relation index);
+/* The same, but without a look at whether the index has grown, so that it does not move. */
+extern const ek_cache *ek_cache_known(Relation index);
+/* For format 3: what the metapage says now. */
+extern void ek_cache_refresh(Relation index, const ek_meta *meta);
 /* The buffer of a block, pinned. */
 extern Buffer ek_pin(Relation index, BlockNumber block);
 /* Asks the CPU for bytes of a page that was read before, if it is still there. */
@@ -349,43 +459,70 @@ typedef struct ek_encoded
 
 typedef struct ek_encoder
 {
-	const ek_cache *cache;
+	ek_geometry geometry;
+	const ek_basis *basis;
 	double	   *widened;		/* aligned, as are: */
 	double	   *projected;
 	ek_encoded	encoded;		/* of the last vector */
 } ek_encoder;
 
+/* What of a query concerns coarse codes in one basis. */
+typedef struct ek_coarse_query
+{
+	uint32		basis_id;
+	bool		has_coarse;		/* or else only fine codes say something */
+	Size		group_size;
+
+	/* format 1 */
+	int8	   *codes;
+	double		scale;
+	double		length;			/* of the decoded code, from above */
+	double		residual;
+	double		tail;
+	int			coarse_dims;
+
+	/* from format 2 on */
+	ek_bound_query bound;
+} ek_coarse_query;
+
 /* The query's codes and certificates. */
 typedef struct ek_coded_query
 {
 	ek_metric	metric;
+	ek_vector	vector;			/* a copy */
 	double		norm;
 	double		eta;
-	bool		has_coarse;		/* or else only fine codes say something */
 
-	/* format 1 */
-	int8	   *coarse;
-	double		coarse_scale;
-	double		coarse_length;	/* of the decoded code, from above */
-	double		coarse_residual;
-	double		tail;
-
-	/* format 2 */
-	ek_bound_query bound;
+	int			coarse_count;
+	ek_coarse_query coarse[EK_MOST_BASES];
 
 	int8	   *fine;
 	ek_certificate fine_certificate;
 	double		fine_length;
 } ek_coded_query;
 
-extern ek_encoder *ek_encoder_create(const ek_cache *cache);
+/* The basis stays where it is for as long. */
+extern ek_encoder *ek_encoder_create(const ek_geometry *geometry, const ek_basis *basis);
 /* Raises an error unless the vector is finite. */
 extern const ek_encoded *ek_encode(ek_encoder *encoder, const float *vector);
 extern const ek_encoded *ek_encode_null(ek_encoder *encoder);
 extern void ek_encoded_store(const ek_encoder *encoder, Page coarse, Page fine,
 							 const ek_place *place, ItemPointer tid);
+/*
+ * From the fine code of an entry to a coarse code in the encoder's basis, of what
+ * that stands for.  The vector itself is no further off than the fine code's
+ * residual, by which its cosine with a query may be larger.
+ */
+extern const ek_encoded *ek_recode(ek_encoder *encoder, ek_entry_state state, double norm,
+								   const ek_certificate *fine, const int8 *codes);
+/* A query, with its coarse codes in each basis of the cache. */
 extern ek_coded_query *ek_encode_query(const ek_cache *cache, ek_metric metric,
 									   const float *vector);
+/* The coarse codes anew, because there is another basis. */
+extern void ek_encode_query_again(const ek_cache *cache, ek_coded_query *query);
+/* An upper limit of the cosine, from the fine code. */
+extern double ek_fine_cosine(const ek_coded_query *query, const ek_geometry *geometry,
+							 const ek_certificate *fine, const int8 *codes);
 extern double ek_bound_fine(const ek_coded_query *query, const ek_geometry *geometry,
 							const ek_certificate *fine, const int8 *codes, double norm);
 
@@ -409,7 +546,7 @@ ek_cosine_distance_bound(const ek_coded_query *query, double norm, double cosine
 extern double ek_tail_of(const double *projected, int n, double eta);
 
 /*
- * coarse.c: the coarse code of format 2
+ * coarse.c: the coarse code from format 2 on
  */
 
 /* Which bits of which coordinate are where; returns false if they do not fit. */
@@ -438,30 +575,38 @@ ek_decode(const ek_coordinate *c, uint8 value)
 	return c->mean + (value - ek_highest_value(c) / 2.0) * c->step;
 }
 
-extern void ek_encode_coarse(const ek_cache *cache, const double *projected, double tail,
-							 ek_encoded *encoded);
-extern void ek_store_coarse(const ek_cache *cache, const ek_encoded *encoded, Page page,
-							const ek_place *place);
-extern void ek_fetch_coarse(const ek_cache *cache, Page page, const ek_place *place,
-							uint8 *values, float *residual, float *norm);
+extern void ek_encode_coarse(const ek_basis *basis, int dims, const double *projected,
+							 double tail, ek_encoded *encoded);
+extern void ek_store_coarse(const ek_geometry *geometry, const ek_basis *basis,
+							const ek_encoded *encoded, Page page, const ek_place *place);
+extern void ek_fetch_coarse(const ek_geometry *geometry, const ek_basis *basis, Page page,
+							const ek_place *place, uint8 *values, float *residual, float *norm);
 /* An entry without a vector: it never survives. */
 extern void ek_forget_coarse(const ek_geometry *geometry, Page page, const ek_place *place);
-extern void ek_encode_coarse_query(const ek_cache *cache, const double *projected,
-								   double tail, ek_coded_query *query);
+/* What an entry is, as far as the coarse page of format 3 knows: zero vectors are vectors. */
+extern ek_entry_state ek_coarse_state(const ek_geometry *geometry, Page page, uint32 on_page);
+extern float ek_coarse_residual(const ek_geometry *geometry, Page page, uint32 on_page);
+extern void ek_encode_coarse_query(const ek_basis *basis, const double *projected, double tail,
+								   const ek_coded_query *query, ek_coarse_query *coarse);
+/* What the kernel is asked of a page: see ek_coarse_header. */
+extern ek_bound_query ek_bound_on_page(const ek_coarse_query *coarse, float slack,
+									   float threshold);
+/* What the kernel would say, of a norm and an upper limit of the cosine. */
+extern float ek_kernel_bound(const ek_coded_query *query, double norm, double cosine);
 /* From what the kernel says to a lower limit of what the operator computes. */
 extern double ek_distance_of(const ek_coded_query *query, double bound);
 
 /*
  * coarse_1.c: the coarse code of format 1
  */
-extern void ek_encode_coarse_1(const ek_cache *cache, const double *projected, double tail,
-							   ek_encoded *encoded);
-extern void ek_store_coarse_1(const ek_geometry *geometry, const ek_encoded *encoded,
-							  Page page, const ek_place *place);
-extern void ek_encode_coarse_query_1(const ek_geometry *geometry, const double *projected,
-									 double tail, ek_coded_query *query);
-extern void ek_bound_group_1(const ek_coded_query *query, const ek_geometry *geometry,
-							 ek_group *group, double *bounds);
+extern void ek_encode_coarse_1(const ek_basis *basis, int dims, const double *projected,
+							   double tail, ek_encoded *encoded);
+extern void ek_store_coarse_1(const ek_geometry *geometry, const ek_basis *basis,
+							  const ek_encoded *encoded, Page page, const ek_place *place);
+extern void ek_encode_coarse_query_1(const ek_basis *basis, const double *projected,
+									 double tail, const ek_coded_query *query,
+									 ek_coarse_query *coarse);
+extern void ek_bound_group_1(const ek_coded_query *query, ek_group *group, double *bounds);
 
 /*
  * sample.c: what a build finds out before it reads a table
@@ -479,9 +624,12 @@ typedef struct ek_sample
 	double		nearest[EK_BUDGET_QUERIES]; /* the cosine of the tenth neighbour */
 } ek_sample;
 
-/* Fills in a sample of all zeros. */
-extern void ek_take_sample(Relation heap, Relation index, IndexInfo *info, ek_format format,
-						   MemoryContext lasting, ek_sample *sample);
+/* Fills in a sample of all zeros, from a table, */
+extern void ek_sample_table(Relation heap, Relation index, IndexInfo *info, ek_format format,
+							MemoryContext lasting, ek_sample *sample);
+/* or from the fine codes of an index of format 3. */
+extern void ek_sample_index(Relation index, BufferAccessStrategy strategy, const ek_meta *meta,
+							double vectors, MemoryContext lasting, ek_sample *sample);
 
 /*
  * basis.c: principal directions of a sample
@@ -490,13 +638,17 @@ extern void ek_take_sample(Relation heap, Relation index, IndexInfo *info, ek_fo
 /* Those of the sample that the budget asks for; NULL if it is too small for a basis. */
 extern const float *ek_budget_queries(const ek_sample *sample);
 
+/* With room for the most there is, and nothing in it. */
+extern ek_basis *ek_basis_create(uint32 dims);
 /*
- * Finds a basis for vectors like those of the sample, and for format 2 what
- * becomes of its coordinates; says so in `meta`, coordinates and rows, which have
- * room for the most there are.
+ * Finds a basis for vectors like those of the sample, and from format 2 on what
+ * becomes of its coordinates, in codes of so many steps at most.  Fills in a basis,
+ * but for its id and slots; there may be none.
  */
-extern void ek_find_basis(const ek_sample *sample, ek_meta *meta, ek_basis_header *header,
-						  ek_coordinate *coordinates, float *rows);
+extern void ek_find_basis(const ek_sample *sample, ek_format format, int most_steps,
+						  ek_basis *basis);
+/* What a scan pays for each entry, by the sample, with this basis of format 3. */
+extern double ek_cost_with(const ek_sample *sample, const ek_basis *basis);
 /* Is |B| <= 1 in the spectral norm, for these floats? */
 extern bool ek_basis_is_correct(const float *rows, int count, int dims);
 
@@ -515,12 +667,16 @@ typedef struct ek_projected
 
 /*
  * What a scan is cheapest with, of a table like the sample, with coordinates as in
- * `model`, tried with `trial`, the first of which are the queries.  Fills in the
- * code's part of the metapage, all zeros for no code, and the rest.
+ * `model`, tried with `trial`, the first of which are the queries.  Fills in what
+ * the basis has of it: no coordinates for no code.
  */
 extern void ek_choose_budget(const ek_projected *model, const ek_projected *trial,
-							 const ek_sample *sample, ek_meta *meta,
-							 ek_basis_header *header, ek_coordinate *coordinates);
+							 const ek_sample *sample, int most_steps, ek_basis *basis);
+/* Steps that pages have room for if nothing is known of the vectors. */
+extern int ek_usual_steps(uint32 dims);
+/* Nanoseconds that a scan pays for an entry, with these codes of the trial. */
+extern double ek_cost_of_codes(const ek_projected *trial, const ek_sample *sample,
+							   const ek_basis *basis);
 
 /*
  * The verbs, one a file
@@ -540,8 +696,28 @@ extern char *ek_build_phase_name(int64 phase);
 extern bool ek_insert(Relation index, Datum *values, bool *isnull, ItemPointer tid,
 					  Relation heap, IndexUniqueCheck unique,
 					  bool unchanged, IndexInfo *info);
+/* What the free space map has for a coarse page of format 3 with so many free entries; */
+extern Size ek_free_space(uint32 free, const ek_geometry *geometry);
+/* and that told to it, for all to see. */
+extern void ek_record_free(Relation index, BlockNumber block, uint32 free,
+						   const ek_geometry *geometry);
 /* The vector to index; raises an error unless it has the index's dimensions. */
 extern const float *ek_indexed_vector(Relation index, Datum value, uint32 *dims);
+
+extern void ek_add_page(Relation index, ek_page_kind kind, const ek_geometry *geometry);
+extern void ek_ensure_kind(Relation index, BlockNumber block, ek_page_kind kind,
+						   const ek_geometry *geometry);
+pg_noreturn extern void ek_raise_full(Relation index);
+
+/* insert_2.c */
+
+/* The same for the first two formats; dimensions are settled. */
+extern void ek_insert_2(Relation index, const ek_encoder *encoder, ItemPointer tid);
+
+/* learn.c */
+
+/* Looks whether another basis would be better; if so, goes over to it. */
+extern void ek_learn(Relation index, BufferAccessStrategy strategy);
 
 /* scan.c */
 extern IndexScanDesc ek_scan_begin(Relation index, int keys, int orderbys);

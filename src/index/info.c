@@ -67,16 +67,53 @@ count_widths(const ek_cache *cache)
 	int			lengths[1] = {5};
 	ArrayType  *array = ek_make_array(INT4OID, sizeof(int32), 1, lengths);
 	int32	   *counts = (int32 *) ARR_DATA_PTR(array);
+	const ek_basis *basis = ek_cache_current(cache);
 
 	counts[0] = cache->geometry.dims;
-	for (int i = 0; i < cache->meta.coarse_dims; i++)
+	for (int i = 0; i < basis->coarse_dims; i++)
 	{
-		const uint32 bits = cache->meta.format == EK_FORMAT_1 ? 8 : cache->coordinates[i].bits;
+		const uint32 bits = cache->meta.format == EK_FORMAT_1 ? 8 : basis->coordinates[i].bits;
 
 		counts[bits / 2]++;
 		counts[0]--;
 	}
 	return PointerGetDatum(array);
+}
+
+/* What an index has entries for, and what waits to be used. */
+typedef struct entry_counts
+{
+	uint64		used;			/* NULLs that came before the first vector left out */
+	uint64		dead;
+} entry_counts;
+
+/* In format 3 nobody counts all of them but each coarse page its own. */
+static entry_counts
+count_entries(Relation index, const ek_meta *meta)
+{
+	entry_counts counts = {meta->entries - meta->free_entries, meta->free_entries};
+	ek_geometry geometry;
+	uint32		pages;
+
+	if (meta->format != EK_FORMAT_3 || meta->dims == 0)
+		return counts;
+	geometry = ek_geometry_of(meta);
+	pages = ek_coarse_pages(meta, &geometry);
+	counts = (entry_counts) {0, 0};
+	for (uint32 number = 0; number < pages; number++)
+	{
+		Buffer		buffer;
+		const ek_coarse_header *header;
+
+		CHECK_FOR_INTERRUPTS();
+		buffer = ek_read_page(index, ek_coarse_block(&geometry, number), BUFFER_LOCK_SHARE,
+							  EK_PAGE_COARSE, &geometry);
+		header = ek_coarse_header_on(BufferGetPage(buffer));
+		counts.used += header->vectors + header->nulls;
+		counts.dead += header->begun - Min(header->begun, header->vectors + header->nulls);
+		UnlockReleaseBuffer(buffer);
+	}
+	return counts;
 }
 
 /* Fine codes that a scan has read, on average. */
@@ -111,27 +148,29 @@ ek_sql_index_info_1_5(PG_FUNCTION_ARGS)
 	Relation	index = ek_open_index(PG_GETARG_OID(0));
 	ek_meta		meta = ek_read_meta(index);
 	const ek_cache *cache = ek_cache_get(index);
+	const ek_basis *basis = ek_cache_current(cache);
 	BlockNumber pages = RelationGetNumberOfBlocks(index);
-	uint32		used = meta.entries - meta.free_entries;
-	const int	bits = meta.format == EK_FORMAT_1 ? 8 * meta.coarse_dims :
-		32 * (meta.steps4 + meta.steps2);
+	const entry_counts counts = count_entries(index, &meta);
+	const int	bits = meta.format == EK_FORMAT_1 ? 8 * basis->coarse_dims :
+		32 * (basis->steps4 + basis->steps2);
+	const Size	group_size = meta.format == EK_FORMAT_1 ? cache->geometry.group_size : basis->group_size;
 	const double survivors = survivors_of(RelationGetRelid(index));
 	bool		nulls[14] = {false};
 	TupleDesc	columns;
 	Datum		values[14] = {
 		Int32GetDatum((int32) meta.dims),
-		Int64GetDatum(used),
-		Int64GetDatum(meta.free_entries),
-		Float8GetDatum(used == 0 ? 0.0 : (double) pages * BLCKSZ / used),
-		Int32GetDatum((int32) meta.coarse_dims),
-		Int32GetDatum(meta.coarse_dims == 0 ? 0 : bits / meta.coarse_dims),
+		Int64GetDatum((int64) counts.used),
+		Int64GetDatum((int64) counts.dead),
+		Float8GetDatum(counts.used == 0 ? 0.0 : (double) pages * BLCKSZ / counts.used),
+		Int32GetDatum(basis->coarse_dims),
+		Int32GetDatum(basis->coarse_dims == 0 ? 0 : bits / basis->coarse_dims),
 		Int32GetDatum((int32) meta.sampled),
 		Int64GetDatum(pages),
 		Int32GetDatum((int32) meta.format),
-		Float8GetDatum(meta.dims == 0 ? 0.0 : ek_pass_bytes(&cache->geometry)),
+		Float8GetDatum(meta.dims == 0 ? 0.0 : ek_pass_bytes(&cache->geometry, group_size)),
 		Float8GetDatum((double) cache->geometry.fine_size),
 		count_widths(cache),
-		Int64GetDatum(meta.basis_id == 0 ? 0 : cache->header->survivors),
+		Int64GetDatum(basis->header == NULL || meta.format == EK_FORMAT_1 ? 0 : basis->header->survivors),
 		Float8GetDatum(survivors)
 	};
 

@@ -2,23 +2,29 @@
  * insert.c
  *		One more entry.
  *
- * The metapage is locked for as long as it takes: it says which entry is next.
- * An insert changes it, a coarse page and a fine page in one WAL record.
+ * In format 3, many sessions insert at once, each on a coarse page of its own if there
+ * is one: the page that it used last, one that the free space map knows, or a new one,
+ * for which alone it locks the metapage.  An insert looks for a free entry on the
+ * coarse page, and changes that and a fine page in one WAL record.
  *
- * Whoever waits for the metapage cannot be interrupted, nor can its holder.  So
- * what is done meanwhile has a limit: a few pages to look for a free entry, one
- * stretch to add.
+ * The free space map has a value for each coarse page with room.  It is a hint, as
+ * everywhere in PostgreSQL: a crash may take it away, and VACUUM makes it anew.
+ *
+ * The map of empty sections on the metapage must be true.  So whoever inserts into a
+ * page where no entry is in use does so with the metapage locked.
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
+#include "storage/freespace.h"
 #include "utils/memutils.h"
 
 #include "base/stats.h"
 #include "index/index.h"
 #include "vector/vector.h"
 
-/* Pages that an insert looks for a free entry on. */
-#define FREE_SEARCH_PAGES	16
+/* Pages in use by others that a session tries before it adds one for itself. */
+#define BUSY_PAGES	3
 
 const float *
 ek_indexed_vector(Relation index, Datum value, uint32 *dims)
@@ -46,8 +52,8 @@ ek_indexed_vector(Relation index, Datum value, uint32 *dims)
 	return vector.values;
 }
 
-static void
-raise_full(Relation index)
+void
+ek_raise_full(Relation index)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
@@ -55,8 +61,8 @@ raise_full(Relation index)
 }
 
 /* Formats a page that stands at the end of the relation, in its own record. */
-static void
-add_page(Relation index, ek_page_kind kind, const ek_geometry *geometry)
+void
+ek_add_page(Relation index, ek_page_kind kind, const ek_geometry *geometry)
 {
 	Buffer		buffer = ek_extend(index);
 	GenericXLogState *state = GenericXLogStart(index);
@@ -68,25 +74,11 @@ add_page(Relation index, ek_page_kind kind, const ek_geometry *geometry)
 }
 
 /*
- * Makes the pages of an entry exist: at most the coarse pages of a stretch and
- * one fine page, since those of the entry before it are there.  A crash in
- * between leaves pages behind that the next insert finds.
- */
-static void
-ensure_pages(Relation index, const ek_geometry *geometry, const ek_place *place)
-{
-	BlockNumber blocks = RelationGetNumberOfBlocks(index);
-
-	for (BlockNumber block = blocks; block <= place->fine_block; block++)
-		add_page(index, ek_kind_of(geometry, block), geometry);
-}
-
-/*
  * Before the first use of a page: an insert that was interrupted may have left
  * it unformatted, or formatted for something that never came to be.
  */
-static void
-ensure_kind(Relation index, BlockNumber block, ek_page_kind kind,
+void
+ek_ensure_kind(Relation index, BlockNumber block, ek_page_kind kind,
 			const ek_geometry *geometry)
 {
 	Buffer		buffer = ReadBuffer(index, block);
@@ -103,44 +95,11 @@ ensure_kind(Relation index, BlockNumber block, ek_page_kind kind,
 	UnlockReleaseBuffer(buffer);
 }
 
-/*
- * A free entry from the hint on, or meta->entries if there is none nearby.
- * Moves the hint past what is in use: the next insert goes on from there.
- */
-static uint32
-find_free(Relation index, const ek_geometry *geometry, ek_meta *meta)
-{
-	for (int pages = 0; pages < FREE_SEARCH_PAGES && meta->free_hint < meta->entries; pages++)
-	{
-		const ek_row_page rows = ek_row_page_of(geometry, meta->free_hint);
-		const uint32 end = Min(rows.end, meta->entries);
-		Buffer		buffer = ek_read_page(index, rows.block, BUFFER_LOCK_SHARE, rows.kind, geometry);
-
-		while (meta->free_hint < end)
-		{
-			const ek_place place = ek_place_of(geometry, meta->free_hint++);
-
-			if (*ek_row_on(geometry, BufferGetPage(buffer), &place).state == EK_ENTRY_FREE)
-			{
-				UnlockReleaseBuffer(buffer);
-				meta->free_entries--;
-				return meta->free_hint - 1;
-			}
-		}
-		UnlockReleaseBuffer(buffer);
-	}
-
-	/* to the end: there are none, whatever vacuum has counted */
-	if (meta->free_hint == meta->entries)
-		meta->free_entries = 0;
-	return meta->entries;
-}
-
 /* A NULL, when no vector has come yet. */
 static void
 insert_early_null(Relation index, Buffer meta_buffer, ItemPointer tid)
 {
-	ek_meta		meta = *ek_meta_on(BufferGetPage(meta_buffer));
+	ek_meta		meta = ek_copy_meta(BufferGetPage(meta_buffer));
 	GenericXLogState *state;
 	Buffer		buffer = InvalidBuffer;
 	Page		page;
@@ -159,8 +118,8 @@ insert_early_null(Relation index, Buffer meta_buffer, ItemPointer tid)
 	{
 		meta.null_pages++;
 		if (RelationGetNumberOfBlocks(index) <= meta.null_pages)
-			add_page(index, EK_PAGE_NULLS, NULL);
-		ensure_kind(index, meta.null_pages, EK_PAGE_NULLS, NULL);
+			ek_add_page(index, EK_PAGE_NULLS, NULL);
+		ek_ensure_kind(index, meta.null_pages, EK_PAGE_NULLS, NULL);
 		buffer = ek_read_page(index, meta.null_pages, BUFFER_LOCK_EXCLUSIVE, EK_PAGE_NULLS, NULL);
 	}
 
@@ -186,59 +145,10 @@ settle_dimensions(Relation index, Buffer meta_buffer, uint32 dims)
 
 	meta->dims = dims;
 	meta->first_block = meta->null_pages + 1;
+	if (meta->format == EK_FORMAT_3)
+		meta->steps = (uint32) ek_usual_steps(dims);
 	ek_page_seal(page);
 	GenericXLogFinish(state);
-}
-
-static void
-insert_entry(Relation index, Buffer meta_buffer, const ek_encoder *encoder,
-			 ItemPointer tid)
-{
-	ek_meta		meta = *ek_meta_on(BufferGetPage(meta_buffer));
-	ek_geometry geometry = ek_geometry_of(&meta);
-	uint32		entry = meta.entries;
-	ek_place	place;
-	GenericXLogState *state;
-	Buffer		coarse;
-	Buffer		fine;
-	Page		meta_page;
-	Page		coarse_page;
-	Page		fine_page;
-
-	if (meta.free_entries > 0)
-		entry = find_free(index, &geometry, &meta);
-	if (entry == meta.entries)
-	{
-		if (meta.entries >= ek_most_entries(&geometry))
-			raise_full(index);
-		place = ek_place_of(&geometry, entry);
-		ensure_pages(index, &geometry, &place);
-		if (place.group == 0 && place.lane == 0)
-			ensure_kind(index, place.coarse_block, EK_PAGE_COARSE, &geometry);
-		if (place.fine_slot == 0)
-			ensure_kind(index, place.fine_block, EK_PAGE_FINE, &geometry);
-		meta.entries++;
-	}
-
-	place = ek_place_of(&geometry, entry);
-	coarse = ek_read_page(index, place.coarse_block, BUFFER_LOCK_EXCLUSIVE, EK_PAGE_COARSE,
-						  &geometry);
-	fine = ek_read_page(index, place.fine_block, BUFFER_LOCK_EXCLUSIVE, EK_PAGE_FINE,
-						&geometry);
-
-	state = GenericXLogStart(index);
-	meta_page = GenericXLogRegisterBuffer(state, meta_buffer, 0);
-	*ek_meta_on(meta_page) = meta;
-	coarse_page = GenericXLogRegisterBuffer(state, coarse, 0);
-	fine_page = GenericXLogRegisterBuffer(state, fine, 0);
-	ek_encoded_store(encoder, coarse_page, fine_page, &place, tid);
-	ek_page_seal(meta_page);
-	ek_page_seal(coarse_page);
-	ek_page_seal(fine_page);
-	GenericXLogFinish(state);
-
-	UnlockReleaseBuffer(fine);
-	UnlockReleaseBuffer(coarse);
 }
 
 /*
@@ -261,15 +171,342 @@ insert_early(Relation index, bool isnull, uint32 dims, ItemPointer tid)
 	return unsettled && isnull;
 }
 
-/* Encodes before it locks: the metapage is what all inserts wait for. */
+/*
+ * Format 3: a page with room
+ */
+
+/* The map counts in bytes, up to those of a page. */
+Size
+ek_free_space(uint32 free, const ek_geometry *geometry)
+{
+	const Size	least = BLCKSZ / 128;
+
+	return free == 0 ? 0 : Max(least, (Size) free * (BLCKSZ / 2) / geometry->coarse_per_page);
+}
+
+void
+ek_record_free(Relation index, BlockNumber block, uint32 free, const ek_geometry *geometry)
+{
+	RecordPageWithFreeSpace(index, block, ek_free_space(free, geometry));
+	FreeSpaceMapVacuumRange(index, block, block + 1);
+}
+
+static inline bool
+has_room(const ek_geometry *geometry, const ek_coarse_header *header)
+{
+	return header->vectors + header->nulls < geometry->coarse_per_page;
+}
+
+/* In one record the page, and the metapage that counts it.  Blocks exist before that. */
+static BlockNumber
+add_coarse_page(Relation index)
+{
+	Buffer		meta_buffer = ek_read_page(index, EK_META_BLOCK, BUFFER_LOCK_EXCLUSIVE,
+										   EK_PAGE_META, NULL);
+	ek_meta		meta = ek_copy_meta(BufferGetPage(meta_buffer));
+	const ek_geometry geometry = ek_geometry_of(&meta);
+	const uint32 number = ek_coarse_pages(&meta, &geometry);
+	ek_place	last;
+	GenericXLogState *state;
+	Buffer		buffer;
+	Page		page;
+
+	if (meta.entries >= ek_most_entries(&geometry))
+		ek_raise_full(index);
+	meta.entries += geometry.coarse_per_page;
+	last = ek_place_of(&geometry, meta.entries - 1);
+	ek_extend_to(index, last.fine_block);
+	buffer = ReadBuffer(index, last.coarse_block);
+	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+
+	state = GenericXLogStart(index);
+	page = GenericXLogRegisterBuffer(state, meta_buffer, 0);
+	ek_meta_on(page)->entries = meta.entries;
+	ek_page_seal(page);
+	page = GenericXLogRegisterBuffer(state, buffer, GENERIC_XLOG_FULL_IMAGE);
+	ek_page_init(page, EK_PAGE_COARSE, &geometry);
+	ek_coarse_header_on(page)->number = number;
+	ek_page_seal(page);
+	GenericXLogFinish(state);
+	UnlockReleaseBuffer(buffer);
+	UnlockReleaseBuffer(meta_buffer);
+
+	ek_record_free(index, last.coarse_block, geometry.coarse_per_page, &geometry);
+	return last.coarse_block;
+}
+
+/* Is this the block that a coarse page with its number is on, as far as is known? */
+static bool
+is_in_place(const ek_geometry *geometry, uint32 known_pages, const ek_coarse_header *header,
+			BlockNumber block)
+{
+	return header->number >= known_pages || ek_coarse_block(geometry, header->number) == block;
+}
+
+/*
+ * A coarse page, locked, or an invalid buffer if others have it.  The free space map
+ * may name a block that is no coarse page, or none at all.
+ */
+static Buffer
+lock_if_coarse(Relation index, const ek_geometry *geometry, uint32 known_pages,
+			   BlockNumber block, bool *coarse)
+{
+	Buffer		buffer;
+
+	*coarse = block >= geometry->first_block && block < RelationGetNumberOfBlocks(index);
+	if (!*coarse)
+		return InvalidBuffer;
+	buffer = ek_pin(index, block);
+	if (!ConditionalLockBuffer(buffer))
+	{
+		ReleaseBuffer(buffer);
+		return InvalidBuffer;
+	}
+	*coarse = ek_page_is(BufferGetPage(buffer), EK_PAGE_COARSE) &&
+		is_in_place(geometry, known_pages, ek_coarse_header_on(BufferGetPage(buffer)), block);
+	if (*coarse)
+	{
+		ek_require_page(index, buffer, EK_PAGE_COARSE, geometry);
+		return buffer;
+	}
+	UnlockReleaseBuffer(buffer);
+	return InvalidBuffer;
+}
+
+/* The coarse page that this session is to insert into, locked, and with room. */
+static Buffer
+lock_page_with_room(Relation index, const ek_geometry *geometry, uint32 known_pages)
+{
+	BlockNumber block = ek_cache_known(index)->target;
+
+	for (int busy = 0;;)
+	{
+		bool		coarse;
+		Buffer		buffer;
+
+		if (block == 0)
+			block = GetPageWithFreeSpace(index, 1);
+		if (block == InvalidBlockNumber || busy > BUSY_PAGES)
+			block = add_coarse_page(index);
+		buffer = lock_if_coarse(index, geometry, known_pages, block, &coarse);
+		if (BufferIsValid(buffer) &&
+			has_room(geometry, ek_coarse_header_on(BufferGetPage(buffer))))
+		{
+			ek_cache_set_target(index, block);
+			return buffer;
+		}
+		if (BufferIsValid(buffer))
+			UnlockReleaseBuffer(buffer);
+		if (BufferIsValid(buffer) || !coarse)
+			RecordPageWithFreeSpace(index, block, 0);
+		else
+			busy++;
+		block = 0;
+		CHECK_FOR_INTERRUPTS();
+	}
+}
+
+/*
+ * Format 3: the entry
+ */
+
+/* A free entry of a page that has room. */
+static uint32
+find_free(Relation index, const ek_geometry *geometry, Buffer buffer)
+{
+	const Page	page = BufferGetPage(buffer);
+
+	for (uint32 i = 0; i < geometry->coarse_per_page; i++)
+	{
+		if (ek_coarse_state(geometry, page, i) == EK_ENTRY_FREE)
+			return i;
+	}
+	ek_raise_corrupted_block(index, BufferGetBlockNumber(buffer), "it counts fewer entries than it has");
+}
+
+/* The fine page of an entry; zeros if no entry of it was ever used. */
+static Buffer
+lock_fine_page(Relation index, const ek_geometry *geometry, BlockNumber block)
+{
+	Buffer		buffer;
+
+	/* a crash may have taken it away, before it was used */
+	if (block >= RelationGetNumberOfBlocks(index))
+		ek_extend_to(index, block);
+	buffer = ek_pin(index, block);
+	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+	if (!PageIsNew(BufferGetPage(buffer)))
+		ek_require_page(index, buffer, EK_PAGE_FINE, geometry);
+	return buffer;
+}
+
+/* The entry, on a coarse page that is locked and has room. */
+static void
+store_entry(Relation index, const ek_geometry *geometry, Buffer coarse,
+			const ek_encoder *encoder, ItemPointer tid)
+{
+	const ek_coarse_header *header = ek_coarse_header_on(BufferGetPage(coarse));
+	const uint32 on_page = find_free(index, geometry, coarse);
+	const ek_place place = ek_place_of(geometry, header->number * geometry->coarse_per_page + on_page);
+	Buffer		fine;
+	bool		is_new;
+	GenericXLogState *state;
+	Page		coarse_page;
+	Page		fine_page;
+
+	fine = lock_fine_page(index, geometry, place.fine_block);
+	is_new = PageIsNew(BufferGetPage(fine));
+
+	state = GenericXLogStart(index);
+	coarse_page = GenericXLogRegisterBuffer(state, coarse, 0);
+	fine_page = GenericXLogRegisterBuffer(state, fine, is_new ? GENERIC_XLOG_FULL_IMAGE : 0);
+	if (is_new)
+		ek_page_init(fine_page, EK_PAGE_FINE, geometry);
+	ek_encoded_store(encoder, coarse_page, fine_page, &place, tid);
+	ek_page_seal(coarse_page);
+	ek_page_seal(fine_page);
+	GenericXLogFinish(state);
+	UnlockReleaseBuffer(fine);
+}
+
+/* The metapage, locked, with a map on which the section of a page is not empty. */
+static Buffer
+lock_mapped(Relation index, uint32 coarse_page)
+{
+	const uint32 section = coarse_page / EK_SECTION;
+	Buffer		buffer = ek_read_page(index, EK_META_BLOCK, BUFFER_LOCK_SHARE, EK_PAGE_META, NULL);
+	GenericXLogState *state;
+	Page		page;
+
+	if (section >= ek_mapped_sections() ||
+		!ek_is_empty_section(ek_map_on(BufferGetPage(buffer)), section))
+		return buffer;
+	LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
+	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+	state = GenericXLogStart(index);
+	page = GenericXLogRegisterBuffer(state, buffer, 0);
+	ek_map_on(page)[section / 8] &= (uint8) ~(1 << section % 8);
+	ek_page_seal(page);
+	GenericXLogFinish(state);
+	return buffer;
+}
+
+typedef enum attempt
+{
+	STORED,
+	FULL,						/* others were faster */
+	OTHER_BASIS,				/* the page has codes of another one */
+	UNKNOWN_PAGE				/* it has come since this session read the metapage */
+} attempt;
+
+/* What a page says of itself that did not take an entry. */
+typedef struct refusal
+{
+	uint32		basis_id;
+	uint32		number;
+	BlockNumber block;
+} refusal;
+
+static attempt
+try_to_store(Relation index, const ek_encoder *encoder, ItemPointer tid, refusal *why)
+{
+	const ek_geometry *geometry = &encoder->geometry;
+	const uint32 known_pages = ek_coarse_pages(&ek_cache_known(index)->meta, geometry);
+	Buffer		coarse = lock_page_with_room(index, geometry, known_pages);
+	const ek_coarse_header *header = ek_coarse_header_on(BufferGetPage(coarse));
+	Buffer		meta = InvalidBuffer;
+	attempt		result = STORED;
+
+	if (header->vectors + header->nulls == 0)
+	{
+		const uint32 number = header->number;
+
+		/* the metapage comes first; somebody may come in between */
+		LockBuffer(coarse, BUFFER_LOCK_UNLOCK);
+		meta = lock_mapped(index, number);
+		LockBuffer(coarse, BUFFER_LOCK_EXCLUSIVE);
+	}
+
+	*why = (refusal)
+	{
+		.basis_id = ek_page_opaque_of(BufferGetPage(coarse))->count,
+			.number = header->number,
+			.block = BufferGetBlockNumber(coarse)
+	};
+	if (why->number >= known_pages)
+		result = UNKNOWN_PAGE;
+	else if (why->basis_id != encoder->basis->id)
+		result = OTHER_BASIS;
+	else if (!has_room(geometry, header))
+		result = FULL;
+	else
+		store_entry(index, geometry, coarse, encoder, tid);
+	UnlockReleaseBuffer(coarse);
+	if (BufferIsValid(meta))
+		UnlockReleaseBuffer(meta);
+	return result;
+}
+
+static ek_encoder *
+encode(const ek_cache *cache, const ek_basis *basis, const float *vector)
+{
+	ek_encoder *encoder = ek_encoder_create(&cache->geometry, basis);
+
+	if (vector == NULL)
+		ek_encode_null(encoder);
+	else
+		ek_encode(encoder, vector);
+	return encoder;
+}
+
+/* The metapage has it by now, or it is not true. */
+static const ek_cache *
+catch_up(Relation index, const refusal *why)
+{
+	const ek_meta meta = ek_read_meta(index);
+	const ek_cache *cache;
+
+	ek_cache_refresh(index, &meta);
+	cache = ek_cache_get(index);
+	if (why->number >= ek_coarse_pages(&cache->meta, &cache->geometry))
+		ek_raise_corrupted_block(index, why->block, "the page has the number of none");
+	return cache;
+}
+
+/*
+ * Encodes before it locks, in the basis that new pages have; and again if the page
+ * has another one, or this session does not know yet of what has come since.
+ */
+static void
+insert_3(Relation index, const float *vector, ItemPointer tid)
+{
+	const ek_cache *cache = ek_cache_get(index);
+	const ek_basis *basis = ek_cache_current(cache);
+
+	for (;;)
+	{
+		refusal		why;
+		const attempt result = try_to_store(index, encode(cache, basis, vector), tid, &why);
+
+		if (result == STORED)
+			return;
+		CHECK_FOR_INTERRUPTS();
+		if (result == UNKNOWN_PAGE || ek_cache_basis(cache, why.basis_id) == NULL)
+			cache = catch_up(index, &why);
+		basis = ek_cache_basis(cache, why.basis_id);
+		/* it has gone again, and so has its last page */
+		if (basis == NULL)
+			basis = ek_cache_current(cache);
+	}
+}
+
 static void
 insert_value(Relation index, Datum value, bool isnull, ItemPointer tid)
 {
 	uint32		dims = ek_cache_get(index)->meta.dims;
 	const bool	early = dims == 0;
 	const float *vector = isnull ? NULL : ek_indexed_vector(index, value, &dims);
-	ek_encoder *encoder;
-	Buffer		meta_buffer;
+	const ek_cache *cache;
 
 	if (early)
 	{
@@ -280,15 +517,11 @@ insert_value(Relation index, Datum value, bool isnull, ItemPointer tid)
 			vector = ek_indexed_vector(index, value, &dims);
 	}
 
-	encoder = ek_encoder_create(ek_cache_get(index));
-	if (isnull)
-		ek_encode_null(encoder);
+	cache = ek_cache_get(index);
+	if (cache->geometry.format == EK_FORMAT_3)
+		insert_3(index, vector, tid);
 	else
-		ek_encode(encoder, vector);
-
-	meta_buffer = ek_read_page(index, EK_META_BLOCK, BUFFER_LOCK_EXCLUSIVE, EK_PAGE_META, NULL);
-	insert_entry(index, meta_buffer, encoder, tid);
-	UnlockReleaseBuffer(meta_buffer);
+		ek_insert_2(index, encode(cache, ek_cache_current(cache), vector), tid);
 }
 
 bool

@@ -6,11 +6,11 @@
  * to page.  Every page says what kind it is; a page that is not what its place
  * calls for is reported as corruption, whatever its bytes.
  *
- * In format 1 a stretch has 16 coarse pages, and rows are on them.  In format 2
- * rows are on fine pages, so that a coarse page holds what a pass reads and no
+ * In format 1 a stretch has 16 coarse pages, and rows are on them.  From format 2
+ * on rows are on fine pages, so that a coarse page holds what a pass reads and no
  * more; all of a coarse page's entries are on fine pages of its own; and
  * stretches grow, so that a small index is small and a large one is read in
- * stretches of a megabyte.
+ * stretches of a megabyte, or two in format 3.
  *
  * Locks: the metapage before a coarse page before a fine page, and never two of
  * a kind.  A scan holds one page at a time; in a pass by keys, a coarse page and
@@ -36,17 +36,20 @@ contents(Page page)
 }
 
 /*
- * Coarse pages of a stretch: in format 1; and in format 2, of the first and of the
- * largest, and how many of each size there are before they double.  So no more
- * than a fifth of the coarse pages wait to be used.
+ * Coarse pages of a stretch: in format 1; then of the first and of the largest, and
+ * how many of each size there are before they double.  So no more than a fifth of the
+ * coarse pages wait to be used.
  */
 #define STRETCH_1		16
 #define FIRST_STRETCH	4
-#define LAST_STRETCH	128
+#define LAST_STRETCH_2	128
+#define LAST_STRETCH_3	256
 #define OF_EACH_SIZE	4
 
-/* Where codes begin on a coarse page of format 2, in bytes. */
+/* Where codes begin on a coarse page from format 2 on, in bytes. */
 #define CODES_BEGIN		EK_ALIGNMENT
+StaticAssertDecl(MAXALIGN(SizeOfPageHeaderData) + sizeof(ek_coarse_header) <= CODES_BEGIN,
+				 "the header of a coarse page reaches into its codes");
 
 static inline uint32
 divide_up(uint32 a, uint32 b)
@@ -55,28 +58,49 @@ divide_up(uint32 a, uint32 b)
 }
 
 static void
-set_sizes_1(ek_geometry *g)
+set_sizes_1(ek_geometry *g, int coarse_dims)
 {
-	g->group_size = MAXALIGN(sizeof(ek_group)) + (Size) EK_LANES * g->coarse_dims;
+	g->group_size = MAXALIGN(sizeof(ek_group)) + (Size) EK_LANES * coarse_dims;
 	g->fine_size = INTALIGN(sizeof(ek_certificate) + g->dims);
 	g->groups_per_page = (uint32) (usable_bytes() / g->group_size);
 	g->coarse_per_page = g->groups_per_page * EK_LANES;
 	g->fine_per_page = (uint32) (usable_bytes() / g->fine_size);
 	g->fine_pages = divide_up(g->coarse_per_page * STRETCH_1, g->fine_per_page);
+	g->first_stretch = g->last_stretch = STRETCH_1;
 }
 
 static void
-set_sizes_2(ek_geometry *g)
+set_sizes(ek_geometry *g, int steps)
 {
 	const Size	certificates = EK_LANES * (sizeof(uint16) + sizeof(float));
 	const Size	usable = usable_bytes() + MAXALIGN(SizeOfPageHeaderData) - CODES_BEGIN;
 
-	g->group_size = (Size) (g->steps4 + g->steps2) * EK_STEP_BYTES;
+	g->group_size = (Size) steps * EK_STEP_BYTES;
 	g->fine_size = MAXALIGN(sizeof(ek_row_header) + sizeof(ek_certificate) + g->dims);
 	g->groups_per_page = (uint32) (usable / (g->group_size + certificates));
 	g->coarse_per_page = g->groups_per_page * EK_LANES;
 	g->fine_per_page = (uint32) (usable_bytes() / g->fine_size);
 	g->fine_pages = divide_up(g->coarse_per_page, g->fine_per_page);
+	g->first_stretch = FIRST_STRETCH;
+	g->last_stretch = g->format == EK_FORMAT_2 ? LAST_STRETCH_2 : LAST_STRETCH_3;
+}
+
+uint32
+ek_slot_pages(uint32 dims)
+{
+	const Size	bytes = ek_basis_bytes(EK_FORMAT_3, Min(EK_MAX_COARSE_DIMS, (int) dims), dims);
+
+	return (uint32) ((bytes + usable_bytes() - 1) / usable_bytes());
+}
+
+static void
+set_gaps(ek_geometry *g, const ek_meta *meta)
+{
+	for (int i = 0; i < EK_BASIS_SLOTS; i++)
+	{
+		if (meta->slots[i].from > 0)
+			g->gaps[i] = (ek_gap) {meta->slots[i].from, ek_slot_pages(meta->dims)};
+	}
 }
 
 ek_geometry
@@ -85,24 +109,27 @@ ek_geometry_of(const ek_meta *meta)
 	ek_geometry g = {
 		.format = (ek_format) meta->format,
 		.dims = (int) meta->dims,
-		.coarse_dims = (int) meta->coarse_dims,
-		.steps4 = (int) meta->steps4,
-		.steps2 = (int) meta->steps2,
 		.basis_id = meta->basis_id,
 		.first_block = meta->first_block
 	};
 
 	if (g.format == EK_FORMAT_1)
-		set_sizes_1(&g);
+		set_sizes_1(&g, meta->coarse_dims);
+	else if (g.format == EK_FORMAT_2)
+		set_sizes(&g, meta->steps4 + meta->steps2);
 	else
-		set_sizes_2(&g);
+	{
+		g.basis_id = meta->current;
+		set_sizes(&g, (int) meta->steps);
+		set_gaps(&g, meta);
+	}
 	return g;
 }
 
 double
-ek_pass_bytes(const ek_geometry *g)
+ek_pass_bytes(const ek_geometry *g, Size group_size)
 {
-	return (double) g->group_size / EK_LANES + (g->format == EK_FORMAT_1 ? 0 : sizeof(uint16));
+	return (double) group_size / EK_LANES + (g->format == EK_FORMAT_1 ? 0 : sizeof(uint16));
 }
 
 double
@@ -112,6 +139,12 @@ ek_size_bytes(const ek_geometry *g)
 	const uint64 pages = stretch + g->fine_pages;
 
 	return (double) (pages * BLCKSZ) / (double) (stretch * g->coarse_per_page);
+}
+
+uint32
+ek_coarse_pages(const ek_meta *meta, const ek_geometry *g)
+{
+	return divide_up(meta->entries, g->coarse_per_page);
 }
 
 /* A stretch, by its coarse pages. */
@@ -132,24 +165,41 @@ blocks_of(const ek_geometry *g, uint32 coarse_pages)
 }
 
 /* The stretches before those of the largest size, in coarse pages. */
-#define GROWING_PAGES	(OF_EACH_SIZE * (LAST_STRETCH - FIRST_STRETCH))
+static inline uint32
+growing_pages(const ek_geometry *g)
+{
+	return OF_EACH_SIZE * (g->last_stretch - g->first_stretch);
+}
 
 static stretch
 stretch_of(const ek_geometry *g, uint32 coarse_page)
 {
-	stretch		s = {.pages = g->format == EK_FORMAT_1 ? STRETCH_1 : FIRST_STRETCH};
+	stretch		s = {.pages = g->first_stretch};
 
-	if (g->format != EK_FORMAT_1 && coarse_page >= GROWING_PAGES)
-		s = (stretch) {.first = GROWING_PAGES,.pages = LAST_STRETCH};
-	while (g->format != EK_FORMAT_1 && s.pages < LAST_STRETCH &&
-		   coarse_page >= s.first + OF_EACH_SIZE * s.pages)
+	if (coarse_page >= growing_pages(g))
+		s = (stretch) {.first = growing_pages(g),.pages = g->last_stretch};
+	while (s.pages < g->last_stretch && coarse_page >= s.first + OF_EACH_SIZE * s.pages)
 	{
 		s.first += OF_EACH_SIZE * s.pages;
 		s.pages *= 2;
 	}
 	s.first += (coarse_page - s.first) / s.pages * s.pages;
 	s.block = g->first_block + (BlockNumber) blocks_of(g, s.first);
+	for (int i = 0; i < EK_BASIS_SLOTS; i++)
+	{
+		if (s.first >= g->gaps[i].from)
+			s.block += g->gaps[i].blocks;
+	}
 	return s;
+}
+
+/* The first coarse page from this one on with which a stretch begins. */
+uint32
+ek_next_stretch(const ek_geometry *g, uint32 coarse_page)
+{
+	const stretch s = stretch_of(g, coarse_page);
+
+	return s.first == coarse_page ? coarse_page : s.first + s.pages;
 }
 
 /* As many as numbers and blocks can count; half of them, so that they fit an int. */
@@ -157,8 +207,9 @@ uint32
 ek_most_entries(const ek_geometry *g)
 {
 	const uint32 most = g->format == EK_FORMAT_1 ? PG_UINT32_MAX : PG_INT32_MAX;
-	const uint32 unit = g->format == EK_FORMAT_1 ? STRETCH_1 : LAST_STRETCH;
-	const uint64 units = (MaxBlockNumber - g->first_block) / blocks_of(g, unit);
+	const uint32 unit = g->last_stretch;
+	const uint64 gaps = (uint64) g->gaps[0].blocks + g->gaps[1].blocks;
+	const uint64 units = (MaxBlockNumber - g->first_block - gaps) / blocks_of(g, unit);
 
 	return (uint32) Min((units - 1) * unit * g->coarse_per_page,
 						most - unit * g->coarse_per_page);
@@ -200,15 +251,14 @@ ek_place_of(const ek_geometry *g, uint32 entry)
 	return place;
 }
 
-/* What belongs on a block from first_block on. */
+/* What belongs on a block from first_block on, where there are no gaps. */
 ek_page_kind
 ek_kind_of(const ek_geometry *g, BlockNumber block)
 {
-	uint32		pages = g->format == EK_FORMAT_1 ? STRETCH_1 : FIRST_STRETCH;
+	uint32		pages = g->first_stretch;
 	uint64		within = block - g->first_block;
 
-	while (g->format != EK_FORMAT_1 && pages < LAST_STRETCH &&
-		   within >= blocks_of(g, OF_EACH_SIZE * pages))
+	while (pages < g->last_stretch && within >= blocks_of(g, OF_EACH_SIZE * pages))
 	{
 		within -= blocks_of(g, OF_EACH_SIZE * pages);
 		pages *= 2;
@@ -230,7 +280,7 @@ ek_row_page_of(const ek_geometry *g, uint32 entry)
 	return (ek_row_page) {place.fine_block, EK_PAGE_FINE, first, Min(first + g->fine_per_page, coarse_end)};
 }
 
-/* What the page of a row says of it: its coarse page in format 1, its fine page in format 2. */
+/* What the page of a row says of it: its coarse page in format 1, its fine page in others. */
 ek_entry_row
 ek_row_on(const ek_geometry *g, Page page, const ek_place *place)
 {
@@ -245,6 +295,12 @@ ek_row_on(const ek_geometry *g, Page page, const ek_place *place)
 	}
 	header = (ek_row_header *) (contents(page) + place->fine_slot * g->fine_size);
 	return (ek_entry_row) {&header->norm, &header->tid, &header->state};
+}
+
+ek_coarse_header *
+ek_coarse_header_on(Page page)
+{
+	return (ek_coarse_header *) contents(page);
 }
 
 ek_group *
@@ -321,6 +377,31 @@ ek_page_opaque_of(Page page)
 	return (ek_page_opaque *) PageGetSpecialPointer(page);
 }
 
+Size
+ek_meta_size(ek_format format)
+{
+	return format == EK_FORMAT_3 ? sizeof(ek_meta) : offsetof(ek_meta, steps);
+}
+
+/* After the metapage's struct. */
+static inline Size
+map_begin(void)
+{
+	return MAXALIGN(SizeOfPageHeaderData) + MAXALIGN(sizeof(ek_meta));
+}
+
+uint32
+ek_mapped_sections(void)
+{
+	return (uint32) (BLCKSZ - MAXALIGN(sizeof(ek_page_opaque)) - map_begin()) * 8;
+}
+
+uint8 *
+ek_map_on(Page page)
+{
+	return (uint8 *) page + map_begin();
+}
+
 static Size
 coarse_bytes(const ek_geometry *g)
 {
@@ -336,13 +417,20 @@ lower_of(ek_page_kind kind, const ek_geometry *geometry)
 {
 	Size		used = usable_bytes();
 
-	if (kind == EK_PAGE_META)
-		used = sizeof(ek_meta);
-	else if (geometry != NULL && kind == EK_PAGE_COARSE)
+	if (geometry != NULL && kind == EK_PAGE_COARSE)
 		used = coarse_bytes(geometry);
 	else if (geometry != NULL && kind == EK_PAGE_FINE)
 		used = geometry->fine_per_page * geometry->fine_size;
 	return (LocationIndex) (MAXALIGN(SizeOfPageHeaderData) + used);
+}
+
+/* The map of a metapage of format 3 reaches to its end. */
+static LocationIndex
+meta_lower(ek_format format)
+{
+	if (format == EK_FORMAT_3)
+		return lower_of(EK_PAGE_META, NULL);
+	return (LocationIndex) (MAXALIGN(SizeOfPageHeaderData) + ek_meta_size(format));
 }
 
 /*
@@ -381,10 +469,21 @@ ek_meta_init(Page page, ek_format format)
 	ek_meta    *meta;
 
 	ek_page_init(page, EK_PAGE_META, NULL);
+	((PageHeader) page)->pd_lower = meta_lower(format);
 	meta = ek_meta_on(page);
 	meta->magic = EK_INDEX_MAGIC;
 	meta->format = format;
 	ek_page_seal(page);
+}
+
+/* What formats do not have is zeros. */
+ek_meta
+ek_copy_meta(Page page)
+{
+	ek_meta		meta = {0};
+
+	memcpy(&meta, ek_meta_on(page), ek_meta_size((ek_format) ek_meta_on(page)->format));
+	return meta;
 }
 
 void
@@ -415,17 +514,62 @@ ek_page_is(Page page, ek_page_kind kind)
 		ek_page_opaque_of(page)->kind == (uint16) kind;
 }
 
-/* The pages of the entries, the last of which must be in the relation. */
+/*
+ * The pages of the entries, the last of which must be in the relation; in format 3
+ * the last coarse page, for fine pages that nobody used may be lost in a crash.
+ */
 static bool
 has_room_for(const ek_meta *meta, BlockNumber blocks)
 {
 	ek_geometry geometry;
+	ek_place	last;
 
 	if (meta->entries == 0)
 		return true;
 	geometry = ek_geometry_of(meta);
-	return meta->entries <= ek_most_entries(&geometry) &&
-		ek_place_of(&geometry, meta->entries - 1).fine_block < blocks;
+	if (meta->entries > ek_most_entries(&geometry))
+		return false;
+	last = ek_place_of(&geometry, meta->entries - 1);
+	return (geometry.format == EK_FORMAT_3 ? last.coarse_block : last.fine_block) < blocks;
+}
+
+static bool
+is_possible_slot(const ek_meta *meta, const ek_basis_slot *slot, BlockNumber blocks)
+{
+	const uint32 pages = ek_slot_pages(meta->dims);
+
+	if (slot->id == 0 && slot->block == 0)
+		return slot->from == 0;
+	return slot->block > meta->null_pages && slot->block < blocks && slot->coarse_dims <= EK_MAX_COARSE_DIMS &&
+		slot->coarse_dims <= meta->dims && (uint32) slot->steps4 + slot->steps2 <= meta->steps &&
+		(slot->id == 0) == (slot->coarse_dims == 0) &&
+		(slot->id == 0) == (slot->steps4 + slot->steps2 == 0) &&
+		(slot->id == 0 || blocks - slot->block >= pages) && slot->id <= meta->current;
+}
+
+/* Format 3: a stretch begins where a gap ends, and the basis in use is there. */
+static bool
+has_possible_slots(const ek_meta *meta, BlockNumber blocks)
+{
+	bool		has_current = meta->current == 0;
+	ek_geometry geometry;
+
+	if (meta->steps == 0 || meta->steps > EK_MAX_STEPS || meta->free_entries != 0 ||
+		meta->coarse_dims != 0 || meta->steps4 != 0 || meta->steps2 != 0 || meta->basis_id != 0)
+		return false;
+	geometry = ek_geometry_of(meta);
+	for (int i = 0; i < EK_BASIS_SLOTS; i++)
+	{
+		const ek_basis_slot *slot = &meta->slots[i];
+
+		if (!is_possible_slot(meta, slot, blocks))
+			return false;
+		has_current |= slot->id == meta->current;
+		if (slot->from > 0 && (ek_next_stretch(&geometry, slot->from) != slot->from ||
+							   slot->from > ek_coarse_pages(meta, &geometry) + geometry.last_stretch))
+			return false;
+	}
+	return has_current && meta->entries % geometry.coarse_per_page == 0;
 }
 
 static bool
@@ -445,6 +589,7 @@ static bool
 is_consistent(const ek_meta *meta, BlockNumber blocks)
 {
 	const Size	per_page = ek_bytes_per_page();
+	const Size	basis = ek_basis_bytes((ek_format) meta->format, meta->coarse_dims, meta->dims);
 
 	if (meta->null_pages >= blocks || meta->basis_pages >= blocks)
 		return false;
@@ -452,9 +597,13 @@ is_consistent(const ek_meta *meta, BlockNumber blocks)
 		return meta->coarse_dims == 0 && meta->basis_pages == 0 &&
 			meta->first_block == 0 && meta->entries == 0 &&
 			meta->free_entries == 0 && meta->free_hint == 0;
-	return meta->dims <= EK_INDEX_MAX_DIMS && has_possible_code(meta) &&
-		meta->basis_pages == (ek_basis_bytes(meta) + per_page - 1) / per_page &&
-		meta->first_block == (uint64) 1 + meta->null_pages + meta->basis_pages &&
+	if (meta->dims > EK_INDEX_MAX_DIMS ||
+		meta->first_block != (uint64) 1 + meta->null_pages + meta->basis_pages)
+		return false;
+	if (meta->format == EK_FORMAT_3)
+		return (meta->basis_pages == 0 || meta->basis_pages == ek_slot_pages(meta->dims)) &&
+			has_possible_slots(meta, blocks);
+	return has_possible_code(meta) && meta->basis_pages == (basis + per_page - 1) / per_page &&
 		meta->free_entries <= meta->entries && meta->free_hint <= meta->entries;
 }
 
@@ -463,11 +612,11 @@ check_meta(Relation index, const ek_meta *meta, BlockNumber blocks)
 {
 	if (meta->magic != EK_INDEX_MAGIC)
 		ek_raise_corrupted_block(index, EK_META_BLOCK, "this is not an engramk index");
-	if (meta->format != EK_FORMAT_1 && meta->format != EK_FORMAT_2)
+	if (meta->format < EK_FORMAT_1 || meta->format > EK_FORMAT_3)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("index \"%s\" has format %u, but this library knows formats %d and %d",
-						RelationGetRelationName(index), meta->format, EK_FORMAT_1, EK_FORMAT_2),
+				 errmsg("index \"%s\" has format %u, but this library knows formats %d to %d",
+						RelationGetRelationName(index), meta->format, EK_FORMAT_1, EK_FORMAT_3),
 				 errhint("REINDEX it, or use the library that made it.")));
 
 	if (!is_consistent(meta, blocks))
@@ -495,6 +644,13 @@ ek_page_seal(Page page)
 	ek_page_opaque_of(page)->checksum = checksum_of(page);
 }
 
+/* In format 3 whoever reads codes looks for the basis that the page names. */
+static bool
+has_known_basis(Page page, const ek_geometry *geometry)
+{
+	return geometry->format == EK_FORMAT_3 || ek_page_opaque_of(page)->count == geometry->basis_id;
+}
+
 /*
  * A page with another end of its contents would be cut there when it is next
  * changed.  Codes in another basis would be read as codes in this one.
@@ -502,9 +658,12 @@ ek_page_seal(Page page)
 static bool
 belongs_here(Page page, ek_page_kind kind, const ek_geometry *geometry)
 {
-	return ek_page_is(page, kind) &&
-		((PageHeader) page)->pd_lower == lower_of(kind, geometry) &&
-		(kind != EK_PAGE_COARSE || ek_page_opaque_of(page)->count == geometry->basis_id);
+	const LocationIndex lower = !ek_page_is(page, kind) ? 0 :
+		kind == EK_PAGE_META ? meta_lower((ek_format) ek_meta_on(page)->format) :
+		lower_of(kind, geometry);
+
+	return lower != 0 && ((PageHeader) page)->pd_lower == lower &&
+		(kind != EK_PAGE_COARSE || has_known_basis(page, geometry));
 }
 
 static bool
@@ -541,8 +700,11 @@ ek_read_page(Relation index, BlockNumber block, int lock, ek_page_kind kind,
 	LockBuffer(buffer, lock);
 	ek_require_page(index, buffer, kind, geometry);
 	if (kind == EK_PAGE_META)
-		check_meta(index, ek_meta_on(BufferGetPage(buffer)),
-				   RelationGetNumberOfBlocks(index));
+	{
+		const ek_meta meta = ek_copy_meta(BufferGetPage(buffer));
+
+		check_meta(index, &meta, RelationGetNumberOfBlocks(index));
+	}
 	return buffer;
 }
 
@@ -584,13 +746,44 @@ ek_extend(Relation index)
 	return buffer;
 }
 
+/*
+ * Not by way of buffers, which would drive out others: a stretch is many pages, and
+ * most of them are used much later.
+ */
+void
+ek_extend_to(Relation index, BlockNumber block)
+{
+	const bool	shared = !RELATION_IS_LOCAL(index);
+	BlockNumber end;
+
+	if (shared)
+		LockRelationForExtension(index, ExclusiveLock);
+	end = RelationGetNumberOfBlocks(index);
+	if (end <= block)
+		ek_smgr_zeroextend(RelationGetSmgr(index), end, block + 1 - end);
+	if (shared)
+		UnlockRelationForExtension(index, ExclusiveLock);
+}
+
 ek_meta
 ek_read_meta(Relation index)
 {
 	Buffer		buffer = ek_read_page(index, EK_META_BLOCK, BUFFER_LOCK_SHARE,
 									  EK_PAGE_META, NULL);
-	ek_meta		meta = *ek_meta_on(BufferGetPage(buffer));
+	ek_meta		meta = ek_copy_meta(BufferGetPage(buffer));
 
 	UnlockReleaseBuffer(buffer);
 	return meta;
+}
+
+uint8 *
+ek_read_map(Relation index)
+{
+	const Size	size = ek_mapped_sections() / 8;
+	uint8	   *map = palloc(size);
+	Buffer		buffer = ek_read_page(index, EK_META_BLOCK, BUFFER_LOCK_SHARE, EK_PAGE_META, NULL);
+
+	memcpy(map, ek_map_on(BufferGetPage(buffer)), size);
+	UnlockReleaseBuffer(buffer);
+	return map;
 }

@@ -1,6 +1,7 @@
 /*
  * sample.c
- *		What a build finds out about the vectors of a table before it reads them all.
+ *		What is found out about many vectors from some of them: by a build, of those of
+ *		a table before it reads them all; later, of those that an index has.
  *
  * Some of them, as unit vectors, for the basis; and how near neighbours are, for
  * the budget of the codes.  That cannot be told from a few thousand vectors: where a
@@ -17,6 +18,7 @@
 
 #include "access/tableam.h"
 #include "catalog/index.h"
+#include "commands/vacuum.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
 #include "utils/sampling.h"
@@ -39,17 +41,29 @@
 typedef struct sampler sampler;
 
 /* What becomes of a vector of a sample. */
-typedef void (*take_function) (sampler *s, Datum value);
+typedef void (*take_function) (sampler *s, ek_vector vector);
+
+/* Has all vectors of a block taken. */
+typedef void (*read_function) (sampler *s, BlockNumber block);
 
 struct sampler
 {
-	Relation	heap;
 	Relation	index;
+	read_function read;
+
+	/* from a table */
+	Relation	heap;
 	IndexInfo  *info;
+
+	/* from an index */
+	ek_geometry geometry;
+	BufferAccessStrategy strategy;
+	float	   *decoded;
+
 	MemoryContext scratch;		/* of one vector; reset for each */
 	MemoryContext lasting;
 	ek_sample  *sample;
-	BlockNumber blocks;			/* of the table */
+	BlockNumber blocks;			/* of the table, or coarse pages of the index */
 	uint64		random;
 	take_function take;			/* of the sample that is being taken */
 	int64		seen;			/* vectors in it */
@@ -77,18 +91,86 @@ next_random(sampler *s)
 }
 
 static void
-take_tuple(Relation index pg_attribute_unused(), ItemPointer tid pg_attribute_unused(),
+take_tuple(Relation index, ItemPointer tid pg_attribute_unused(),
 		   Datum *values, bool *isnull, bool alive, void *arg)
 {
 	sampler    *s = arg;
 	MemoryContext caller;
+	uint32		dims = (uint32) s->sample->dims;
+	const float *vector;
 
 	if (isnull[0] || !alive)
 		return;
 	caller = MemoryContextSwitchTo(s->scratch);
-	s->take(s, values[0]);
+	vector = ek_indexed_vector(index, values[0], &dims);
+	s->take(s, (ek_vector) {.values = vector,.dims = (int) dims});
 	MemoryContextSwitchTo(caller);
 	MemoryContextReset(s->scratch);
+}
+
+static void
+read_table_block(sampler *s, BlockNumber block)
+{
+	table_index_build_range_scan(s->heap, s->index, s->info, false,
+								 !s->info->ii_Concurrent, false, block, 1,
+								 take_tuple, s, NULL);
+}
+
+/* Takes what fine codes stand for, of the entries of one fine page. */
+static void
+take_fine_page(sampler *s, const ek_row_page *rows)
+{
+	const ek_geometry *g = &s->geometry;
+	Buffer		buffer = ReadBufferExtended(s->index, MAIN_FORKNUM, rows->block, RBM_NORMAL,
+											s->strategy);
+	Page		page = BufferGetPage(buffer);
+
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	for (uint32 entry = rows->first; entry < rows->end && !PageIsNew(page); entry++)
+	{
+		const ek_place place = ek_place_of(g, entry);
+		const ek_certificate *fine = ek_fine_on(g, page, place.fine_slot);
+		const int8 *codes = ek_fine_codes(ek_fine_on(g, page, place.fine_slot));
+
+		ek_require_page(s->index, buffer, EK_PAGE_FINE, g);
+		if (*ek_row_on(g, page, &place).state != EK_ENTRY_VECTOR)
+			continue;
+		for (int i = 0; i < g->dims; i++)
+			s->decoded[i] = fine->scale * codes[i];
+		s->take(s, (ek_vector) {.values = s->decoded,.dims = g->dims});
+	}
+	UnlockReleaseBuffer(buffer);
+}
+
+/* How many vectors a coarse page has; its fine pages may not exist if there are none. */
+static uint32
+vectors_on(sampler *s, uint32 coarse_page)
+{
+	Buffer		buffer = ek_read_page(s->index, ek_coarse_block(&s->geometry, coarse_page),
+									  BUFFER_LOCK_SHARE, EK_PAGE_COARSE, &s->geometry);
+	const uint32 vectors = ek_coarse_header_on(BufferGetPage(buffer))->vectors;
+
+	UnlockReleaseBuffer(buffer);
+	return vectors;
+}
+
+static void
+read_coarse_page(sampler *s, BlockNumber coarse_page)
+{
+	const uint32 per_page = s->geometry.coarse_per_page;
+	const BlockNumber blocks = RelationGetNumberOfBlocks(s->index);
+
+	if (vectors_on(s, coarse_page) == 0)
+		return;
+	for (uint32 entry = coarse_page * per_page; entry < (coarse_page + 1) * per_page;)
+	{
+		const ek_row_page rows = ek_row_page_of(&s->geometry, entry);
+
+		ek_vacuum_delay_point();
+		if (rows.block < blocks)
+			take_fine_page(s, &rows);
+		entry = rows.end;
+	}
 }
 
 /* Takes each vector of random blocks, so many at most; returns how many it was. */
@@ -105,9 +187,7 @@ sample_blocks(sampler *s, int blocks, take_function take)
 		const BlockNumber block = BlockSampler_Next(&sampled);
 
 		CHECK_FOR_INTERRUPTS();
-		table_index_build_range_scan(s->heap, s->index, s->info, false,
-									 !s->info->ii_Concurrent, false, block, 1,
-									 take_tuple, s, NULL);
+		s->read(s, block);
 	}
 	return (BlockNumber) sampled.m;
 }
@@ -126,19 +206,17 @@ keep_in_sample(ek_sample *sample, int place, const float *vector, double norm)
 }
 
 static void
-sample_vector(sampler *s, Datum value)
+sample_vector(sampler *s, ek_vector vector)
 {
 	ek_sample  *sample = s->sample;
-	uint32		dims = (uint32) sample->dims;
-	const float *vector = ek_indexed_vector(s->index, value, &dims);
-	const double norm2 = ek_compute_norm2((ek_vector) {vector, (int) dims});
+	const double norm2 = ek_compute_norm2(vector);
 	int64		place;
 
-	if (sample->dims == 0)
+	if (sample->rows == NULL)
 	{
-		sample->dims = (int) dims;
-		sample->rows = MemoryContextAllocHuge(s->lasting,
-											  sizeof(float) * (Size) SAMPLE_VECTORS * dims);
+		sample->dims = vector.dims;
+		sample->rows = MemoryContextAllocHuge(s->lasting, sizeof(float) * (Size) SAMPLE_VECTORS *
+											  vector.dims);
 	}
 	if (!has_direction(norm2))
 		return;
@@ -150,7 +228,7 @@ sample_vector(sampler *s, Datum value)
 	else
 		sample->count++;
 	if (place < SAMPLE_VECTORS)
-		keep_in_sample(sample, (int) place, vector, sqrt(norm2));
+		keep_in_sample(sample, (int) place, vector.values, sqrt(norm2));
 }
 
 /*
@@ -170,13 +248,8 @@ keep_cosine(double *most, double cosine)
 }
 
 static void
-compare_vector(sampler *s, Datum value)
+compare_vector(sampler *s, ek_vector vector)
 {
-	uint32		dims = (uint32) s->sample->dims;
-	const ek_vector vector = {
-		.values = ek_indexed_vector(s->index, value, &dims),
-		.dims = s->sample->dims
-	};
 	const ek_query query = ek_prepare_query(vector, s->widened);
 	const ek_rows rows = {.first = s->queries,.count = EK_BUDGET_QUERIES};
 
@@ -195,7 +268,7 @@ static void
 find_nearest(sampler *s)
 {
 	ek_sample  *sample = s->sample;
-	const double per_block = Max(1.0, sample->expected / s->blocks);
+	const double per_block = Max(1.0, sample->expected / Max(s->blocks, 1));
 	int			wanted;
 
 	s->queries = ek_budget_queries(sample);
@@ -214,31 +287,61 @@ find_nearest(sampler *s)
 		sample->nearest[q] = s->most[q][wanted - 1];
 }
 
+static void
+take_samples(sampler *s, bool with_nearest)
+{
+	ek_sample  *sample = s->sample;
+	/* as many blocks as vectors wanted, because those of one block tend to be alike */
+	const BlockNumber sampled = sample_blocks(s, SAMPLE_VECTORS, sample_vector);
+
+	if (sampled > 0 && sample->expected == 0.0)
+		sample->expected = (double) s->seen * s->blocks / sampled;
+	if (with_nearest && ek_budget_queries(sample) != NULL)
+		find_nearest(s);
+	MemoryContextDelete(s->scratch);
+	pfree(s);
+}
+
+static sampler *
+create_sampler(Relation index, MemoryContext lasting, ek_sample *sample)
+{
+	sampler    *s = palloc0(sizeof(sampler));
+
+	s->index = index;
+	s->lasting = lasting;
+	s->scratch = AllocSetContextCreate(lasting, "engramk sample", ALLOCSET_DEFAULT_SIZES);
+	s->sample = sample;
+	return s;
+}
+
 /*
  * A concurrent build samples what its snapshot sees; rows that come meanwhile make
  * no other basis.
  */
 void
-ek_take_sample(Relation heap, Relation index, IndexInfo *info, ek_format format,
-			   MemoryContext lasting, ek_sample *sample)
+ek_sample_table(Relation heap, Relation index, IndexInfo *info, ek_format format,
+				MemoryContext lasting, ek_sample *sample)
 {
-	sampler    *s = palloc0(sizeof(sampler));
-	BlockNumber sampled;
+	sampler    *s = create_sampler(index, lasting, sample);
 
+	s->read = read_table_block;
 	s->heap = heap;
-	s->index = index;
 	s->info = info;
-	s->lasting = lasting;
-	s->scratch = AllocSetContextCreate(lasting, "engramk sample", ALLOCSET_DEFAULT_SIZES);
-	s->sample = sample;
 	s->blocks = RelationGetNumberOfBlocks(heap);
+	take_samples(s, format != EK_FORMAT_1);
+}
 
-	/* as many blocks as vectors wanted, because those of one block tend to be alike */
-	sampled = sample_blocks(s, SAMPLE_VECTORS, sample_vector);
-	if (sampled > 0)
-		sample->expected = (double) s->seen * s->blocks / sampled;
-	if (format != EK_FORMAT_1 && ek_budget_queries(sample) != NULL)
-		find_nearest(s);
-	MemoryContextDelete(s->scratch);
-	pfree(s);
+void
+ek_sample_index(Relation index, BufferAccessStrategy strategy, const ek_meta *meta,
+				double vectors, MemoryContext lasting, ek_sample *sample)
+{
+	sampler    *s = create_sampler(index, lasting, sample);
+
+	s->read = read_coarse_page;
+	s->geometry = ek_geometry_of(meta);
+	s->strategy = strategy;
+	s->blocks = ek_coarse_pages(meta, &s->geometry);
+	s->decoded = MemoryContextAlloc(lasting, sizeof(float) * meta->dims);
+	sample->expected = vectors;
+	take_samples(s, true);
 }

@@ -21,6 +21,10 @@
  * the budget, engramk.arena_size.  From there on each pass keeps the smallest
  * keys, not coarse bounds: slower, but it gets to the end of any table.
  *
+ * In format 3 coarse codes may be exchanged while a scan runs.  A bound is true
+ * whatever basis it is from, and what was returned is known by its entry, which never
+ * moves.  Where a page has no coarse codes, fine codes take their place in a pass.
+ *
  * NULLs come last.  A freed entry that is used again during a scan holds a row
  * that the scan's snapshot cannot see, so it does no harm to return it.
  */
@@ -64,6 +68,9 @@
 
 /* So many candidates are put in order, and their fine codes asked for, at once. */
 #define BATCH				16
+
+/* A page names a basis that is not there: so often it may be that it has just come. */
+#define MOST_TRIES			10
 
 /* Divisions that are remembered while candidates are put in order. */
 #define MOST_PIVOTS			64
@@ -117,6 +124,8 @@ typedef struct scan_state
 	ek_meta		meta;
 	ek_geometry geometry;
 	ek_coded_query *query;
+	uint32		pages;			/* coarse pages that a pass visits */
+	uint32	   *sections;		/* those that are not empty; NULL: all of them */
 	uint32		capacity;		/* candidates that the budget holds */
 	BlockNumber heap_blocks;	/* of the table, when last asked */
 
@@ -126,6 +135,7 @@ typedef struct scan_state
 	uint32		allowed;		/* of the room, so far: more as the pass goes on */
 	uint32		count;
 	candidate	horizon;		/* the first that this pass left out */
+	float		threshold;		/* the same for the kernel */
 	bool		complete;		/* it left out nothing */
 	bool		by_key;			/* it reads every fine code */
 	float	   *bounds;			/* of the entries of a page, and for each group a */
@@ -270,7 +280,7 @@ make_room(scan_state *state)
 	}
 	state->count = keep;
 	if (!state->by_key && state->geometry.format != EK_FORMAT_1)
-		state->query->bound.threshold = (float) -state->horizon.rank;
+		state->threshold = (float) -state->horizon.rank;
 }
 
 static void
@@ -317,18 +327,32 @@ state_of(IndexScanDesc scan, const ek_entry_row *row, BlockNumber block)
 	return (ek_entry_state) *row->state;
 }
 
+/* An upper limit of the cosine. */
+static double
+cosine_by_fine_code(IndexScanDesc scan, Page page, const ek_place *place)
+{
+	scan_state *state = scan->opaque;
+	ek_certificate *fine = ek_fine_on(&state->geometry, page, place->fine_slot);
+	const double cosine = ek_fine_cosine(state->query, &state->geometry, fine,
+										 ek_fine_codes(fine));
+
+	if (isnan(cosine))
+		ek_raise_corrupted_block(scan->indexRelation, place->fine_block,
+								 "the certificate of an entry is not a number");
+	state->counts.fine_codes++;
+	return cosine;
+}
+
 static double
 bound_by_fine_code(IndexScanDesc scan, Page page, const ek_place *place, double norm)
 {
 	scan_state *state = scan->opaque;
-	ek_certificate *fine = ek_fine_on(&state->geometry, page, place->fine_slot);
-	const double bound = ek_bound_fine(state->query, &state->geometry, fine,
-									   ek_fine_codes(fine), norm);
+	const double bound = ek_distance_bound(state->query, norm,
+										   cosine_by_fine_code(scan, page, place));
 
 	if (isnan(bound))
 		ek_raise_corrupted_block(scan->indexRelation, place->fine_block,
 								 "the certificate of an entry is not a number");
-	state->counts.fine_codes++;
 	return bound;
 }
 
@@ -426,7 +450,7 @@ collect_groups_1(IndexScanDesc scan, Page page, uint32 first, uint32 count)
 		ek_group   *group = ek_group_on(&state->geometry, page, i / EK_LANES);
 		double		bounds[EK_LANES];
 
-		ek_bound_group_1(state->query, &state->geometry, group, bounds);
+		ek_bound_group_1(state->query, group, bounds);
 		/* most groups have nothing to offer */
 		if (!state->complete && all_beyond(bounds, state->horizon.rank))
 			continue;
@@ -438,15 +462,18 @@ collect_groups_1(IndexScanDesc scan, Page page, uint32 first, uint32 count)
 	}
 }
 
-/* Bounds and masks of some groups of a page of format 2, from the first one on. */
+/* Bounds and masks of some groups of a page from format 2 on, from the first one on. */
 static void
-bound_groups(scan_state *state, Page page, uint32 group, uint32 groups, ptrdiff_t ahead)
+bound_groups(scan_state *state, const ek_coarse_query *coarse, Page page, uint32 group,
+			 uint32 groups, ptrdiff_t ahead)
 {
 	const ek_geometry *g = &state->geometry;
 	const Size	first = (Size) group * EK_LANES;
 	const bool	with_norms = state->query->metric != EK_METRIC_COSINE;
+	const float slack = g->format == EK_FORMAT_3 ? ek_coarse_header_on(page)->slack : 0.0f;
+	const ek_bound_query bound = ek_bound_on_page(coarse, slack, state->threshold);
 
-	ek_compute_bound_groups(&state->query->bound, ek_codes_on(page) + group * g->group_size,
+	ek_compute_bound_groups(&bound, ek_codes_on(page) + group * coarse->group_size,
 							ek_residuals_on(g, page) + first,
 							with_norms ? ek_norms_on(g, page) + first : NULL,
 							groups, ahead, state->bounds, state->masks);
@@ -461,12 +488,12 @@ known_bound(float bound)
 
 /* The kernel's masks tell apart most groups, which have nothing to offer. */
 static void
-collect_groups(IndexScanDesc scan, Page page, uint32 first, uint32 count, ptrdiff_t ahead)
+collect_groups(scan_state *state, const ek_coarse_query *coarse, Page page, uint32 first,
+			   uint32 count, ptrdiff_t ahead)
 {
-	scan_state *state = scan->opaque;
 	const uint32 groups = (count + EK_LANES - 1) / EK_LANES;
 
-	bound_groups(state, page, 0, groups, ahead);
+	bound_groups(state, coarse, page, 0, groups, ahead);
 	for (uint32 group = 0; group < groups; group++)
 	{
 		for (uint32 mask = state->masks[group]; mask != 0; mask &= mask - 1)
@@ -480,14 +507,37 @@ collect_groups(IndexScanDesc scan, Page page, uint32 first, uint32 count, ptrdif
 	}
 }
 
-/* What coarse codes say of the entries of a group; without them, nothing. */
+/* A page of format 3 without coarse codes: what the kernel would say of fine codes. */
 static void
-bound_group(IndexScanDesc scan, Page page, uint32 group, double *bounds)
+collect_fine_codes(IndexScanDesc scan, Page page, uint32 first, uint32 count)
 {
 	scan_state *state = scan->opaque;
+
+	for (uint32 i = 0; i < count; i++)
+	{
+		const ek_place place = ek_place_of(&state->geometry, first + i);
+		Page		fine_page;
+		double		norm;
+
+		if (ek_coarse_state(&state->geometry, page, i) != EK_ENTRY_VECTOR)
+			continue;
+		fine_page = lock_fine_page(scan, place.fine_block);
+		norm = *ek_row_on(&state->geometry, fine_page, &place).norm;
+		keep(state, -known_bound(ek_kernel_bound(state->query, norm,
+												 cosine_by_fine_code(scan, fine_page, &place))),
+			 first + i);
+	}
+	unlock(state);
+}
+
+/* What coarse codes say of the entries of a group; without them, nothing. */
+static void
+bound_group(scan_state *state, const ek_coarse_query *coarse, Page page, uint32 group,
+			double *bounds)
+{
 	const ek_geometry *geometry = &state->geometry;
 
-	if (!state->query->has_coarse)
+	if (!coarse->has_coarse)
 	{
 		for (int lane = 0; lane < EK_LANES; lane++)
 			bounds[lane] = -INFINITY;
@@ -495,10 +545,10 @@ bound_group(IndexScanDesc scan, Page page, uint32 group, double *bounds)
 	}
 	if (geometry->format == EK_FORMAT_1)
 	{
-		ek_bound_group_1(state->query, geometry, ek_group_on(geometry, page, group), bounds);
+		ek_bound_group_1(state->query, ek_group_on(geometry, page, group), bounds);
 		return;
 	}
-	bound_groups(state, page, group, 1, 0);
+	bound_groups(state, coarse, page, group, 1, 0);
 	for (int lane = 0; lane < EK_LANES; lane++)
 		bounds[lane] = ek_distance_of(state->query, known_bound(state->bounds[lane]));
 }
@@ -516,6 +566,10 @@ keep_by_key(IndexScanDesc scan, Page page, uint32 entry, double bound)
 
 	if (!within_horizon(state, &at_least) || bms_is_member((int) entry, state->returned))
 		return;
+	/* its fine page may not be there */
+	if (geometry->format == EK_FORMAT_3 &&
+		ek_coarse_state(geometry, page, entry % geometry->coarse_per_page) != EK_ENTRY_VECTOR)
+		return;
 	ek_ask_for(scan->indexRelation, place.fine_block + 1,
 			   MAXALIGN(SizeOfPageHeaderData) + place.fine_slot * geometry->fine_size,
 			   geometry->fine_size);
@@ -527,17 +581,76 @@ keep_by_key(IndexScanDesc scan, Page page, uint32 entry, double bound)
 }
 
 static void
-collect_keys(IndexScanDesc scan, Page page, uint32 first, uint32 count)
+collect_keys(IndexScanDesc scan, const ek_coarse_query *coarse, Page page, uint32 first,
+			 uint32 count)
 {
 	for (uint32 i = 0; i < count; i += EK_LANES)
 	{
 		double		bounds[EK_LANES];
 
-		bound_group(scan, page, i / EK_LANES, bounds);
+		bound_group(scan->opaque, coarse, page, i / EK_LANES, bounds);
 		for (uint32 lane = 0; lane < Min(EK_LANES, count - i); lane++)
 			keep_by_key(scan, page, first + i + lane, bounds[lane]);
 	}
 	unlock(scan->opaque);
+}
+
+/* The query in the basis of a page, or NULL if that has come since. */
+static const ek_coarse_query *
+query_for(const scan_state *state, Page page)
+{
+	const uint32 basis_id = ek_page_opaque_of(page)->count;
+
+	for (int i = 0; i < state->query->coarse_count; i++)
+	{
+		if (state->query->coarse[i].basis_id == basis_id)
+			return &state->query->coarse[i];
+	}
+	return NULL;
+}
+
+/* Bases may come while the scan runs, and old ones go. */
+static void
+learn_bases(IndexScanDesc scan)
+{
+	ek_cache_forget(scan->indexRelation);
+	ek_encode_query_again(ek_cache_get(scan->indexRelation),
+						  ((scan_state *) scan->opaque)->query);
+}
+
+/* A coarse page, locked, whose basis is known. */
+static Buffer
+lock_coarse_page(IndexScanDesc scan, BlockNumber block)
+{
+	scan_state *state = scan->opaque;
+
+	for (int tries = 0; tries < MOST_TRIES; tries++)
+	{
+		Buffer		buffer = ek_read_page(scan->indexRelation, block, BUFFER_LOCK_SHARE,
+										  EK_PAGE_COARSE, &state->geometry);
+
+		if (query_for(state, BufferGetPage(buffer)) != NULL)
+			return buffer;
+		UnlockReleaseBuffer(buffer);
+		learn_bases(scan);
+	}
+	ek_raise_corrupted_block(scan->indexRelation, block, "its codes are in a basis that is not there");
+}
+
+/* How many entries of a coarse page may be in use. */
+static uint32
+entries_of(IndexScanDesc scan, Buffer buffer, uint32 first)
+{
+	const scan_state *state = scan->opaque;
+	const uint32 per_page = state->geometry.coarse_per_page;
+	const ek_coarse_header *header = ek_coarse_header_on(BufferGetPage(buffer));
+
+	if (state->geometry.format != EK_FORMAT_3)
+		return Min(per_page, state->meta.entries - first);
+	if (header->begun > per_page || header->vectors > header->begun || !(header->slack >= 0.0f))
+		ek_raise_corrupted_block(scan->indexRelation, BufferGetBlockNumber(buffer),
+								 "its header says what is impossible");
+	return header->begun;
 }
 
 /* The page that comes after it, if there is one, is asked for meanwhile. */
@@ -547,23 +660,67 @@ collect_page(IndexScanDesc scan, const page_visit *visit, const page_visit *next
 	scan_state *state = scan->opaque;
 	const ek_geometry *geometry = &state->geometry;
 	const uint32 first = visit->page * geometry->coarse_per_page;
-	const uint32 count = Min(geometry->coarse_per_page, state->meta.entries - first);
-	Buffer		buffer = ek_read_page(scan->indexRelation, visit->block, BUFFER_LOCK_SHARE,
-									  EK_PAGE_COARSE, geometry);
+	Buffer		buffer = lock_coarse_page(scan, visit->block);
+	Page		page = BufferGetPage(buffer);
+	const ek_coarse_query *coarse = query_for(state, page);
+	const uint32 count = entries_of(scan, buffer, first);
+	const uint32 vectors = geometry->format != EK_FORMAT_3 ? count : ek_coarse_header_on(page)->vectors;
 
-	ek_test_for_old_snapshot(scan->xs_snapshot, scan->indexRelation, BufferGetPage(buffer));
-	if (state->by_key)
-		collect_keys(scan, BufferGetPage(buffer), first, count);
-	else if (geometry->format == EK_FORMAT_1)
-		collect_groups_1(scan, BufferGetPage(buffer), first, count);
-	else
+	ek_test_for_old_snapshot(scan->xs_snapshot, scan->indexRelation, page);
+	ek_ask_for(scan->indexRelation, next->block, 0, 0);
+	if (vectors == 0)
 	{
-		ek_ask_for(scan->indexRelation, next->block, 0, 0);
-		collect_groups(scan, BufferGetPage(buffer), first, count,
-					   ek_distance_to(scan->indexRelation, next->block, BufferGetPage(buffer)));
+		/* an empty page is not worth more than its header */
 	}
+	else if (state->by_key)
+		collect_keys(scan, coarse, page, first, count);
+	else if (geometry->format == EK_FORMAT_1)
+		collect_groups_1(scan, page, first, count);
+	else if (!coarse->has_coarse)
+		collect_fine_codes(scan, page, first, count);
+	else
+		collect_groups(state, coarse, page, first, count,
+					   ek_distance_to(scan->indexRelation, next->block, page));
 	UnlockReleaseBuffer(buffer);
-	state->counts.coarse_codes += count;
+	state->counts.coarse_codes += vectors;
+}
+
+/*
+ * Which pages a pass visits: those of sections that are not empty.  The last section
+ * may have fewer pages than others, and is never said to be empty.
+ */
+static void
+find_pages(IndexScanDesc scan)
+{
+	scan_state *state = scan->opaque;
+	const uint32 pages = ek_coarse_pages(&state->meta, &state->geometry);
+	const uint32 sections = (pages + EK_SECTION - 1) / EK_SECTION;
+	uint32		live = 0;
+	uint8	   *map;
+
+	state->pages = pages;
+	state->sections = NULL;
+	if (state->geometry.format != EK_FORMAT_3 || sections == 0)
+		return;
+	map = ek_read_map(scan->indexRelation);
+	state->sections = palloc(sizeof(uint32) * sections);
+	for (uint32 section = 0; section < sections; section++)
+	{
+		if (section == sections - 1 || section >= ek_mapped_sections() ||
+			!ek_is_empty_section(map, section))
+			state->sections[live++] = section;
+	}
+	state->pages -= (sections - live) * EK_SECTION;
+	pfree(map);
+}
+
+/* Of the pages that a pass visits, the i-th. */
+static inline uint32
+page_of(const scan_state *state, uint32 i)
+{
+	if (state->sections == NULL)
+		return i;
+	return state->sections[i / EK_SECTION] * EK_SECTION + i % EK_SECTION;
 }
 
 /* Which page comes when: every `step`-th first, then the others. */
@@ -573,8 +730,8 @@ visit_of(const scan_state *state, uint32 turn, uint32 step, uint32 pages)
 	const uint32 sampled = (pages + step - 1) / step;
 	const uint32 others = Max(step, 2) - 1; /* after each that is sampled */
 	const uint32 other = turn - sampled;
-	const uint32 page = turn < sampled ? turn * step :
-		other / others * step + other % others + 1;
+	const uint32 page = page_of(state, turn < sampled ? turn * step :
+								other / others * step + other % others + 1);
 
 	return (page_visit) {page, ek_coarse_block(&state->geometry, page)};
 }
@@ -590,12 +747,16 @@ room_for(const scan_state *state, uint32 seen, uint32 step, uint32 pages)
 
 /* By keys, fine pages are read too, in their order, and coarse pages in theirs. */
 static void
-collect_pages(IndexScanDesc scan, uint32 pages)
+collect_pages(IndexScanDesc scan)
 {
 	scan_state *state = scan->opaque;
+	const uint32 pages = state->pages;
 	const uint32 step = state->by_key ? 1 : Max(pages / SAMPLE_PAGES, 1);
-	page_visit	visit = visit_of(state, 0, step, pages);
+	page_visit	visit;
 
+	if (pages == 0)
+		return;
+	visit = visit_of(state, 0, step, pages);
 	for (uint32 turn = 0; turn < pages; turn++)
 	{
 		const page_visit next = visit_of(state, Min(turn + 1, pages - 1), step, pages);
@@ -611,8 +772,9 @@ static uint32
 first_room(IndexScanDesc scan)
 {
 	const ek_cache *cache = ek_cache_get(scan->indexRelation);
-	const uint64 expected = cache->meta.basis_id == 0 ? 0 :
-		(uint64) EXPECTED_TIMES * cache->header->survivors;
+	const ek_basis *basis = ek_cache_current(cache);
+	const uint64 expected = cache->geometry.format == EK_FORMAT_1 || basis->coarse_dims == 0 ? 0 :
+		(uint64) EXPECTED_TIMES * basis->header->survivors;
 
 	return (uint32) Min(Max(expected, FIRST_CANDIDATES), PG_INT32_MAX);
 }
@@ -638,6 +800,16 @@ make_more_room(IndexScanDesc scan)
 	state->heap = binaryheap_allocate((int) state->room, compare_refined, NULL);
 }
 
+static bool
+has_coarse_codes(const scan_state *state)
+{
+	bool		has_coarse = false;
+
+	for (int i = 0; i < state->query->coarse_count; i++)
+		has_coarse |= state->query->coarse[i].has_coarse;
+	return has_coarse;
+}
+
 /*
  * The next pass.  By coarse bounds first, with more room each time; by keys when
  * the budget is used up, or if there are no coarse codes to tell entries apart.
@@ -648,9 +820,8 @@ collect(IndexScanDesc scan)
 	scan_state *state = scan->opaque;
 	MemoryContext caller = MemoryContextSwitchTo(state->context);
 	const uint32 per_page = state->geometry.coarse_per_page;
-	const uint32 pages = (state->meta.entries + per_page - 1) / per_page;
 
-	state->by_key = !state->query->has_coarse || state->room == state->capacity;
+	state->by_key = !has_coarse_codes(state) || state->room == state->capacity;
 	if (state->bounds == NULL)
 	{
 		state->bounds = palloc(sizeof(float) * per_page);
@@ -662,9 +833,9 @@ collect(IndexScanDesc scan)
 	state->count = state->ordered = state->next = state->refined_count = 0;
 	state->pivot_count = 0;
 	state->complete = true;
-	state->query->bound.threshold = -INFINITY;
+	state->threshold = -INFINITY;
 	binaryheap_reset(state->heap);
-	collect_pages(scan, pages);
+	collect_pages(scan);
 	state->counts.passes++;
 	MemoryContextSwitchTo(caller);
 }
@@ -799,37 +970,98 @@ next_refined(IndexScanDesc scan)
  * Lists
  */
 
-/* The next entry that is NULL or, if `nulls` is false, a vector. */
+/* Has a coarse page what is listed?  In the first formats nobody knows. */
+static bool
+is_worth_listing(IndexScanDesc scan, uint32 coarse_page, bool nulls)
+{
+	scan_state *state = scan->opaque;
+	Buffer		buffer;
+	ek_coarse_header header;
+
+	if (state->geometry.format != EK_FORMAT_3)
+		return true;
+	buffer = ek_read_page(scan->indexRelation, ek_coarse_block(&state->geometry, coarse_page),
+						  BUFFER_LOCK_SHARE, EK_PAGE_COARSE, &state->geometry);
+	header = *ek_coarse_header_on(BufferGetPage(buffer));
+	UnlockReleaseBuffer(buffer);
+	return (nulls ? header.nulls : header.vectors) > 0;
+}
+
+/* A page of rows, locked; none if no entry on it was ever used. */
+static Buffer
+lock_rows(IndexScanDesc scan, const ek_row_page *rows)
+{
+	scan_state *state = scan->opaque;
+	Buffer		buffer;
+
+	if (state->geometry.format != EK_FORMAT_3)
+		return ek_read_page(scan->indexRelation, rows->block, BUFFER_LOCK_SHARE, rows->kind,
+							&state->geometry);
+	if (rows->block >= RelationGetNumberOfBlocks(scan->indexRelation))
+		return InvalidBuffer;
+	buffer = ek_pin(scan->indexRelation, rows->block);
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	if (!PageIsNew(BufferGetPage(buffer)))
+	{
+		ek_require_page(scan->indexRelation, buffer, rows->kind, &state->geometry);
+		return buffer;
+	}
+	UnlockReleaseBuffer(buffer);
+	return InvalidBuffer;
+}
+
+/* The next entry of a page that is NULL or, if `nulls` is false, a vector. */
+static bool
+next_on_page(IndexScanDesc scan, Page page, const ek_row_page *rows, bool nulls,
+			 ItemPointer tid)
+{
+	scan_state *state = scan->opaque;
+	const uint32 end = Min(rows->end, state->meta.entries);
+
+	while (state->next < end)
+	{
+		const ek_place place = ek_place_of(&state->geometry, state->next++);
+		const ek_entry_row row = ek_row_on(&state->geometry, page, &place);
+		const ek_entry_state kind = state_of(scan, &row, rows->block);
+
+		if (kind != EK_ENTRY_FREE && (kind == EK_ENTRY_NULL) == nulls)
+		{
+			*tid = *row.tid;
+			return true;
+		}
+	}
+	return false;
+}
+
 static bool
 next_listed(IndexScanDesc scan, bool nulls, ItemPointer tid)
 {
 	scan_state *state = scan->opaque;
-	const ek_geometry *geometry = &state->geometry;
+	const uint32 per_page = state->geometry.coarse_per_page;
 
 	while (state->next < state->meta.entries)
 	{
-		const ek_row_page rows = ek_row_page_of(geometry, state->next);
-		const uint32 end = Min(rows.end, state->meta.entries);
+		const ek_row_page rows = ek_row_page_of(&state->geometry, state->next);
 		Buffer		buffer;
+		bool		found = false;
 
 		CHECK_FOR_INTERRUPTS();
-		buffer = ek_read_page(scan->indexRelation, rows.block, BUFFER_LOCK_SHARE, rows.kind,
-							  geometry);
-		ek_test_for_old_snapshot(scan->xs_snapshot, scan->indexRelation, BufferGetPage(buffer));
-		while (state->next < end)
+		if (state->next % per_page == 0 && !is_worth_listing(scan, state->next / per_page, nulls))
 		{
-			const ek_place place = ek_place_of(geometry, state->next++);
-			const ek_entry_row row = ek_row_on(geometry, BufferGetPage(buffer), &place);
-			const ek_entry_state kind = state_of(scan, &row, rows.block);
-
-			if (kind != EK_ENTRY_FREE && (kind == EK_ENTRY_NULL) == nulls)
-			{
-				*tid = *row.tid;
-				UnlockReleaseBuffer(buffer);
-				return true;
-			}
+			state->next += Min(per_page, state->meta.entries - state->next);
+			continue;
 		}
+		buffer = lock_rows(scan, &rows);
+		if (!BufferIsValid(buffer))
+		{
+			state->next = Min(rows.end, state->meta.entries);
+			continue;
+		}
+		ek_test_for_old_snapshot(scan->xs_snapshot, scan->indexRelation, BufferGetPage(buffer));
+		found = next_on_page(scan, BufferGetPage(buffer), &rows, nulls, tid);
 		UnlockReleaseBuffer(buffer);
+		if (found)
+			return true;
 	}
 	return false;
 }
@@ -947,7 +1179,10 @@ start(IndexScanDesc scan)
 	state->counts.scans = 1;
 	state->meta = ek_read_meta(scan->indexRelation);
 	if (state->meta.dims != 0)
+	{
 		state->geometry = ek_geometry_of(&state->meta);
+		find_pages(scan);
+	}
 	state->capacity = (uint32) (ek_scratch_size() / CANDIDATE_BYTES);
 	state->null_query = (orderby->sk_flags & SK_ISNULL) != 0;
 	state->phase = PHASE_LIST;

@@ -5,11 +5,16 @@
  * An entry is freed where it stands and used again by a later insert; a live
  * entry never moves, for a running scan would miss it.  A scan that holds the
  * pointer of a freed entry finds nothing visible behind it.
+ *
+ * In format 3 the free space map learns of what is free, and the map on the metapage
+ * of sections that are empty.  Those were empty before are not read at all: what was
+ * inserted since is no row that this vacuum found dead.
  */
 #include "postgres.h"
 
 #include "commands/vacuum.h"
 #include "miscadmin.h"
+#include "storage/freespace.h"
 
 #include "index/index.h"
 
@@ -19,8 +24,10 @@ typedef struct vacuum_state
 	IndexBulkDeleteResult *stats;
 	IndexBulkDeleteCallback callback;
 	void	   *callback_state;
+	/* formats 1 and 2 */
 	uint32		free;			/* entries, those of earlier vacuums included */
 	uint32		first_free;
+
 } vacuum_state;
 
 /*
@@ -85,19 +92,25 @@ is_dead(vacuum_state *state, BlockNumber block, const ek_entry_row *row, uint32 
 	return true;
 }
 
+static void
+uncount(ek_coarse_header *header, ek_entry_state state)
+{
+	if (state == EK_ENTRY_NULL)
+		header->nulls--;
+	else
+		header->vectors--;
+}
+
 /*
- * Frees the dead entries of one page of rows.  In format 2 their codes are on
+ * Frees the dead entries of one page of rows.  From format 2 on their codes are on
  * another page, and must not survive any more: nobody is to look for them.
  */
 static void
-vacuum_row_page(vacuum_state *state, const ek_geometry *geometry, const ek_row_page *rows,
-				uint32 end)
+vacuum_rows(vacuum_state *state, const ek_geometry *geometry, const ek_row_page *rows,
+			uint32 end, Buffer coarse)
 {
 	Relation	index = state->info->index;
-	const ek_place place = ek_place_of(geometry, rows->first);
-	const bool	apart = rows->block != place.coarse_block;
-	Buffer		coarse = apart ? lock_page(state, place.coarse_block, EK_PAGE_COARSE, geometry) :
-		InvalidBuffer;
+	const bool	apart = BufferIsValid(coarse);
 	Buffer		buffer = lock_page(state, rows->block, rows->kind, geometry);
 	GenericXLogState *xlog = GenericXLogStart(index);
 	Page		page = GenericXLogRegisterBuffer(xlog, buffer, 0);
@@ -111,19 +124,160 @@ vacuum_row_page(vacuum_state *state, const ek_geometry *geometry, const ek_row_p
 
 		if (!is_dead(state, rows->block, &row, entry))
 			continue;
-		*row.state = EK_ENTRY_FREE;
 		changed = true;
 		if (apart && coarse_page == NULL)
 			coarse_page = GenericXLogRegisterBuffer(xlog, coarse, 0);
 		if (apart)
 			ek_forget_coarse(geometry, coarse_page, &at);
+		if (geometry->format == EK_FORMAT_3)
+			uncount(ek_coarse_header_on(coarse_page), (ek_entry_state) *row.state);
+		*row.state = EK_ENTRY_FREE;
 	}
 
 	if (coarse_page != NULL)
 		ek_page_seal(coarse_page);
 	finish(buffer, page, xlog, changed);
-	if (apart)
-		UnlockReleaseBuffer(coarse);
+}
+
+static void
+vacuum_row_page(vacuum_state *state, const ek_geometry *geometry, const ek_row_page *rows,
+				uint32 end)
+{
+	const ek_place place = ek_place_of(geometry, rows->first);
+	Buffer		coarse;
+
+	if (geometry->format == EK_FORMAT_1)
+	{
+		vacuum_rows(state, geometry, rows, end, InvalidBuffer);
+		return;
+	}
+	coarse = lock_page(state, place.coarse_block, EK_PAGE_COARSE, geometry);
+	vacuum_rows(state, geometry, rows, end, coarse);
+	UnlockReleaseBuffer(coarse);
+}
+
+/*
+ * Format 3.  Fine pages that no entry ever used are zeros, or not there.
+ */
+static bool
+is_unused(vacuum_state *state, BlockNumber block)
+{
+	Relation	index = state->info->index;
+	Buffer		buffer;
+	bool		is_new;
+
+	if (block >= RelationGetNumberOfBlocks(index))
+		return true;
+	buffer = ReadBufferExtended(index, MAIN_FORKNUM, block, RBM_NORMAL, state->info->strategy);
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	is_new = PageIsNew(BufferGetPage(buffer));
+	UnlockReleaseBuffer(buffer);
+	return is_new;
+}
+
+static uint32
+entries_in_use(vacuum_state *state, const ek_geometry *geometry, BlockNumber block)
+{
+	Buffer		buffer = lock_page(state, block, EK_PAGE_COARSE, geometry);
+	const ek_coarse_header *header = ek_coarse_header_on(BufferGetPage(buffer));
+	const uint32 in_use = header->vectors + header->nulls;
+
+	UnlockReleaseBuffer(buffer);
+	return in_use;
+}
+
+/* Returns how many entries are in use afterwards. */
+static uint32
+vacuum_coarse_page(vacuum_state *state, const ek_geometry *geometry, uint32 number)
+{
+	const uint32 end = (number + 1) * geometry->coarse_per_page;
+	const BlockNumber block = ek_coarse_block(geometry, number);
+	uint32		in_use = entries_in_use(state, geometry, block);
+
+	for (uint32 entry = number * geometry->coarse_per_page; entry < end && in_use > 0;)
+	{
+		const ek_row_page rows = ek_row_page_of(geometry, entry);
+
+		ek_vacuum_delay_point();
+		if (!is_unused(state, rows.block))
+			vacuum_row_page(state, geometry, &rows, rows.end);
+		entry = rows.end;
+	}
+	if (in_use > 0)
+		in_use = entries_in_use(state, geometry, block);
+	RecordPageWithFreeSpace(state->info->index, block,
+							ek_free_space(geometry->coarse_per_page - in_use, geometry));
+	return in_use;
+}
+
+/* A section is empty if its pages are, while nobody can begin to use one. */
+static void
+mark_if_empty(vacuum_state *state, const ek_geometry *geometry, uint32 section)
+{
+	Relation	index = state->info->index;
+	Buffer		buffer = ek_read_page(index, EK_META_BLOCK, BUFFER_LOCK_EXCLUSIVE, EK_PAGE_META,
+									  NULL);
+	uint32		in_use = 0;
+	GenericXLogState *xlog;
+	Page		page;
+
+	for (uint32 i = 0; i < EK_SECTION && in_use == 0; i++)
+		in_use = entries_in_use(state, geometry, ek_coarse_block(geometry, section * EK_SECTION + i));
+	if (in_use == 0)
+	{
+		xlog = GenericXLogStart(index);
+		page = GenericXLogRegisterBuffer(xlog, buffer, 0);
+		ek_map_on(page)[section / 8] |= (uint8) (1 << section % 8);
+		ek_page_seal(page);
+		GenericXLogFinish(xlog);
+	}
+	UnlockReleaseBuffer(buffer);
+}
+
+static void
+vacuum_section(vacuum_state *state, const ek_geometry *geometry, uint32 section, uint32 pages)
+{
+	const uint32 first = section * EK_SECTION;
+	const uint32 end = Min(first + EK_SECTION, pages);
+	uint32		in_use = 0;
+
+	for (uint32 number = first; number < end; number++)
+	{
+		ek_vacuum_delay_point();
+		in_use += vacuum_coarse_page(state, geometry, number);
+	}
+	if (in_use == 0 && end == first + EK_SECTION && section < ek_mapped_sections())
+		mark_if_empty(state, geometry, section);
+}
+
+static void
+vacuum_entries_3(vacuum_state *state, const ek_meta *meta)
+{
+	const ek_geometry geometry = ek_geometry_of(meta);
+	const uint32 pages = ek_coarse_pages(meta, &geometry);
+	const uint8 *empty = ek_read_map(state->info->index);
+
+	for (uint32 section = 0; section * EK_SECTION < pages; section++)
+	{
+		if (section >= ek_mapped_sections() || !ek_is_empty_section(empty, section))
+			vacuum_section(state, &geometry, section, pages);
+	}
+	FreeSpaceMapVacuum(state->info->index);
+}
+
+static void
+vacuum_entries(vacuum_state *state, const ek_meta *meta)
+{
+	const ek_geometry geometry = ek_geometry_of(meta);
+
+	for (uint32 entry = 0; entry < meta->entries;)
+	{
+		const ek_row_page rows = ek_row_page_of(&geometry, entry);
+
+		ek_vacuum_delay_point();
+		vacuum_row_page(state, &geometry, &rows, Min(rows.end, meta->entries));
+		entry = rows.end;
+	}
 }
 
 /* An early NULL that is dead leaves a gap, for a running scan counts places. */
@@ -200,29 +354,28 @@ ek_bulk_delete(IndexVacuumInfo *info, IndexBulkDeleteResult *stats,
 		ek_vacuum_delay_point();
 		vacuum_nulls_page(&state, block);
 	}
-	if (meta.entries > 0)
+	if (meta.entries > 0 && meta.format == EK_FORMAT_3)
+		vacuum_entries_3(&state, &meta);
+	else if (meta.entries > 0)
 	{
-		ek_geometry geometry = ek_geometry_of(&meta);
-
-		for (uint32 entry = 0; entry < meta.entries;)
-		{
-			const ek_row_page rows = ek_row_page_of(&geometry, entry);
-
-			ek_vacuum_delay_point();
-			vacuum_row_page(&state, &geometry, &rows, Min(rows.end, meta.entries));
-			entry = rows.end;
-		}
+		vacuum_entries(&state, &meta);
+		publish_free(&state);
 	}
-	publish_free(&state);
 	state.stats->num_pages = RelationGetNumberOfBlocks(info->index);
 	return state.stats;
 }
 
-/* The entries of an index that vacuum did not have to clean. */
+/*
+ * What a vacuum does whether there were dead rows or not: it looks after the basis.
+ * The entries of an index that did not have to be cleaned are as many as the rows.
+ */
 IndexBulkDeleteResult *
 ek_vacuum_cleanup(IndexVacuumInfo *info, IndexBulkDeleteResult *stats)
 {
-	if (info->analyze_only || stats != NULL)
+	if (info->analyze_only)
+		return stats;
+	ek_learn(info->index, info->strategy);
+	if (stats != NULL)
 		return stats;
 
 	stats = palloc0(sizeof(IndexBulkDeleteResult));
