@@ -2,8 +2,8 @@
  * engramk.c
  *		The module: magic, and what happens when the library is loaded.
  *
- * Nothing is hooked where it is not preloaded: the first call of one of its
- * functions loads the library.  _PG_init must not raise an error: the library
+ * Nothing has to be preloaded: the first call of one of its functions loads the
+ * library, and the planner calls one for each table that has an index of ours.  _PG_init must not raise an error: the library
  * would stay mapped without being registered.
  */
 #include "postgres.h"
@@ -14,6 +14,7 @@
 #include "base/guc.h"
 #include "base/level.h"
 #include "base/stats.h"
+#include "index/index.h"
 
 PG_MODULE_MAGIC;
 
@@ -47,5 +48,6 @@ _PG_init(void)
 	ek_guc_init();
 	/* after the parameters, so that the level it shows is the right one */
 	ek_stats_init();
+	ek_cost_init();
 	RegisterXactCallback(at_transaction_end, NULL);
 }

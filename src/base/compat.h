@@ -45,6 +45,13 @@ ek_smgr_zeroextend(SMgrRelation smgr, BlockNumber first, BlockNumber count)
 #endif
 }
 
+/* 18 renamed where in a parallel scan the access method has its part */
+#if PG_VERSION_NUM >= 180000
+#define ek_parallel_offset(scan)	((scan)->ps_offset_am)
+#else
+#define ek_parallel_offset(scan)	((scan)->ps_offset)
+#endif
+
 /* 17 rules out that functions of an index depend on the caller's search_path */
 #if PG_VERSION_NUM >= 170000
 #define ek_restrict_search_path()	RestrictSearchPath()

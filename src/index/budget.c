@@ -167,6 +167,43 @@ describe(const moments *m, int count, const uint32 *bits, ek_coordinate *coordin
 	}
 }
 
+static int
+compare_doubles(const void *a, const void *b)
+{
+	const double x = *(const double *) a;
+	const double y = *(const double *) b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* What W of coarse.c is at least for all but one in so many. */
+#define UNUSUAL		20
+
+static double
+usual_weight(const ek_projected *trial, const ek_coordinate *coordinates)
+{
+	const int	n = trial->count;
+	double	   *weights = palloc0(sizeof(double) * n);
+
+	for (int j = 0; j < n; j++)
+	{
+		double		tail = 1.0;
+
+		for (int i = 0; i < trial->coordinates; i++)
+		{
+			const double w = trial->values[i * trial->stride + j];
+
+			if (coordinates[i].bits == 0)
+				continue;
+			weights[j] += w * coordinates[i].weight * w * coordinates[i].weight;
+			tail -= w * w;
+		}
+		weights[j] = sqrt(weights[j] + Max(0.0, tail));
+	}
+	qsort(weights, n, sizeof(double), compare_doubles);
+	return weights[n / UNUSUAL];
+}
+
 /* How many of the trial would survive, for each of its queries, as a share. */
 static double
 survivors(const ek_projected *trial, const ek_coordinate *coordinates,
@@ -319,6 +356,7 @@ ek_choose_budget(const ek_projected *model, const ek_projected *trial,
 		basis->coarse_dims = count;
 		basis->header->survivors = (uint32) Min(rint(share * entries), (double) PG_INT32_MAX);
 		memcpy(basis->coordinates, tried, sizeof(ek_coordinate) * count);
+		basis->header->usual_weight = (float) usual_weight(trial, tried);
 	}
 }
 

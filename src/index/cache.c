@@ -62,6 +62,8 @@ require_basis(Relation index, const ek_cache *cache, const ek_basis *basis, Bloc
 		if (!is_usable(&basis->coordinates[i]))
 			ek_raise_corrupted_block(index, block, "a coordinate of the basis has no possible code");
 	}
+	if (!(basis->header->usual_weight >= 0.0f && isfinite(basis->header->usual_weight)))
+		ek_raise_corrupted_block(index, block, "the basis says what is impossible of queries");
 	if (!ek_lay_out(basis->coordinates, basis->coarse_dims, basis->steps4, basis->steps2,
 					basis->slots))
 		ek_raise_corrupted_block(index, block, "the basis has other coordinates than its code");

@@ -158,7 +158,7 @@ check_coarse_1(check_state *state, const entry_copy *entry)
 
 /* Does its residual cover a vector with these coordinates and this tail? */
 static bool
-coarse_covers(const ek_encoder *encoder, const entry_copy *entry, double tail2)
+coarse_covers(const ek_encoder *encoder, const entry_copy *entry, double tail2, double slack)
 {
 	double		length2 = tail2;
 
@@ -171,7 +171,7 @@ coarse_covers(const ek_encoder *encoder, const entry_copy *entry, double tail2)
 
 		length2 += rest * rest;
 	}
-	return entry->coarse_residual >= sqrt(length2);
+	return entry->coarse_residual >= sqrt(length2) + slack;
 }
 
 /* What an entry's fine code stands for, of which its coarse code may be. */
@@ -181,8 +181,11 @@ covers_fine_code(check_state *state, const entry_copy *entry)
 	const int	dims = state->cache->geometry.dims;
 	const double scale = entry->fine.scale;
 	double		length2 = 0.0;
+	double		slack = 0.0;
 	double		projected;
 
+	if (state->encoder->basis->coarse_dims > 0 && state->encoder->basis->header->usual_weight > 0.0f)
+		slack = (double) entry->fine.residual / state->encoder->basis->header->usual_weight;
 	if (!(entry->slack >= entry->fine.residual))
 		return false;
 	for (int i = 0; i < dims; i++)
@@ -190,7 +193,7 @@ covers_fine_code(check_state *state, const entry_copy *entry)
 	ek_recode(state->encoder, entry->state, entry->norm, &entry->fine, entry->fine_codes);
 	projected = length_of(state->encoder->projected, state->encoder->basis->coarse_dims);
 	return coarse_covers(state->encoder, entry, entry->state == EK_ENTRY_ZERO ? 0.0 :
-						 Max(0.0, length2 - projected * projected));
+						 Max(0.0, length2 - projected * projected), slack);
 }
 
 /* Of a zero vector, coordinates and tail are zero. */
@@ -200,7 +203,7 @@ check_coarse(check_state *state, const entry_copy *entry)
 	const double length = length_of(state->encoder->projected, state->encoder->basis->coarse_dims);
 	const double tail2 = entry->state == EK_ENTRY_ZERO ? 0.0 : Max(0.0, 1.0 - length * length);
 
-	if (!coarse_covers(state->encoder, entry, tail2) && !covers_fine_code(state, entry))
+	if (!coarse_covers(state->encoder, entry, tail2, 0.0) && !covers_fine_code(state, entry))
 		complain(state, entry, "has a coarse code that is further off than it says");
 }
 

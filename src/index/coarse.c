@@ -150,7 +150,7 @@ stored_norm(double norm)
 
 void
 ek_encode_coarse(const ek_basis *basis, int dims, const double *projected, double tail,
-				 ek_encoded *encoded)
+				 double slack, ek_encoded *encoded)
 {
 	const double eta = ek_eta_of(dims);
 	double		length2 = tail * tail;
@@ -164,7 +164,11 @@ ek_encode_coarse(const ek_basis *basis, int dims, const double *projected, doubl
 		rest = (fabs(projected[i] - ek_decode(c, encoded->coarse[i])) + eta) / c->weight;
 		length2 += rest * rest;
 	}
-	encoded->coarse_residual = float_of(half_above(sqrt(length2) * (1.0 + eta)));
+	if (slack > 0.0 && basis->header->usual_weight > 0.0f)
+		slack /= basis->header->usual_weight;
+	else
+		slack = 0.0;
+	encoded->coarse_residual = float_of(half_above((sqrt(length2) + slack) * (1.0 + eta)));
 	encoded->coarse_norm = stored_norm(encoded->norm);
 }
 
@@ -317,6 +321,23 @@ scale_of_weights(const ek_basis *basis, const double *projected)
 	return Max(ek_float_above(largest / MOST_QUERY_WEIGHT), FLT_MIN);
 }
 
+/*
+ * Of codes of fine codes, with f what is coded, |u - f| <= s and W0 the usual weight,
+ *
+ *		<v,u> <= <w,x> + W * R(f) + s
+ *			  <= <w,x> + W * (R(f) + s / W0) + s * max(0, 1 - W / W0)
+ *
+ * The second term has what is stored, each entry its own; the third, the largest s
+ * of a page, and is 0 for most queries.
+ */
+static float
+unusual_share(float usual, float weight)
+{
+	if (!(usual > 0.0f))
+		return 1.0f;
+	return ek_float_above(Max(0.0, 1.0 - (double) weight / usual) * (1.0 + MARGIN));
+}
+
 void
 ek_encode_coarse_query(const ek_basis *basis, const double *projected, double tail,
 					   const ek_coded_query *query, ek_coarse_query *coarse)
@@ -351,16 +372,19 @@ ek_encode_coarse_query(const ek_basis *basis, const double *projected, double ta
 			.decay = query->metric == EK_METRIC_L2 ?
 			(float) ((1.0 - MARGIN) / (2.0 * query->norm)) : 0.0f
 	};
+	if (basis->coarse_dims > 0)
+		coarse->unusual = unusual_share(basis->header->usual_weight, coarse->bound.residual);
 }
 
-/* The slack is rounded up, and what it adds to roundings. */
+/* With a margin for what the slack adds to roundings. */
 ek_bound_query
 ek_bound_on_page(const ek_coarse_query *coarse, float slack, float threshold)
 {
 	ek_bound_query bound = coarse->bound;
 
-	if (slack != 0.0f)
-		bound.constant = ek_float_above(bound.constant + slack * (1.0 + MARGIN));
+	if (slack != 0.0f && coarse->unusual != 0.0f)
+		bound.constant = ek_float_above(bound.constant +
+										(double) slack * coarse->unusual * (1.0 + MARGIN));
 	bound.threshold = threshold;
 	return bound;
 }

@@ -96,14 +96,14 @@ ek_encode_null(ek_encoder *encoder)
 
 /* From a unit vector's coordinates to its coarse code; of a zero vector, zeros. */
 static void
-encode_coarse(ek_encoder *encoder, double tail)
+encode_coarse(ek_encoder *encoder, double tail, double slack)
 {
 	const int	dims = encoder->geometry.dims;
 
 	if (encoder->geometry.format == EK_FORMAT_1)
 		ek_encode_coarse_1(encoder->basis, dims, encoder->projected, tail, &encoder->encoded);
 	else
-		ek_encode_coarse(encoder->basis, dims, encoder->projected, tail, &encoder->encoded);
+		ek_encode_coarse(encoder->basis, dims, encoder->projected, tail, slack, &encoder->encoded);
 }
 
 /*
@@ -120,9 +120,19 @@ ek_encode(ek_encoder *encoder, const float *values)
 	encoded->norm = project(basis, vector, encoder->widened, encoder->projected);
 	encoded->state = encoded->norm == 0.0 ? EK_ENTRY_ZERO : EK_ENTRY_VECTOR;
 	encode_coarse(encoder, encoded->norm == 0.0 ? 0.0 :
-				  ek_tail_of(encoder->projected, basis->coarse_dims, ek_eta_of(vector.dims)));
+				  ek_tail_of(encoder->projected, basis->coarse_dims, ek_eta_of(vector.dims)), 0.0);
 	encoded->fine_certificate = ek_encode_vector(vector, encoded->norm, EK_MAX_CODE, encoded->fine);
 	return encoded;
+}
+
+/*
+ * Each coordinate of f is a rounding off, of which there are at most 160, and a few
+ * more for good measure.
+ */
+double
+ek_recode_slack(const ek_geometry *geometry, const ek_certificate *fine)
+{
+	return fine->residual + 64.0 * ek_eta_of(geometry->dims);
 }
 
 /*
@@ -150,7 +160,8 @@ ek_recode(ek_encoder *encoder, ek_entry_state state, double norm, const ek_certi
 		length2 -= encoder->projected[i] * encoder->projected[i];
 	encoder->encoded.norm = norm;
 	encoder->encoded.state = state;
-	encode_coarse(encoder, state == EK_ENTRY_ZERO ? 0.0 : sqrt(Max(0.0, length2) + 8.0 * eta));
+	encode_coarse(encoder, state == EK_ENTRY_ZERO ? 0.0 : sqrt(Max(0.0, length2) + 8.0 * eta),
+				  ek_recode_slack(geometry, fine));
 	return &encoder->encoded;
 }
 

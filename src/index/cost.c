@@ -18,7 +18,10 @@
 
 #include <math.h>
 
+#include "optimizer/cost.h"
 #include "optimizer/optimizer.h"
+#include "optimizer/pathnode.h"
+#include "optimizer/paths.h"
 #include "utils/float.h"
 #include "utils/spccache.h"
 
@@ -29,6 +32,61 @@
 #define COARSE_CODE_COST	0.5
 #define FINE_CODE_COST		10.0
 #define EXTRA_VISITS		2.0
+
+static set_rel_pathlist_hook_type earlier_hook;
+
+static inline Cost
+pass_cost(const IndexOptInfo *index)
+{
+	return Max(index->tuples, 1.0) * COARSE_CODE_COST * cpu_operator_cost;
+}
+
+/*
+ * PostgreSQL does not know that the processes of a parallel scan share the pass, and
+ * does not say when it asks what a scan costs whether it is for one of these.  So it is
+ * told afterwards, and before it puts a Gather on top.  A path is taken out of the list
+ * and added again, since the list is in order of costs.
+ */
+static void
+share_pass(RelOptInfo *rel, IndexPath *path)
+{
+	double		divisor = path->path.parallel_workers;
+
+	/* the leader helps as long as it has little else to do, see get_parallel_divisor */
+	if (parallel_leader_participation)
+		divisor += Max(0.0, 1.0 - 0.3 * path->path.parallel_workers);
+	path->path.startup_cost -= pass_cost(path->indexinfo) * (1.0 - 1.0 / divisor);
+	path->path.total_cost -= pass_cost(path->indexinfo) * (1.0 - 1.0 / divisor);
+	rel->partial_pathlist = list_delete_ptr(rel->partial_pathlist, path);
+	add_partial_path(rel, &path->path);
+}
+
+static void
+share_passes(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte)
+{
+	List	   *paths;
+	ListCell   *cell;
+
+	if (earlier_hook != NULL)
+		earlier_hook(root, rel, rti, rte);
+	paths = list_copy(rel->partial_pathlist);
+	foreach(cell, paths)
+	{
+		IndexPath  *path = lfirst(cell);
+
+		if (IsA(path, IndexPath) && path->indexinfo->amcostestimate == (void (*) ()) ek_cost_estimate)
+			share_pass(rel, path);
+	}
+	list_free(paths);
+}
+
+/* Hooks the planner. */
+void
+ek_cost_init(void)
+{
+	earlier_hook = set_rel_pathlist_hook;
+	set_rel_pathlist_hook = share_passes;
+}
 
 void
 ek_cost_estimate(PlannerInfo *root pg_attribute_unused(), IndexPath *path,
@@ -54,7 +112,7 @@ ek_cost_estimate(PlannerInfo *root pg_attribute_unused(), IndexPath *path,
 		return;
 	}
 
-	coarse = entries * COARSE_CODE_COST * cpu_operator_cost;
+	coarse = pass_cost(path->indexinfo);
 	*startup_cost = coarse;
 	get_tablespace_page_costs(path->indexinfo->reltablespace, &page, NULL);
 	*total_cost = coarse + entries * EXTRA_VISITS *

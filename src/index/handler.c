@@ -40,6 +40,7 @@ ek_sql_index_handler(PG_FUNCTION_ARGS pg_attribute_unused())
 	am->amsupport = 0;
 	am->amcanorderbyop = true;
 	am->amoptionalkey = true;
+	am->amcanparallel = true;
 	am->amkeytype = InvalidOid;
 	am->amparallelvacuumoptions = VACUUM_OPTION_PARALLEL_BULKDEL;
 
@@ -56,6 +57,9 @@ ek_sql_index_handler(PG_FUNCTION_ARGS pg_attribute_unused())
 	am->amrescan = ek_scan_rescan;
 	am->amgettuple = ek_scan_next;
 	am->amendscan = ek_scan_end;
+	am->amestimateparallelscan = ek_parallel_size;
+	am->aminitparallelscan = ek_parallel_init;
+	am->amparallelrescan = ek_parallel_rescan;
 	PG_RETURN_POINTER(am);
 }
 

@@ -26,6 +26,7 @@
 #include "nodes/pathnodes.h"
 #include "port/pg_crc32c.h"
 #include "storage/bufmgr.h"
+#include "utils/array.h"
 #include "utils/rel.h"
 
 #include "base/compat.h"
@@ -140,6 +141,7 @@ typedef struct ek_meta
 	uint32		steps;			/* of codes, that a coarse page has room for */
 	uint32		current;		/* id of the basis of new codes; 0 without one */
 	uint32		recoding;		/* are there pages with codes of another one? */
+	uint32		cramped;		/* would codes be better if pages had room for longer ones? */
 	uint32		tried;			/* vectors, when a basis was last looked for */
 	float		tried_residual; /* their mean, then */
 	ek_basis_slot slots[EK_BASIS_SLOTS];
@@ -187,7 +189,7 @@ typedef struct ek_coarse_header
 	uint32		begun;			/* no entry from this one on has ever been used */
 	uint32		vectors;		/* entries in use, but for NULLs */
 	uint32		nulls;
-	float		slack;			/* to add to every cosine: see ek_recode */
+	float		slack;			/* how far vectors may be from what is coded: see ek_recode */
 } ek_coarse_header;
 
 /*
@@ -293,8 +295,25 @@ extern Size ek_meta_size(ek_format format);
 /* The map of format 3, on the metapage. */
 extern uint32 ek_mapped_sections(void);
 extern uint8 *ek_map_on(Page page);
-/* A copy. */
-extern uint8 *ek_read_map(Relation index);
+
+/* The coarse pages that a pass visits: those of sections that are not empty. */
+typedef struct ek_live_pages
+{
+	uint32		count;
+	uint32	   *sections;		/* NULL: all of them */
+} ek_live_pages;
+
+extern ek_live_pages ek_find_live_pages(Relation index, const ek_meta *meta,
+										const ek_geometry *geometry);
+
+/* Of these, the number of the i-th. */
+static inline uint32
+ek_live_page(const ek_live_pages *live, uint32 i)
+{
+	if (live->sections == NULL)
+		return i;
+	return live->sections[i / EK_SECTION] * EK_SECTION + i % EK_SECTION;
+}
 
 static inline bool
 ek_is_empty_section(const uint8 *map, uint32 section)
@@ -370,7 +389,7 @@ ek_slot_count(int steps4, int steps2)
 typedef struct ek_basis_header
 {
 	uint32		survivors;		/* of a query, as the build expected them */
-	uint32		unused;
+	float		usual_weight;	/* W of most queries is at least this, see ek_recode; 0 in format 2 */
 } ek_basis_header;
 
 /* A basis, and the codes in it; pointers point into the cache. */
@@ -472,6 +491,7 @@ typedef struct ek_coarse_query
 	uint32		basis_id;
 	bool		has_coarse;		/* or else only fine codes say something */
 	Size		group_size;
+	float		unusual;		/* the share of a page's slack that residuals do not cover */
 
 	/* format 1 */
 	int8	   *codes;
@@ -510,11 +530,12 @@ extern void ek_encoded_store(const ek_encoder *encoder, Page coarse, Page fine,
 							 const ek_place *place, ItemPointer tid);
 /*
  * From the fine code of an entry to a coarse code in the encoder's basis, of what
- * that stands for.  The vector itself is no further off than the fine code's
- * residual, by which its cosine with a query may be larger.
+ * that stands for.
  */
 extern const ek_encoded *ek_recode(ek_encoder *encoder, ek_entry_state state, double norm,
 								   const ek_certificate *fine, const int8 *codes);
+/* How far off a vector may be from its fine code with this certificate, and what is computed of that. */
+extern double ek_recode_slack(const ek_geometry *geometry, const ek_certificate *fine);
 /* A query, with its coarse codes in each basis of the cache. */
 extern ek_coded_query *ek_encode_query(const ek_cache *cache, ek_metric metric,
 									   const float *vector);
@@ -575,8 +596,9 @@ ek_decode(const ek_coordinate *c, uint8 value)
 	return c->mean + (value - ek_highest_value(c) / 2.0) * c->step;
 }
 
+/* The residual covers `slack` more than it must, for queries of the usual weight. */
 extern void ek_encode_coarse(const ek_basis *basis, int dims, const double *projected,
-							 double tail, ek_encoded *encoded);
+							 double tail, double slack, ek_encoded *encoded);
 extern void ek_store_coarse(const ek_geometry *geometry, const ek_basis *basis,
 							const ek_encoded *encoded, Page page, const ek_place *place);
 extern void ek_fetch_coarse(const ek_geometry *geometry, const ek_basis *basis, Page page,
@@ -679,6 +701,25 @@ extern double ek_cost_of_codes(const ek_projected *trial, const ek_sample *sampl
 							   const ek_basis *basis);
 
 /*
+ * survey.c: how an index of format 3 is doing
+ */
+typedef struct ek_survey
+{
+	double		begun;			/* entries that were ever used, of pages that are not empty; */
+	double		vectors;		/* of these, such as are vectors; */
+	double		nulls;			/* and NULLs */
+	double		coded;			/* vectors that were seen with codes in the current basis; */
+	double		residual;		/* the mean of theirs */
+} ek_survey;
+
+extern ek_survey ek_survey_index(Relation index, BufferAccessStrategy strategy,
+								 const ek_meta *meta);
+/* Should VACUUM look for a basis, or for a better one? */
+extern bool ek_wants_basis(const ek_meta *meta, const ek_survey *survey);
+/* Why a scan is slower than it could be: some of the words of the reference. */
+extern ArrayType *ek_slow_because(Relation index);
+
+/*
  * The verbs, one a file
  */
 
@@ -725,6 +766,26 @@ extern void ek_scan_rescan(IndexScanDesc scan, ScanKey keys, int nkeys,
 						   ScanKey orderbys, int norderbys);
 extern bool ek_scan_next(IndexScanDesc scan, ScanDirection direction);
 extern void ek_scan_end(IndexScanDesc scan);
+/* What a scan is expected to take of the arena. */
+extern Size ek_scan_bytes(const ek_basis *basis);
+
+/* parallel.c */
+#if PG_VERSION_NUM >= 180000
+extern Size ek_parallel_size(Relation index, int keys, int orderbys);
+#elif PG_VERSION_NUM >= 170000
+extern Size ek_parallel_size(int keys, int orderbys);
+#else
+extern Size ek_parallel_size(void);
+#endif
+extern void ek_parallel_init(void *target);
+extern void ek_parallel_rescan(IndexScanDesc scan);
+extern bool ek_is_parallel(IndexScanDesc scan);
+/* The metapage, with the number of entries that the processes of a scan agree on. */
+extern ek_meta ek_agree_on_meta(IndexScanDesc scan);
+/* A section for this process, of so many; false if none is left. */
+extern bool ek_take_section(IndexScanDesc scan, uint32 sections, uint32 *section);
+/* Is this the process that returns what is not in order: NULLs, or everything? */
+extern bool ek_take_rest(IndexScanDesc scan);
 
 /* vacuum.c */
 extern IndexBulkDeleteResult *ek_bulk_delete(IndexVacuumInfo *info,
@@ -741,8 +802,12 @@ extern IndexBulkDeleteResult *ek_vacuum_cleanup(IndexVacuumInfo *info,
  * the user may read the table.
  */
 extern Relation ek_open_index(Oid oid);
+extern bool ek_is_ours(Relation index);
+/* Does this server, and this session, have its pages? */
+extern bool ek_is_readable(Relation index);
 
 /* cost.c */
+extern void ek_cost_init(void);
 extern void ek_cost_estimate(PlannerInfo *root, IndexPath *path, double loop_count,
 							 Cost *startup_cost, Cost *total_cost,
 							 Selectivity *selectivity, double *correlation,

@@ -30,8 +30,24 @@
 
 PG_FUNCTION_INFO_V1(ek_sql_index_info);
 PG_FUNCTION_INFO_V1(ek_sql_index_info_1_5);
+PG_FUNCTION_INFO_V1(ek_sql_index_info_1_6);
 PG_FUNCTION_INFO_V1(ek_sql_index_counts);
 PG_FUNCTION_INFO_V1(ek_sql_require_format);
+
+bool
+ek_is_ours(Relation index)
+{
+	return index->rd_rel->relkind == RELKIND_INDEX &&
+		index->rd_indam != NULL && index->rd_indam->amgettuple == ek_scan_next;
+}
+
+bool
+ek_is_readable(Relation index)
+{
+	return !RELATION_IS_OTHER_TEMP(index) &&
+		(!RecoveryInProgress() || RelationIsPermanent(index)) &&
+		RelationGetNumberOfBlocks(index) > 0;
+}
 
 Relation
 ek_open_index(Oid oid)
@@ -39,8 +55,7 @@ ek_open_index(Oid oid)
 	Relation	index = relation_open(oid, AccessShareLock);
 	AclResult	allowed;
 
-	if (index->rd_rel->relkind != RELKIND_INDEX ||
-		index->rd_indam == NULL || index->rd_indam->amgettuple != ek_scan_next)
+	if (!ek_is_ours(index))
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("\"%s\" is not an engramk index", RelationGetRelationName(index))));
@@ -134,16 +149,18 @@ survivors_of(Oid index)
  *				   coarse_bits integer, sampled integer, pages bigint,
  *				   format integer, coarse_bytes double precision,
  *				   fine_bytes double precision, widths integer[],
- *				   survivors_expected bigint, survivors double precision)
+ *				   survivors_expected bigint, survivors double precision,
+ *				   basis_vectors bigint, recoding boolean, slow_because text[])
  *
  * vectors counts entries in use, NULLs among them unless they came before the
  * first vector; dead counts those that wait to be used again.  widths has how
  * many dimensions have 0, 2, 4, 6 and 8 bits.  survivors are the fine codes that a
  * scan reads: as the build expected them, and as the statistics count them; NULL
- * before the first scan.
+ * before the first scan.  basis_vectors is how many vectors there were when a basis was
+ * last looked for.
  */
 Datum
-ek_sql_index_info_1_5(PG_FUNCTION_ARGS)
+ek_sql_index_info_1_6(PG_FUNCTION_ARGS)
 {
 	Relation	index = ek_open_index(PG_GETARG_OID(0));
 	ek_meta		meta = ek_read_meta(index);
@@ -155,9 +172,9 @@ ek_sql_index_info_1_5(PG_FUNCTION_ARGS)
 		32 * (basis->steps4 + basis->steps2);
 	const Size	group_size = meta.format == EK_FORMAT_1 ? cache->geometry.group_size : basis->group_size;
 	const double survivors = survivors_of(RelationGetRelid(index));
-	bool		nulls[14] = {false};
+	bool		nulls[17] = {false};
 	TupleDesc	columns;
-	Datum		values[14] = {
+	Datum		values[17] = {
 		Int32GetDatum((int32) meta.dims),
 		Int64GetDatum((int64) counts.used),
 		Int64GetDatum((int64) counts.dead),
@@ -171,7 +188,10 @@ ek_sql_index_info_1_5(PG_FUNCTION_ARGS)
 		Float8GetDatum((double) cache->geometry.fine_size),
 		count_widths(cache),
 		Int64GetDatum(basis->header == NULL || meta.format == EK_FORMAT_1 ? 0 : basis->header->survivors),
-		Float8GetDatum(survivors)
+		Float8GetDatum(survivors),
+		Int64GetDatum(meta.tried),
+		BoolGetDatum(meta.recoding != 0),
+		PointerGetDatum(ek_slow_because(index))
 	};
 
 	nulls[13] = isnan(survivors);
@@ -182,13 +202,20 @@ ek_sql_index_info_1_5(PG_FUNCTION_ARGS)
 }
 
 /*
- * Up to 1.4: the first eight of these columns.  A library of that time would fill
- * in eight of however many SQL declares, so it must not be called for more.
+ * Up to 1.4 the first eight of these columns, and in 1.5 the first 14.  A library of
+ * that time would fill in as many of however many SQL declares, so it must not be
+ * called for more.
  */
+Datum
+ek_sql_index_info_1_5(PG_FUNCTION_ARGS)
+{
+	return ek_sql_index_info_1_6(fcinfo);
+}
+
 Datum
 ek_sql_index_info(PG_FUNCTION_ARGS)
 {
-	return ek_sql_index_info_1_5(fcinfo);
+	return ek_sql_index_info_1_6(fcinfo);
 }
 
 /*

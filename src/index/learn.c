@@ -23,26 +23,11 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
-#include "base/certificate.h"
 #include "index/index.h"
 #include "vector/encode.h"
 
-/* Without a basis so few vectors are compared in no time. */
-#define LEAST_VECTORS		1000
-
-/* Coarse pages that are looked at to see how well the basis does. */
-#define SURVEYED_PAGES		1000
-
-/* When to look for another basis: so many times as many vectors; so much larger residuals. */
-#define GROWTH_WITHOUT		1.5
-#define GROWTH_WITH			4.0
-#define WORSE_RESIDUALS		1.03
-
 /* When to go over to it: it must take no more than this of what scans pay now. */
 #define WORTH_WHILE			0.9
-
-/* Coordinates of f are a rounding off: what that adds to a cosine, in etas. */
-#define SLACK_ETAS			64.0
 
 typedef struct learner
 {
@@ -51,9 +36,9 @@ typedef struct learner
 	MemoryContext context;		/* of everything */
 	ek_meta		meta;			/* as it was read last */
 	ek_geometry geometry;
-	double		vectors;		/* these two by the survey */
-	double		residual;		/* the mean, of codes in the current basis */
+	ek_survey	survey;
 	uint32		sampled;		/* vectors that a better basis was found from */
+	bool		cramped;		/* longer codes would be better */
 
 	/* while pages are recoded */
 	const ek_basis *basis;
@@ -83,61 +68,6 @@ lock_page(learner *l, BlockNumber block, int lock, ek_page_kind kind)
 }
 
 /*
- * How are things?
- */
-
-static void
-survey_page(learner *l, uint32 number, double *coded)
-{
-	Buffer		buffer = lock_page(l, ek_coarse_block(&l->geometry, number), BUFFER_LOCK_SHARE,
-								   EK_PAGE_COARSE);
-	Page		page = BufferGetPage(buffer);
-
-	l->vectors += ek_coarse_header_on(page)->vectors;
-	if (ek_page_opaque_of(page)->count == l->meta.current)
-	{
-		for (uint32 i = 0; i < l->geometry.coarse_per_page; i++)
-		{
-			if (ek_coarse_state(&l->geometry, page, i) != EK_ENTRY_VECTOR)
-				continue;
-			l->residual += ek_coarse_residual(&l->geometry, page, i);
-			*coded += 1;
-		}
-	}
-	UnlockReleaseBuffer(buffer);
-}
-
-static void
-survey(learner *l)
-{
-	const uint32 step = Max(1, l->pages / SURVEYED_PAGES);
-	uint32		looked = 0;
-	double		coded = 0.0;
-
-	l->vectors = l->residual = 0.0;
-	for (uint32 number = 0; number < l->pages; number += step, looked++)
-	{
-		ek_vacuum_delay_point();
-		survey_page(l, number, &coded);
-	}
-	l->vectors *= (double) l->pages / Max(looked, 1);
-	l->residual /= Max(coded, 1.0);
-}
-
-static bool
-is_worth_a_look(const learner *l)
-{
-	const ek_meta *meta = &l->meta;
-
-	if (l->vectors < LEAST_VECTORS)
-		return false;
-	if (meta->current == 0)
-		return l->vectors >= GROWTH_WITHOUT * meta->tried;
-	return l->vectors >= GROWTH_WITH * meta->tried ||
-		l->residual > WORSE_RESIDUALS * meta->tried_residual;
-}
-
-/*
  * The metapage
  */
 
@@ -163,8 +93,9 @@ change_meta(learner *l, change how)
 static void
 remember_try(learner *l, ek_meta *meta)
 {
-	meta->tried = (uint32) Min(l->vectors, (double) PG_UINT32_MAX);
-	meta->tried_residual = (float) l->residual;
+	meta->tried = (uint32) Min(l->survey.vectors, (double) PG_UINT32_MAX);
+	meta->tried_residual = (float) l->survey.residual;
+	meta->cramped = l->cramped;
 }
 
 /* The slot that the basis in use is not in. */
@@ -322,9 +253,9 @@ slack_of(const learner *l)
 		const ek_row_header *header = (ek_row_header *) (l->rows + i * l->geometry.fine_size);
 
 		if (l->is_vector[i])
-			most = Max(most, ((const ek_certificate *) (header + 1))->residual);
+			most = Max(most, ek_recode_slack(&l->geometry, (const ek_certificate *) (header + 1)));
 	}
-	return ek_float_above(most + SLACK_ETAS * ek_eta_of(l->geometry.dims));
+	return ek_float_above(most);
 }
 
 static void
@@ -425,20 +356,40 @@ write_basis(learner *l)
 	}
 }
 
-/* A basis for the vectors of now, if it would be better than what there is. */
+/*
+ * A basis for the vectors of now, and codes of the length that is best; or, if pages
+ * have no room for these, of the best that fits, and a note of it.
+ */
+static const ek_basis *
+find_basis_that_fits(learner *l, const ek_sample *sample)
+{
+	const int	room = (int) l->meta.steps;
+	ek_basis   *best = ek_basis_create(l->meta.dims);
+	ek_basis   *fitting;
+
+	ek_find_basis(sample, EK_FORMAT_3, EK_MAX_STEPS, best);
+	if (best->steps4 + best->steps2 <= room)
+		return best;
+	fitting = ek_basis_create(l->meta.dims);
+	ek_find_basis(sample, EK_FORMAT_3, room, fitting);
+	l->cramped = ek_cost_with(sample, best) < WORTH_WHILE * ek_cost_with(sample, fitting);
+	return fitting;
+}
+
+/* NULL unless it would be better than what there is. */
 static const ek_basis *
 find_better_basis(learner *l)
 {
-	ek_basis   *basis = ek_basis_create(l->meta.dims);
+	const ek_basis *current = ek_cache_current(ek_cache_copy(l->index));
+	const ek_basis *basis;
 	ek_sample	sample = {0};
 
-	ek_sample_index(l->index, l->strategy, &l->meta, l->vectors, l->context, &sample);
-	ek_find_basis(&sample, EK_FORMAT_3, (int) l->meta.steps, basis);
-	if (basis->coarse_dims == 0 ||
-		ek_cost_with(&sample, basis) >
-		WORTH_WHILE * ek_cost_with(&sample, ek_cache_current(ek_cache_copy(l->index))))
-		return NULL;
+	ek_sample_index(l->index, l->strategy, &l->meta, l->survey.vectors, l->context, &sample);
 	l->sampled = (uint32) sample.count;
+	basis = find_basis_that_fits(l, &sample);
+	if (basis->coarse_dims == 0 ||
+		ek_cost_with(&sample, basis) > WORTH_WHILE * ek_cost_with(&sample, current))
+		return NULL;
 	return basis;
 }
 
@@ -452,8 +403,8 @@ learn(learner *l)
 	ek_cache_forget(l->index);
 	if (l->meta.recoding)
 		recode(l);
-	survey(l);
-	if (!is_worth_a_look(l))
+	l->survey = ek_survey_index(l->index, l->strategy, &l->meta);
+	if (!ek_wants_basis(&l->meta, &l->survey))
 		return;
 	l->basis = find_better_basis(l);
 	if (l->basis != NULL)
@@ -463,7 +414,7 @@ learn(learner *l)
 		change_meta(l, publish);
 		ek_cache_forget(l->index);
 		recode(l);
-		survey(l);
+		l->survey = ek_survey_index(l->index, l->strategy, &l->meta);
 	}
 	change_meta(l, remember_try);
 }

@@ -776,14 +776,31 @@ ek_read_meta(Relation index)
 	return meta;
 }
 
-uint8 *
-ek_read_map(Relation index)
+/*
+ * The last section may have fewer pages than others, and is never said to be empty.
+ */
+ek_live_pages
+ek_find_live_pages(Relation index, const ek_meta *meta, const ek_geometry *geometry)
 {
-	const Size	size = ek_mapped_sections() / 8;
-	uint8	   *map = palloc(size);
-	Buffer		buffer = ek_read_page(index, EK_META_BLOCK, BUFFER_LOCK_SHARE, EK_PAGE_META, NULL);
+	const uint32 pages = ek_coarse_pages(meta, geometry);
+	const uint32 sections = divide_up(pages, EK_SECTION);
+	ek_live_pages live = {.count = pages};
+	uint32		count = 0;
+	Buffer		buffer;
+	const uint8 *map;
 
-	memcpy(map, ek_map_on(BufferGetPage(buffer)), size);
+	if (geometry->format != EK_FORMAT_3 || sections == 0)
+		return live;
+	live.sections = palloc(sizeof(uint32) * sections);
+	buffer = ek_read_page(index, EK_META_BLOCK, BUFFER_LOCK_SHARE, EK_PAGE_META, NULL);
+	map = ek_map_on(BufferGetPage(buffer));
+	for (uint32 section = 0; section < sections; section++)
+	{
+		if (section == sections - 1 || section >= ek_mapped_sections() ||
+			!ek_is_empty_section(map, section))
+			live.sections[count++] = section;
+	}
 	UnlockReleaseBuffer(buffer);
-	return map;
+	live.count -= (sections - count) * EK_SECTION;
+	return live;
 }

@@ -124,8 +124,8 @@ typedef struct scan_state
 	ek_meta		meta;
 	ek_geometry geometry;
 	ek_coded_query *query;
-	uint32		pages;			/* coarse pages that a pass visits */
-	uint32	   *sections;		/* those that are not empty; NULL: all of them */
+	ek_live_pages pages;		/* coarse pages that a pass visits */
+	bool		shared_out;		/* among processes: these are our own */
 	uint32		capacity;		/* candidates that the budget holds */
 	BlockNumber heap_blocks;	/* of the table, when last asked */
 
@@ -685,44 +685,6 @@ collect_page(IndexScanDesc scan, const page_visit *visit, const page_visit *next
 	state->counts.coarse_codes += vectors;
 }
 
-/*
- * Which pages a pass visits: those of sections that are not empty.  The last section
- * may have fewer pages than others, and is never said to be empty.
- */
-static void
-find_pages(IndexScanDesc scan)
-{
-	scan_state *state = scan->opaque;
-	const uint32 pages = ek_coarse_pages(&state->meta, &state->geometry);
-	const uint32 sections = (pages + EK_SECTION - 1) / EK_SECTION;
-	uint32		live = 0;
-	uint8	   *map;
-
-	state->pages = pages;
-	state->sections = NULL;
-	if (state->geometry.format != EK_FORMAT_3 || sections == 0)
-		return;
-	map = ek_read_map(scan->indexRelation);
-	state->sections = palloc(sizeof(uint32) * sections);
-	for (uint32 section = 0; section < sections; section++)
-	{
-		if (section == sections - 1 || section >= ek_mapped_sections() ||
-			!ek_is_empty_section(map, section))
-			state->sections[live++] = section;
-	}
-	state->pages -= (sections - live) * EK_SECTION;
-	pfree(map);
-}
-
-/* Of the pages that a pass visits, the i-th. */
-static inline uint32
-page_of(const scan_state *state, uint32 i)
-{
-	if (state->sections == NULL)
-		return i;
-	return state->sections[i / EK_SECTION] * EK_SECTION + i % EK_SECTION;
-}
-
 /* Which page comes when: every `step`-th first, then the others. */
 static page_visit
 visit_of(const scan_state *state, uint32 turn, uint32 step, uint32 pages)
@@ -730,10 +692,28 @@ visit_of(const scan_state *state, uint32 turn, uint32 step, uint32 pages)
 	const uint32 sampled = (pages + step - 1) / step;
 	const uint32 others = Max(step, 2) - 1; /* after each that is sampled */
 	const uint32 other = turn - sampled;
-	const uint32 page = page_of(state, turn < sampled ? turn * step :
-								other / others * step + other % others + 1);
+	const uint32 page = ek_live_page(&state->pages, turn < sampled ? turn * step :
+								   other / others * step + other % others + 1);
 
 	return (page_visit) {page, ek_coarse_block(&state->geometry, page)};
+}
+
+static int
+compare_sections(const void *a, const void *b)
+{
+	const uint32 x = *(const uint32 *) a;
+	const uint32 y = *(const uint32 *) b;
+
+	return x < y ? -1 : x > y;
+}
+
+static bool
+is_live(const ek_live_pages *pages, uint32 section)
+{
+	const uint32 count = (pages->count + EK_SECTION - 1) / EK_SECTION;
+
+	return pages->sections == NULL ||
+		bsearch(&section, pages->sections, count, sizeof(uint32), compare_sections) != NULL;
 }
 
 /* After a sample, a pass has as much room as its share of the pages. */
@@ -745,12 +725,52 @@ room_for(const scan_state *state, uint32 seen, uint32 step, uint32 pages)
 	return step == 1 ? state->room : (uint32) Min(share, state->room);
 }
 
+/*
+ * The first pass of a process of a parallel scan: of the sections that it takes, which
+ * are all that it has from then on.  Of the room it uses its share of the pages.
+ */
+static void
+collect_sections(IndexScanDesc scan)
+{
+	scan_state *state = scan->opaque;
+	const ek_live_pages all = state->pages;
+	const uint32 per_section = EK_SECTION;
+	const uint32 pages = ek_coarse_pages(&state->meta, &state->geometry);
+	const uint32 sections = (pages + per_section - 1) / per_section;
+	uint32		seen = 0;
+	uint32		taken = 0;
+	uint32		section;
+
+	state->shared_out = true;
+	state->pages = (ek_live_pages) {.sections = palloc(sizeof(uint32) * Max(sections, 1))};
+	while (ek_take_section(scan, sections, &section))
+	{
+		const uint32 end = Min((section + 1) * per_section, pages);
+
+		if (!is_live(&all, section))
+			continue;
+		state->pages.sections[taken++] = section;
+		state->pages.count += end - section * per_section;
+		for (uint32 page = section * per_section; page < end; page++)
+		{
+			const page_visit visit = {page, ek_coarse_block(&state->geometry, page)};
+			const uint32 next = Min(page + 1, end - 1);
+			const page_visit after = {next, ek_coarse_block(&state->geometry, next)};
+
+			CHECK_FOR_INTERRUPTS();
+			state->allowed = room_for(state, ++seen, 2, all.count);
+			collect_page(scan, &visit, &after);
+		}
+	}
+	qsort(state->pages.sections, taken, sizeof(uint32), compare_sections);
+}
+
 /* By keys, fine pages are read too, in their order, and coarse pages in theirs. */
 static void
 collect_pages(IndexScanDesc scan)
 {
 	scan_state *state = scan->opaque;
-	const uint32 pages = state->pages;
+	const uint32 pages = state->pages.count;
 	const uint32 step = state->by_key ? 1 : Max(pages / SAMPLE_PAGES, 1);
 	page_visit	visit;
 
@@ -769,14 +789,27 @@ collect_pages(IndexScanDesc scan)
 }
 
 static uint32
+expected_room(const ek_basis *basis)
+{
+	const uint64 expected = (uint64) EXPECTED_TIMES * basis->header->survivors;
+
+	return (uint32) Min(Max(expected, FIRST_CANDIDATES), PG_INT32_MAX);
+}
+
+static uint32
 first_room(IndexScanDesc scan)
 {
 	const ek_cache *cache = ek_cache_get(scan->indexRelation);
 	const ek_basis *basis = ek_cache_current(cache);
-	const uint64 expected = cache->geometry.format == EK_FORMAT_1 || basis->coarse_dims == 0 ? 0 :
-		(uint64) EXPECTED_TIMES * basis->header->survivors;
 
-	return (uint32) Min(Max(expected, FIRST_CANDIDATES), PG_INT32_MAX);
+	return cache->geometry.format == EK_FORMAT_1 || basis->coarse_dims == 0 ? FIRST_CANDIDATES :
+		expected_room(basis);
+}
+
+Size
+ek_scan_bytes(const ek_basis *basis)
+{
+	return expected_room(basis) * CANDIDATE_BYTES;
 }
 
 /* With more room than before, up to the budget. */
@@ -835,7 +868,10 @@ collect(IndexScanDesc scan)
 	state->complete = true;
 	state->threshold = -INFINITY;
 	binaryheap_reset(state->heap);
-	collect_pages(scan);
+	if (ek_is_parallel(scan) && !state->shared_out)
+		collect_sections(scan);
+	else
+		collect_pages(scan);
 	state->counts.passes++;
 	MemoryContextSwitchTo(caller);
 }
@@ -1177,11 +1213,11 @@ start(IndexScanDesc scan)
 
 	state->fresh = false;
 	state->counts.scans = 1;
-	state->meta = ek_read_meta(scan->indexRelation);
+	state->meta = ek_agree_on_meta(scan);
 	if (state->meta.dims != 0)
 	{
 		state->geometry = ek_geometry_of(&state->meta);
-		find_pages(scan);
+		state->pages = ek_find_live_pages(scan->indexRelation, &state->meta, &state->geometry);
 	}
 	state->capacity = (uint32) (ek_scratch_size() / CANDIDATE_BYTES);
 	state->null_query = (orderby->sk_flags & SK_ISNULL) != 0;
@@ -1203,6 +1239,8 @@ start(IndexScanDesc scan)
 			state->phase = PHASE_ORDERED;
 		}
 	}
+	if (state->phase == PHASE_LIST && !ek_take_rest(scan))
+		state->phase = PHASE_END;
 	pgstat_count_index_scan(scan->indexRelation);
 #if PG_VERSION_NUM >= 180000
 	if (scan->instrument != NULL)
@@ -1252,7 +1290,7 @@ ek_scan_next(IndexScanDesc scan, ScanDirection direction)
 		}
 		unpin(state);
 		state->next = 0;
-		state->phase = PHASE_EARLY_NULLS;
+		state->phase = ek_take_rest(scan) ? PHASE_EARLY_NULLS : PHASE_END;
 	}
 	if (state->phase == PHASE_LIST)
 	{

@@ -254,14 +254,11 @@ static void
 vacuum_entries_3(vacuum_state *state, const ek_meta *meta)
 {
 	const ek_geometry geometry = ek_geometry_of(meta);
+	const ek_live_pages live = ek_find_live_pages(state->info->index, meta, &geometry);
 	const uint32 pages = ek_coarse_pages(meta, &geometry);
-	const uint8 *empty = ek_read_map(state->info->index);
 
-	for (uint32 section = 0; section * EK_SECTION < pages; section++)
-	{
-		if (section >= ek_mapped_sections() || !ek_is_empty_section(empty, section))
-			vacuum_section(state, &geometry, section, pages);
-	}
+	for (uint32 i = 0; i < live.count; i += EK_SECTION)
+		vacuum_section(state, &geometry, ek_live_page(&live, i) / EK_SECTION, pages);
 	FreeSpaceMapVacuum(state->info->index);
 }
 
