@@ -52,6 +52,15 @@ ek_smgr_zeroextend(SMgrRelation smgr, BlockNumber first, BlockNumber count)
 #define ek_parallel_offset(scan)	((scan)->ps_offset)
 #endif
 
+/* 16 has functions for tags of buffers, where there were macros */
+#if PG_VERSION_NUM >= 160000
+#define ek_init_buffer_tag(tag, relation, block) \
+	InitBufferTag(tag, &(relation)->rd_locator, MAIN_FORKNUM, block)
+#else
+#define ek_init_buffer_tag(tag, relation, block) \
+	INIT_BUFFERTAG(*(tag), (relation)->rd_node, MAIN_FORKNUM, block)
+#endif
+
 /* 17 rules out that functions of an index depend on the caller's search_path */
 #if PG_VERSION_NUM >= 170000
 #define ek_restrict_search_path()	RestrictSearchPath()

@@ -136,6 +136,23 @@ append_basis(build_state *state)
 	release(&buffer);
 }
 
+/* A table with fewer vectors than this has not told yet what it is going to hold. */
+#define TELLING_VECTORS	10000
+
+/*
+ * Some more than the best codes of now take, for those of vectors that come later; but
+ * pages with much room are many, and all of them are read.
+ */
+static uint32
+room_for_codes(const ek_meta *meta, int best)
+{
+	const int	usual = ek_usual_steps(meta->dims);
+
+	if (best == 0 || meta->tried < TELLING_VECTORS)
+		return (uint32) Max(best, usual);
+	return (uint32) Max(best, Min(usual, best + best / 4 + 1));
+}
+
 /* What the metapage says of the basis, if there is one. */
 static void
 describe_basis(ek_meta *meta, const ek_basis *basis)
@@ -152,8 +169,7 @@ describe_basis(ek_meta *meta, const ek_basis *basis)
 		meta->basis_id = meta->format == EK_FORMAT_2 && basis->coarse_dims > 0 ? EK_FIRST_BASIS : 0;
 		return;
 	}
-	/* room for other bases than this, of other vectors, and of more of them */
-	meta->steps = (uint32) Max(basis->steps4 + basis->steps2, ek_usual_steps(meta->dims));
+	meta->steps = room_for_codes(meta, basis->steps4 + basis->steps2);
 	if (basis->coarse_dims == 0)
 		return;
 	meta->basis_pages = ek_slot_pages(meta->dims);

@@ -459,6 +459,14 @@ extern void ek_set_verified(Relation index, BlockNumber block);
 extern void ek_cache_forget(Relation index);
 
 /*
+ * readahead.c: what is in no buffer yet
+ */
+extern bool ek_is_buffered(Relation index, BlockNumber block);
+/* Does the administrator want it? */
+extern bool ek_may_read_ahead(Relation index);
+extern void ek_read_ahead(Relation index, BlockNumber block, BlockNumber count);
+
+/*
  * code.c: from vectors to codes, and from codes to bounds
  */
 

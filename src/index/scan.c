@@ -66,8 +66,19 @@
 #define SAMPLE_PAGES		64
 #define LEAST_KEPT			((uint64) 64)
 
-/* So many candidates are put in order, and their fine codes asked for, at once. */
+/*
+ * So many candidates are put in order, and their fine codes asked for, at once; of the
+ * disk, more of them.
+ */
 #define BATCH				16
+#define BATCH_OF_DISK		128
+
+/*
+ * If one of so many pages of a pass is in no buffer, it is cold: it goes through the
+ * pages in order, without a sample, and asks for so many ahead.
+ */
+#define PROBED_PAGES		16
+#define PAGES_AHEAD			512
 
 /* A page names a basis that is not there: so often it may be that it has just come. */
 #define MOST_TRIES			10
@@ -138,6 +149,8 @@ typedef struct scan_state
 	float		threshold;		/* the same for the kernel */
 	bool		complete;		/* it left out nothing */
 	bool		by_key;			/* it reads every fine code */
+	bool		cold;			/* most of what it reads is on disk */
+	uint32		asked;			/* pages of the pass, of the disk */
 	float	   *bounds;			/* of the entries of a page, and for each group a */
 	uint16	   *masks;			/* bit for each that is within the horizon */
 
@@ -716,6 +729,64 @@ is_live(const ek_live_pages *pages, uint32 section)
 		bsearch(&section, pages->sections, count, sizeof(uint32), compare_sections) != NULL;
 }
 
+/* Is one of so many pages in no buffer, of those from one of the pass on? */
+static bool
+lacks_buffers(IndexScanDesc scan, uint32 first, uint32 count, uint32 probes)
+{
+	scan_state *state = scan->opaque;
+
+	for (uint32 i = 0; i < probes; i++)
+	{
+		const uint32 page = ek_live_page(&state->pages, first + (uint32) ((uint64) i * count / probes));
+
+		if (!ek_is_buffered(scan->indexRelation, ek_coarse_block(&state->geometry, page)))
+			return true;
+	}
+	return false;
+}
+
+static bool
+is_cold(IndexScanDesc scan)
+{
+	const scan_state *state = scan->opaque;
+
+	return state->pages.count > 0 && ek_may_read_ahead(scan->indexRelation) &&
+		lacks_buffers(scan, 0, state->pages.count, PROBED_PAGES);
+}
+
+/* How many pages of the pass, from one on, follow one another on disk. */
+static uint32
+pages_in_a_row(const scan_state *state, uint32 first)
+{
+	const uint32 most = Min(EK_SECTION, state->pages.count - first);
+	const BlockNumber block = ek_coarse_block(&state->geometry, ek_live_page(&state->pages, first));
+	uint32		count = 1;
+
+	while (count < most && block + count ==
+		   ek_coarse_block(&state->geometry, ek_live_page(&state->pages, first + count)))
+		count++;
+	return count;
+}
+
+/* Asks the disk for what comes soon, unless it seems to be in buffers. */
+static void
+ask_for_pages(IndexScanDesc scan, uint32 turn)
+{
+	scan_state *state = scan->opaque;
+
+	while (state->asked < state->pages.count && state->asked < turn + PAGES_AHEAD)
+	{
+		const uint32 first = state->asked;
+		const uint32 count = pages_in_a_row(state, first);
+
+		if (lacks_buffers(scan, first, count, Min(count, 4)))
+			ek_read_ahead(scan->indexRelation,
+						  ek_coarse_block(&state->geometry, ek_live_page(&state->pages, first)),
+						  count);
+		state->asked += count;
+	}
+}
+
 /* After a sample, a pass has as much room as its share of the pages. */
 static uint32
 room_for(const scan_state *state, uint32 seen, uint32 step, uint32 pages)
@@ -771,7 +842,7 @@ collect_pages(IndexScanDesc scan)
 {
 	scan_state *state = scan->opaque;
 	const uint32 pages = state->pages.count;
-	const uint32 step = state->by_key ? 1 : Max(pages / SAMPLE_PAGES, 1);
+	const uint32 step = state->by_key || state->cold ? 1 : Max(pages / SAMPLE_PAGES, 1);
 	page_visit	visit;
 
 	if (pages == 0)
@@ -782,6 +853,8 @@ collect_pages(IndexScanDesc scan)
 		const page_visit next = visit_of(state, Min(turn + 1, pages - 1), step, pages);
 
 		CHECK_FOR_INTERRUPTS();
+		if (state->cold)
+			ask_for_pages(scan, turn);
 		state->allowed = room_for(state, turn + 1, step, pages);
 		collect_page(scan, &visit, &next);
 		visit = next;
@@ -868,6 +941,8 @@ collect(IndexScanDesc scan)
 	state->complete = true;
 	state->threshold = -INFINITY;
 	binaryheap_reset(state->heap);
+	state->cold = is_cold(scan);
+	state->asked = 0;
 	if (ek_is_parallel(scan) && !state->shared_out)
 		collect_sections(scan);
 	else
@@ -910,7 +985,7 @@ static void
 order_some(IndexScanDesc scan)
 {
 	scan_state *state = scan->opaque;
-	const uint32 end = Min(state->ordered + BATCH, state->count);
+	const uint32 end = Min(state->ordered + (state->cold ? BATCH_OF_DISK : BATCH), state->count);
 
 	while (state->ordered < end)
 	{
@@ -919,6 +994,8 @@ order_some(IndexScanDesc scan)
 
 		ek_ask_for(scan->indexRelation, place.fine_block, MAXALIGN(SizeOfPageHeaderData) +
 				   place.fine_slot * state->geometry.fine_size, state->geometry.fine_size);
+		if (state->cold)
+			PrefetchBuffer(scan->indexRelation, MAIN_FORKNUM, place.fine_block);
 	}
 }
 
