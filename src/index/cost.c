@@ -3,8 +3,8 @@
  *		What a scan costs, so that the planner can choose between the index, a
  *		bitmap scan with a sort, and a sequential scan with a sort.
  *
- * Before its first row a scan reads every coarse code: that is its start-up
- * cost.  Each row after that costs a fine code and, to the executor, a visit to
+ * Before its first row a scan reads every coarse code, or every fine code where
+ * there are none: that is its start-up cost.  Each row after that costs a fine code and, to the executor, a visit to
  * the heap.  A row further down the order has ever more rows beside it whose
  * bounds say no more than that they might come first; EXTRA_VISITS stands for
  * those.
@@ -35,10 +35,31 @@
 
 static set_rel_pathlist_hook_type earlier_hook;
 
-static inline Cost
-pass_cost(const IndexOptInfo *index)
+/*
+ * Without a basis a pass reads fine codes.  A session that has not used the index yet
+ * expects one: planning reads nothing, so that a damaged index is in nobody's way.
+ */
+static bool
+has_basis(const IndexOptInfo *info)
 {
-	return Max(index->tuples, 1.0) * COARSE_CODE_COST * cpu_operator_cost;
+	Relation	index;
+	const ek_cache *cache;
+	bool		has;
+
+	if (info->hypothetical)
+		return true;
+	index = index_open(info->indexoid, NoLock);
+	cache = ek_cache_known(index);
+	has = cache == NULL || cache->meta.dims == 0 || ek_cache_current(cache)->coarse_dims > 0;
+	index_close(index, NoLock);
+	return has;
+}
+
+static Cost
+pass_cost(const IndexOptInfo *info)
+{
+	return Max(info->tuples, 1.0) * cpu_operator_cost *
+		(has_basis(info) ? COARSE_CODE_COST : FINE_CODE_COST);
 }
 
 /*

@@ -32,7 +32,7 @@ typedef struct vacuum_state
 
 /*
  * VACUUM has a ring of buffers of its own, so that it does not drive out what
- * others use.
+ * others use.  A fine page of format 3 may be zeros.
  */
 static Buffer
 lock_page(vacuum_state *state, BlockNumber block, ek_page_kind kind,
@@ -43,7 +43,8 @@ lock_page(vacuum_state *state, BlockNumber block, ek_page_kind kind,
 											info->strategy);
 
 	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
-	ek_require_page(info->index, buffer, kind, geometry);
+	if (kind != EK_PAGE_FINE || geometry->format != EK_FORMAT_3 || !PageIsNew(BufferGetPage(buffer)))
+		ek_require_page(info->index, buffer, kind, geometry);
 	return buffer;
 }
 
@@ -112,11 +113,18 @@ vacuum_rows(vacuum_state *state, const ek_geometry *geometry, const ek_row_page 
 	Relation	index = state->info->index;
 	const bool	apart = BufferIsValid(coarse);
 	Buffer		buffer = lock_page(state, rows->block, rows->kind, geometry);
-	GenericXLogState *xlog = GenericXLogStart(index);
-	Page		page = GenericXLogRegisterBuffer(xlog, buffer, 0);
+	GenericXLogState *xlog;
+	Page		page;
 	Page		coarse_page = NULL;
 	bool		changed = false;
 
+	if (PageIsNew(BufferGetPage(buffer)))
+	{
+		UnlockReleaseBuffer(buffer);
+		return;
+	}
+	xlog = GenericXLogStart(index);
+	page = GenericXLogRegisterBuffer(xlog, buffer, 0);
 	for (uint32 entry = rows->first; entry < end; entry++)
 	{
 		const ek_place at = ek_place_of(geometry, entry);
@@ -157,56 +165,46 @@ vacuum_row_page(vacuum_state *state, const ek_geometry *geometry, const ek_row_p
 }
 
 /*
- * Format 3.  Fine pages that no entry ever used are zeros, or not there.
+ * Format 3
  */
-static bool
-is_unused(vacuum_state *state, BlockNumber block)
-{
-	Relation	index = state->info->index;
-	Buffer		buffer;
-	bool		is_new;
-
-	if (block >= RelationGetNumberOfBlocks(index))
-		return true;
-	buffer = ReadBufferExtended(index, MAIN_FORKNUM, block, RBM_NORMAL, state->info->strategy);
-	LockBuffer(buffer, BUFFER_LOCK_SHARE);
-	is_new = PageIsNew(BufferGetPage(buffer));
-	UnlockReleaseBuffer(buffer);
-	return is_new;
-}
 
 static uint32
-entries_in_use(vacuum_state *state, const ek_geometry *geometry, BlockNumber block)
+entries_in_use(Buffer coarse)
 {
-	Buffer		buffer = lock_page(state, block, EK_PAGE_COARSE, geometry);
-	const ek_coarse_header *header = ek_coarse_header_on(BufferGetPage(buffer));
-	const uint32 in_use = header->vectors + header->nulls;
+	const ek_coarse_header *header = ek_coarse_header_on(BufferGetPage(coarse));
 
-	UnlockReleaseBuffer(buffer);
-	return in_use;
+	return header->vectors + header->nulls;
 }
 
-/* Returns how many entries are in use afterwards. */
+/*
+ * Each page is looked for once.  The coarse page is locked while one of its fine pages
+ * is, and not in between, when VACUUM may have to wait.  A fine page that no entry ever
+ * used may be zeros, or not there.  Returns how many entries are in use afterwards.
+ */
 static uint32
 vacuum_coarse_page(vacuum_state *state, const ek_geometry *geometry, uint32 number)
 {
-	const uint32 end = (number + 1) * geometry->coarse_per_page;
+	Relation	index = state->info->index;
+	const BlockNumber blocks = RelationGetNumberOfBlocks(index);
 	const BlockNumber block = ek_coarse_block(geometry, number);
-	uint32		in_use = entries_in_use(state, geometry, block);
+	const uint32 end = (number + 1) * geometry->coarse_per_page;
+	Buffer		coarse = lock_page(state, block, EK_PAGE_COARSE, geometry);
+	uint32		in_use = entries_in_use(coarse);
 
 	for (uint32 entry = number * geometry->coarse_per_page; entry < end && in_use > 0;)
 	{
 		const ek_row_page rows = ek_row_page_of(geometry, entry);
 
+		if (rows.block < blocks)
+			vacuum_rows(state, geometry, &rows, rows.end, coarse);
+		LockBuffer(coarse, BUFFER_LOCK_UNLOCK);
 		ek_vacuum_delay_point();
-		if (!is_unused(state, rows.block))
-			vacuum_row_page(state, geometry, &rows, rows.end);
+		LockBuffer(coarse, BUFFER_LOCK_EXCLUSIVE);
 		entry = rows.end;
 	}
-	if (in_use > 0)
-		in_use = entries_in_use(state, geometry, block);
-	RecordPageWithFreeSpace(state->info->index, block,
-							ek_free_space(geometry->coarse_per_page - in_use, geometry));
+	in_use = entries_in_use(coarse);
+	UnlockReleaseBuffer(coarse);
+	RecordPageWithFreeSpace(index, block, ek_free_space(geometry->coarse_per_page - in_use, geometry));
 	return in_use;
 }
 
@@ -222,7 +220,13 @@ mark_if_empty(vacuum_state *state, const ek_geometry *geometry, uint32 section)
 	Page		page;
 
 	for (uint32 i = 0; i < EK_SECTION && in_use == 0; i++)
-		in_use = entries_in_use(state, geometry, ek_coarse_block(geometry, section * EK_SECTION + i));
+	{
+		Buffer		coarse = lock_page(state, ek_coarse_block(geometry, section * EK_SECTION + i),
+									   EK_PAGE_COARSE, geometry);
+
+		in_use = entries_in_use(coarse);
+		UnlockReleaseBuffer(coarse);
+	}
 	if (in_use == 0)
 	{
 		xlog = GenericXLogStart(index);
@@ -242,10 +246,7 @@ vacuum_section(vacuum_state *state, const ek_geometry *geometry, uint32 section,
 	uint32		in_use = 0;
 
 	for (uint32 number = first; number < end; number++)
-	{
-		ek_vacuum_delay_point();
 		in_use += vacuum_coarse_page(state, geometry, number);
-	}
 	if (in_use == 0 && end == first + EK_SECTION && section < ek_mapped_sections())
 		mark_if_empty(state, geometry, section);
 }
