@@ -383,14 +383,20 @@ find_better_basis(learner *l)
 	const ek_basis *current = ek_cache_current(ek_cache_copy(l->index));
 	const ek_basis *basis;
 	ek_sample	sample = {0};
+	double		now;
+	double		then;
 
 	ek_sample_index(l->index, l->strategy, &l->meta, l->survey.vectors, l->context, &sample);
 	l->sampled = (uint32) sample.count;
 	basis = find_basis_that_fits(l, &sample);
-	if (basis->coarse_dims == 0 ||
-		ek_cost_with(&sample, basis) > WORTH_WHILE * ek_cost_with(&sample, current))
+	if (basis->coarse_dims == 0)
 		return NULL;
-	return basis;
+	now = ek_cost_with(&sample, current);
+	then = ek_cost_with(&sample, basis);
+	ereport(DEBUG1,
+			(errmsg_internal("index \"%s\": a scan takes %.1f ns for each of %.0f vectors, and %.1f with another basis",
+							 RelationGetRelationName(l->index), now, l->survey.vectors, then)));
+	return then <= WORTH_WHILE * now ? basis : NULL;
 }
 
 static void
