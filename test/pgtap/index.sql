@@ -5,7 +5,7 @@ SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION engramk;
 
-SELECT plan(51);
+SELECT plan(70);
 
 -- What there is
 
@@ -36,6 +36,11 @@ SELECT cmp_ok((SELECT coarse_codes FROM engram_stat_indexes WHERE indexrelid = '
 SELECT cmp_ok((SELECT reranked FROM engram_stat_indexes WHERE indexrelid = 'item_v'::regclass), '>=', 1001::bigint, 'and re-ranked rows');
 SELECT results_eq($$SELECT dimensions, vectors, dead FROM engram_index_info('item_v')$$, $$VALUES (3, 1000::bigint, 0::bigint)$$,
 	'what the index holds');
+SELECT is((SELECT slow_because FROM engram_index_info('item_v')), '{}'::text[], 'it is not slow');
+SELECT is(engram_index_slow_because('item_v'), '{}'::text[], 'which can be asked alone');
+SELECT is_empty('SELECT * FROM engram_slow_indexes', 'so it is not listed');
+SELECT is(engram_index_slow_because('item'), NULL, 'of a table there is nothing to tell');
+SELECT is(engram_index_slow_because(0::regclass), NULL, 'nor of what is not there');
 
 -- Who may look
 
@@ -60,37 +65,65 @@ END $$;
 SELECT throws_ok('ALTER EXTENSION engramk UPDATE TO ' || quote_literal(v), '55000',
 		'there are engramk indexes that the older version cannot read: public.item_v',
 		'an index that it cannot read stops the downgrade to ' || v)
-	FROM unnest(ARRAY['1.4', '1.1']) v;
-SELECT is(detail || ' ' || hint, 'Their format is later than 1. Drop them, go to the older version, and create them again.',
-	'and it is said why, and what to do') FROM said_of($$ALTER EXTENSION engramk UPDATE TO '1.4'$$);
-SELECT is(extversion, '1.5', 'and nothing has changed') FROM pg_extension WHERE extname = 'engramk';
-SELECT is((SELECT format FROM engram_index_info('item_v')), 2, 'its format is 2');
+	FROM unnest(ARRAY['1.5', '1.4', '1.1']) v;
+SELECT is(detail || ' ' || hint, 'Their format is later than 2. Drop them, go to the older version, and create them again.',
+	'and it is said why, and what to do') FROM said_of($$ALTER EXTENSION engramk UPDATE TO '1.5'$$);
+SELECT is(extversion, '1.6', 'and nothing has changed') FROM pg_extension WHERE extname = 'engramk';
+SELECT is((SELECT format FROM engram_index_info('item_v')), 3, 'its format is 3');
 SELECT is((SELECT array_agg(id) FROM (SELECT id FROM item ORDER BY v <-> '{500,3,1}' LIMIT 1) x), ARRAY[500], 'scans go on');
 DROP INDEX item_v;
 CREATE VIEW sizes AS SELECT f.* FROM pg_class, engram_index_info(oid) AS f WHERE relname = 'item_v';
-SELECT throws_ok($$ALTER EXTENSION engramk UPDATE TO '1.4'$$, '2BP01',
+SELECT throws_ok($$ALTER EXTENSION engramk UPDATE TO '1.5'$$, '2BP01',
 		'cannot take back the columns of engram_index_info because other objects depend on them',
-		'a view with columns of 1.5 stops the downgrade');
+		'a view with columns of 1.6 stops the downgrade');
 SELECT is(detail, 'They are of rule _RETURN on view sizes.', 'by its name')
-	FROM said_of($$ALTER EXTENSION engramk UPDATE TO '1.4'$$);
+	FROM said_of($$ALTER EXTENSION engramk UPDATE TO '1.5'$$);
 DROP VIEW sizes;
 CREATE FUNCTION bytes() RETURNS double precision LANGUAGE sql BEGIN ATOMIC
 	SELECT coarse_bytes FROM pg_class, engram_index_info(oid) WHERE relname = 'item_v';
 END;
 SELECT is(detail, 'They are of function bytes().', 'and so does a function')
-	FROM said_of($$ALTER EXTENSION engramk UPDATE TO '1.4'$$);
+	FROM said_of($$ALTER EXTENSION engramk UPDATE TO '1.5'$$);
 DROP FUNCTION bytes();
-SELECT lives_ok($$ALTER EXTENSION engramk UPDATE TO '1.4'$$, 'without them, it goes back');
-
--- What was made of the columns of 1.4, and privileges, stay both ways.
+CREATE VIEW slow AS SELECT indexrelname FROM engram_slow_indexes;
+SELECT matches(detail, 'view (public\.)?slow depends on view', 'and a view on what is new')
+	FROM said_of($$ALTER EXTENSION engramk UPDATE TO '1.5'$$);
+DROP VIEW slow;
+SELECT lives_ok($$ALTER EXTENSION engramk UPDATE TO '1.5'$$, 'without them, it goes back');
 CREATE INDEX item_v ON item USING engramk (v);
+SELECT is((SELECT format FROM engram_index_info('item_v')), 2, 'what is built there is of format 2');
+SELECT throws_ok($$ALTER EXTENSION engramk UPDATE TO '1.4'$$, '55000',
+	'there are engramk indexes that the older version cannot read: public.item_v', 'which stops the downgrade to 1.4');
+SELECT is(detail, 'Their format is later than 1.', 'and it is said why') FROM said_of($$ALTER EXTENSION engramk UPDATE TO '1.4'$$);
+
+-- What was made of the columns of a version, and privileges, stay both ways.
 CREATE VIEW sizes AS SELECT f.* FROM pg_class, engram_index_info(oid) AS f WHERE relname = 'item_v';
 CREATE ROLE engramk_watcher;
 REVOKE ALL ON FUNCTION engram_index_info(regclass) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION engram_index_info(regclass) TO engramk_watcher WITH GRANT OPTION;
 CREATE TABLE before AS SELECT *, pg_get_viewdef('sizes') FROM pg_proc WHERE proname = 'engram_index_info';
+ALTER EXTENSION engramk UPDATE TO '1.6';
+SELECT results_eq('SELECT vectors, format, dimensions FROM sizes', 'VALUES (1000::bigint, 2, 3)', 'a view of 1.5 answers under 1.6');
+SELECT is((SELECT slow_because FROM engram_index_info('item_v')), '{old format}'::text[], 'where the function has more columns');
+SELECT is(pg_get_viewdef('sizes'), pg_get_viewdef, 'its definition is what it was') FROM before;
+SELECT is(p.proacl, b.proacl, 'the privileges are those that were granted') FROM pg_proc AS p JOIN before AS b USING (oid);
 ALTER EXTENSION engramk UPDATE TO '1.5';
-SELECT results_eq('SELECT vectors, pages > 1, dimensions FROM sizes', 'VALUES (1000::bigint, true, 3)', 'a view of 1.4 answers under 1.5');
+SELECT results_eq('SELECT vectors, format, dimensions FROM sizes', 'VALUES (1000::bigint, 2, 3)', 'and under 1.5 again');
+SELECT results_eq($q$SELECT *, pg_get_viewdef('sizes') FROM pg_proc WHERE proname = 'engram_index_info'$q$, 'SELECT * FROM before',
+	'everything about the function is as before');
+DROP INDEX item_v;
+ALTER EXTENSION engramk UPDATE TO '1.6';
+SELECT throws_ok($$ALTER EXTENSION engramk UPDATE TO '1.4'$$, '2BP01', NULL, 'a view with columns of 1.5 stops the downgrade from 1.6 to 1.4');
+SELECT is(extversion, '1.6', 'and nothing has changed') FROM pg_extension WHERE extname = 'engramk';
+DROP VIEW sizes;
+DROP TABLE before;
+SELECT lives_ok($$ALTER EXTENSION engramk UPDATE TO '1.4'$$, 'without it, it goes back by two versions');
+
+CREATE INDEX item_v ON item USING engramk (v);
+CREATE VIEW sizes AS SELECT f.* FROM pg_class, engram_index_info(oid) AS f WHERE relname = 'item_v';
+CREATE TABLE before AS SELECT *, pg_get_viewdef('sizes') FROM pg_proc WHERE proname = 'engram_index_info';
+ALTER EXTENSION engramk UPDATE TO '1.6';
+SELECT results_eq('SELECT vectors, pages > 1, dimensions FROM sizes', 'VALUES (1000::bigint, true, 3)', 'a view of 1.4 answers under 1.6');
 SELECT is((SELECT format FROM engram_index_info('item_v')), 1, 'where the function has more columns');
 SELECT is(pg_get_viewdef('sizes'), pg_get_viewdef, 'its definition is what it was') FROM before;
 SELECT is(p.proacl, b.proacl, 'the privileges are those that were granted') FROM pg_proc AS p JOIN before AS b USING (oid);
@@ -103,18 +136,16 @@ DROP TABLE before;
 GRANT EXECUTE ON FUNCTION engram_index_info(regclass) TO PUBLIC;
 REVOKE ALL ON FUNCTION engram_index_info(regclass) FROM engramk_watcher;
 DROP ROLE engramk_watcher;
-DROP INDEX item_v;
-CREATE INDEX item_v ON item USING engramk (v);
 SELECT throws_ok($$ALTER EXTENSION engramk UPDATE TO '1.1'$$, '2BP01', NULL, 'any index stops the downgrade to 1.1');
 SELECT matches(detail, 'index (public\.)?item_v depends', 'by its name') FROM said_of($$ALTER EXTENSION engramk UPDATE TO '1.1'$$);
 SELECT is(extversion, '1.4', 'and nothing has changed') FROM pg_extension WHERE extname = 'engramk';
 SELECT is((SELECT array_agg(id) FROM (SELECT id FROM item ORDER BY v <-> '{500,3,1}' LIMIT 1) x), ARRAY[500], 'scans go on');
-SELECT lives_ok($$ALTER EXTENSION engramk UPDATE TO '1.5'$$, 'it goes forward');
+SELECT lives_ok($$ALTER EXTENSION engramk UPDATE TO '1.6'$$, 'it goes forward');
 SELECT is((SELECT format FROM engram_index_info('item_v')), 1, 'and an index of 1.4 stays of format 1');
 DROP INDEX item_v;
 SELECT lives_ok($$ALTER EXTENSION engramk UPDATE TO '1.1'$$, 'without indexes it goes back');
 SELECT is((SELECT count(*) FROM pg_am WHERE amname = 'engramk'), 0::bigint, 'and the access method is gone');
-SELECT lives_ok($$ALTER EXTENSION engramk UPDATE TO '1.5'$$, 'it comes again');
+SELECT lives_ok($$ALTER EXTENSION engramk UPDATE TO '1.6'$$, 'it comes again');
 CREATE INDEX item_v ON item USING engramk (v);
 SELECT is(engram_index_check('item_v'), 1000::bigint, 'and indexes with it');
 

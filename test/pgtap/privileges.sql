@@ -6,7 +6,7 @@ SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION engramk;
 
-SELECT plan(59);
+SELECT plan(65);
 
 CREATE ROLE engramk_plain;
 CREATE ROLE engramk_creator;
@@ -28,7 +28,7 @@ SELECT ok(NOT has_function_privilege(role, 'engram_require_format(integer)', 'EX
 SELECT ok(NOT has_function_privilege('engramk_plain', 'engram_stat_get_backends()', 'EXECUTE'), 'a user may not look at sessions');
 SELECT ok(has_function_privilege('engramk_watcher', 'engram_stat_get_backends()', 'EXECUTE'), 'one who reads all statistics may');
 SELECT ok(has_table_privilege('engramk_plain', v, 'SELECT'), 'a user may read ' || v)
-	FROM unnest(ARRAY['engram_stat_arena', 'engram_stat_errors', 'engram_stat_indexes', 'engram_stat_info', 'engram_stat_kernels', 'engram_stat_verify']) v;
+	FROM unnest(ARRAY['engram_slow_indexes', 'engram_stat_arena', 'engram_stat_errors', 'engram_stat_indexes', 'engram_stat_info', 'engram_stat_kernels', 'engram_stat_verify']) v;
 SELECT ok(NOT has_table_privilege('engramk_plain', 'engram_stat_backends', 'SELECT'), 'a user may not read engram_stat_backends');
 SELECT ok(has_table_privilege('engramk_watcher', 'engram_stat_backends', 'SELECT'), 'one who reads all statistics may');
 SELECT is_empty(
@@ -45,7 +45,9 @@ SELECT is_empty(
 
 CREATE TABLE secret (embedding real[]);
 INSERT INTO secret VALUES ('{3,4}');
+ALTER EXTENSION engramk UPDATE TO '1.5';
 CREATE INDEX secret_embedding ON secret USING engramk (embedding);
+ALTER EXTENSION engramk UPDATE TO '1.6';
 
 SET LOCAL ROLE engramk_plain;
 CREATE TEMPORARY TABLE item (
@@ -84,6 +86,9 @@ SELECT throws_ok($$SELECT engram_index_info('secret_embedding')$$, '42501', 'per
 	'engram_index_info is refused where the table may not be read');
 SELECT throws_ok($$SELECT engram_index_check('secret_embedding')$$, '42501', 'permission denied for table secret',
 	'and so is engram_index_check');
+SELECT is(engram_index_slow_because('item_embedding'), '{}'::text[], 'engram_index_slow_because');
+SELECT is(engram_index_slow_because('secret_embedding'), NULL, 'which tells nothing of a table that may not be read');
+SELECT is_empty('SELECT * FROM engram_slow_indexes', 'and so engram_slow_indexes does not show it');
 SELECT throws_ok('SELECT * FROM engram_stat_backends', '42501', NULL, 'engram_stat_backends is refused');
 SELECT throws_ok('SELECT engram_stat_reset()', '42501', NULL, 'engram_stat_reset is refused');
 SELECT throws_ok('SELECT engram_require_format(1)', '42501', NULL, 'engram_require_format is refused');
@@ -91,7 +96,10 @@ SET LOCAL ROLE engramk_watcher;
 SELECT is(count(*), 1::bigint, 'engram_stat_backends, by one who reads all statistics')
 	FROM engram_stat_backends WHERE pid = pg_backend_pid() AND usename = session_user;
 SELECT throws_ok('SELECT engram_stat_reset()', '42501', NULL, 'engram_stat_reset is refused to that one too');
+SELECT is_empty('SELECT * FROM engram_slow_indexes', 'nor does engram_slow_indexes show that one more');
 RESET ROLE;
+SELECT results_eq('SELECT indexrelid::regclass::text, slow_because FROM engram_slow_indexes', $$VALUES ('secret_embedding', '{old format}'::text[])$$,
+	'but to whoever may read the table');
 GRANT EXECUTE ON FUNCTION engram_stat_reset() TO engramk_resetter;
 SET LOCAL ROLE engramk_resetter;
 SELECT lives_ok('SELECT engram_stat_reset()', 'but not to a user who was granted it');

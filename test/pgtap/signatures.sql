@@ -16,7 +16,8 @@ INSERT INTO expected_function VALUES
 	('engram_cosine_matrix', 'queries real[], candidates real[]', 'double precision[]', 'i', 's', false),
 	('engram_cosine_distance', 'a real[], b real[]', 'double precision', 'i', 's', false),
 	('engram_index_check', 'index regclass', 'bigint', 'v', 'r', false),
-	('engram_index_info', 'index regclass, OUT dimensions integer, OUT vectors bigint, OUT dead bigint, OUT bytes_per_vector double precision, OUT basis integer, OUT coarse_bits integer, OUT sampled integer, OUT pages bigint, OUT format integer, OUT coarse_bytes double precision, OUT fine_bytes double precision, OUT widths integer[], OUT survivors_expected bigint, OUT survivors double precision', 'record', 'v', 'r', false),
+	('engram_index_info', 'index regclass, OUT dimensions integer, OUT vectors bigint, OUT dead bigint, OUT bytes_per_vector double precision, OUT basis integer, OUT coarse_bits integer, OUT sampled integer, OUT pages bigint, OUT format integer, OUT coarse_bytes double precision, OUT fine_bytes double precision, OUT widths integer[], OUT survivors_expected bigint, OUT survivors double precision, OUT basis_vectors bigint, OUT recoding boolean, OUT slow_because text[]', 'record', 'v', 'r', false),
+	('engram_index_slow_because', 'index regclass', 'text[]', 'v', 'r', false),
 	('engram_inner_product', 'a real[], b real[]', 'double precision', 'i', 's', false),
 	('engram_is_valid', 'a real[]', 'boolean', 'i', 's', false),
 	('engram_knn_join', 'queries text, targets text, k integer, metric text DEFAULT ''cosine''::text, exclude_self boolean DEFAULT false', 'TABLE(query_id bigint, target_id bigint, rank integer, distance double precision)', 's', 'u', true),
@@ -47,6 +48,7 @@ INSERT INTO expected_operator VALUES
 
 CREATE TEMPORARY TABLE expected_view (name text PRIMARY KEY, columns text);
 INSERT INTO expected_view VALUES
+	('engram_slow_indexes', 'indexrelid oid, schemaname name, relname name, indexrelname name, slow_because text[]'),
 	('engram_stat_arena', 'resets bigint, overflows bigint, overflow_bytes bigint, high_water bigint, overflow_rate double precision'),
 	('engram_stat_backends', 'pid integer, datname name, usename name, state text, level text, version text'),
 	('engram_stat_errors', 'kind text, errors bigint'),
@@ -56,7 +58,7 @@ INSERT INTO expected_view VALUES
 	('engram_stat_verify', 'checked bigint, divergences bigint, withdrawn bigint');
 
 -- With the version that brought each; none has been taken away since, though one has got
--- other columns.
+-- other columns, twice.
 CREATE TEMPORARY TABLE expected_member (since text, object text);
 INSERT INTO expected_member VALUES
 	('1.0', 'function engram_arena_stats()'),
@@ -122,7 +124,9 @@ INSERT INTO expected_member VALUES
 	('1.3', 'function engram_sum_serialize(internal)'),
 	('1.3', 'type engram_match'),
 	('1.3', 'type engram_uuid_match'),
-	('1.5', 'function engram_require_format(integer)');
+	('1.5', 'function engram_require_format(integer)'),
+	('1.6', 'function engram_index_slow_because(regclass)'),
+	('1.6', 'view engram_slow_indexes');
 
 CREATE TEMPORARY VIEW member AS
 	SELECT pg_describe_object(d.classid, d.objid, 0) AS object
@@ -147,7 +151,7 @@ SELECT plan(
 	8 * (SELECT count(*)::integer FROM expected_function)
 	+ 4 * (SELECT count(*)::integer FROM expected_operator)
 	+ 2 * (SELECT count(*)::integer FROM expected_view)
-	+ 50);
+	+ 52);
 
 -- Exactly these members
 
@@ -233,8 +237,8 @@ SELECT is_empty($$SELECT 1 FROM pg_amproc p JOIN pg_opfamily f ON p.amprocfamily
 
 -- The extension
 
-SELECT is(extversion, '1.5', 'its version is 1.5') FROM pg_extension WHERE extname = 'engramk';
-SELECT is(default_version, '1.5', 'which is the default version') FROM pg_available_extensions WHERE name = 'engramk';
+SELECT is(extversion, '1.6', 'its version is 1.6') FROM pg_extension WHERE extname = 'engramk';
+SELECT is(default_version, '1.6', 'which is the default version') FROM pg_available_extensions WHERE name = 'engramk';
 SELECT ok(extrelocatable, 'it is relocatable') FROM pg_extension WHERE extname = 'engramk';
 SELECT is(extconfig, NULL, 'it has no configuration tables') FROM pg_extension WHERE extname = 'engramk';
 
@@ -245,7 +249,7 @@ INSERT INTO item VALUES (1, '{1,0}'), (2, '{3,4}'), (3, '{0,0}');
 
 SELECT results_eq(
 	$$SELECT source, target, path FROM pg_extension_update_paths('engramk') WHERE path IS NOT NULL ORDER BY source, target$$,
-	$$WITH version AS (SELECT * FROM unnest('{1.0,1.1,1.2,1.3,1.4,1.5}'::text[]) WITH ORDINALITY AS v (name, number))
+	$$WITH version AS (SELECT * FROM unnest('{1.0,1.1,1.2,1.3,1.4,1.5,1.6}'::text[]) WITH ORDINALITY AS v (name, number))
 	  SELECT a.name, b.name,
 		(SELECT string_agg(name, '--' ORDER BY number * sign(b.number - a.number)) FROM version
 		 WHERE number BETWEEN least(a.number, b.number) AND greatest(a.number, b.number))
@@ -258,14 +262,19 @@ SELECT bag_eq('SELECT object FROM member', $$SELECT object FROM expected_member 
 	'which consists of exactly the objects of 1.0');
 SELECT results_eq($$SELECT id FROM item ORDER BY embedding <=> '{3,4}'$$, ARRAY[2, 1, 3], 'and works');
 ALTER EXTENSION engramk UPDATE;
-SELECT is(extversion, '1.5', 'ALTER EXTENSION UPDATE leads to the default version') FROM pg_extension WHERE extname = 'engramk';
+SELECT is(extversion, '1.6', 'ALTER EXTENSION UPDATE leads to the default version') FROM pg_extension WHERE extname = 'engramk';
 SELECT bag_eq('SELECT object FROM member', 'SELECT object FROM expected_member',
 	'which consists of the same objects as a new one');
+ALTER EXTENSION engramk UPDATE TO '1.5';
+SELECT bag_eq('SELECT object FROM member', $$SELECT object FROM expected_member WHERE since < '1.6'$$,
+	'the way back leaves the objects of 1.5');
+SELECT is(pg_get_function_arguments(oid), 'index regclass, OUT dimensions integer, OUT vectors bigint, OUT dead bigint, OUT bytes_per_vector double precision, OUT basis integer, OUT coarse_bits integer, OUT sampled integer, OUT pages bigint, OUT format integer, OUT coarse_bytes double precision, OUT fine_bytes double precision, OUT widths integer[], OUT survivors_expected bigint, OUT survivors double precision',
+	'and the columns that engram_index_info had') FROM member_function WHERE proname = 'engram_index_info';
 ALTER EXTENSION engramk UPDATE TO '1.4';
 SELECT bag_eq('SELECT object FROM member', $$SELECT object FROM expected_member WHERE since < '1.4'$$,
 	'the way back leaves the objects of 1.4');
 SELECT is(pg_get_function_arguments(oid), 'index regclass, OUT dimensions integer, OUT vectors bigint, OUT dead bigint, OUT bytes_per_vector double precision, OUT basis integer, OUT coarse_bits integer, OUT sampled integer, OUT pages bigint',
-	'and the columns that engram_index_info had') FROM member_function WHERE proname = 'engram_index_info';
+	'and the columns that it had there') FROM member_function WHERE proname = 'engram_index_info';
 ALTER EXTENSION engramk UPDATE TO '1.3';
 SELECT bag_eq('SELECT object FROM member', $$SELECT object FROM expected_member WHERE since < '1.4'$$,
 	'the way back leaves the objects of 1.3, the same');
@@ -279,11 +288,11 @@ SELECT is_empty($$SELECT oid FROM pg_opfamily WHERE opfname = 'engram_ops'$$, 'a
 ALTER EXTENSION engramk UPDATE TO '1.0';
 SELECT bag_eq('SELECT object FROM member', $$SELECT object FROM expected_member WHERE since = '1.0'$$,
 	'and further back leaves the objects of 1.0');
-ALTER EXTENSION engramk UPDATE TO '1.5';
+ALTER EXTENSION engramk UPDATE TO '1.6';
 ALTER EXTENSION engramk UPDATE TO '1.0';
 SELECT bag_eq('SELECT object FROM member', $$SELECT object FROM expected_member WHERE since = '1.0'$$,
-	'as does going back by five versions at once');
-ALTER EXTENSION engramk UPDATE TO '1.5';
+	'as does going back by six versions at once');
+ALTER EXTENSION engramk UPDATE TO '1.6';
 
 -- In another schema, which is not in the search path
 
