@@ -109,8 +109,27 @@ ek_cost_init(void)
 	set_rel_pathlist_hook = share_passes;
 }
 
+/*
+ * A worker may have loaded the library of 1.5 meanwhile, which does not know of
+ * parallel scans: each process would return every row.  It cannot read format 3.
+ */
+static bool
+is_for_workers(const IndexOptInfo *info)
+{
+	Relation	index;
+	bool		right;
+
+	if (info->hypothetical)
+		return false;
+	index = index_open(info->indexoid, NoLock);
+	right = ek_is_readable(index) && ek_peek_format(index) >= EK_FORMAT_3;
+	index_close(index, NoLock);
+	return right;
+}
+
+/* PostgreSQL looks at amcanparallel after it has asked what a scan costs. */
 void
-ek_cost_estimate(PlannerInfo *root pg_attribute_unused(), IndexPath *path,
+ek_cost_estimate(PlannerInfo *root, IndexPath *path,
 				 double loop_count pg_attribute_unused(),
 				 Cost *startup_cost, Cost *total_cost,
 				 Selectivity *selectivity, double *correlation, double *pages)
@@ -133,6 +152,9 @@ ek_cost_estimate(PlannerInfo *root pg_attribute_unused(), IndexPath *path,
 		return;
 	}
 
+	if (path->indexinfo->amcanparallel && root->glob->parallelModeOK &&
+		!is_for_workers(path->indexinfo))
+		path->indexinfo->amcanparallel = false;
 	coarse = pass_cost(path->indexinfo);
 	*startup_cost = coarse;
 	get_tablespace_page_costs(path->indexinfo->reltablespace, &page, NULL);

@@ -341,6 +341,8 @@ extern Buffer ek_extend(Relation index);
 /* Makes blocks up to this one exist, all zeros. */
 extern void ek_extend_to(Relation index, BlockNumber block);
 extern ek_meta ek_read_meta(Relation index);
+/* For who only chooses: 0 if it cannot be told. */
+extern uint32 ek_peek_format(Relation index);
 pg_noreturn extern void ek_raise_corrupted(Relation index, const char *detail);
 pg_noreturn extern void ek_raise_corrupted_block(Relation index, BlockNumber block,
 												 const char *detail);

@@ -776,6 +776,18 @@ ek_read_meta(Relation index)
 	return meta;
 }
 
+uint32
+ek_peek_format(Relation index)
+{
+	Buffer		buffer = ReadBuffer(index, EK_META_BLOCK);
+	uint32		format;
+
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	format = ek_page_is(BufferGetPage(buffer), EK_PAGE_META) ? ek_meta_on(BufferGetPage(buffer))->format : 0;
+	UnlockReleaseBuffer(buffer);
+	return format;
+}
+
 /*
  * The last section may have fewer pages than others, and is never said to be empty.
  */

@@ -79,6 +79,33 @@ SELECT build('2');
 ALTER EXTENSION engramk UPDATE TO '1.6';
 SELECT build('3');
 
+-- Workers have a share of format 3 only: one that has loaded the library of 1.5, or of
+-- 1.4, knows of no shares, and can read the others.
+CREATE FUNCTION is_parallel(item text) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+    line text;
+BEGIN
+    FOR line IN EXECUTE format('EXPLAIN SELECT id FROM %I ORDER BY v <-> ''{1}'' LIMIT 20', item) LOOP
+        IF line LIKE '%Parallel Index Scan%' THEN
+            RETURN true;
+        END IF;
+    END LOOP;
+    RETURN false;
+END $$;
+SET max_parallel_workers_per_gather = 2;
+SET min_parallel_table_scan_size = 0;
+SET min_parallel_index_scan_size = 0;
+SET cpu_tuple_cost = 0;
+SET parallel_setup_cost = 0;
+SET parallel_tuple_cost = 0;
+SELECT f AS built_as, is_parallel('item_' || f) FROM generate_series(1, 3) f;
+RESET parallel_tuple_cost;
+RESET parallel_setup_cost;
+RESET cpu_tuple_cost;
+RESET min_parallel_index_scan_size;
+RESET min_parallel_table_scan_size;
+SET max_parallel_workers_per_gather = 0;
+
 -- it stays so, whatever is done with it.
 SELECT * FROM formats();
 SELECT * FROM differences;
