@@ -25,8 +25,9 @@ my $cycles = $ENV{CYCLES};
 my $library = $ENV{LIBRARY};
 my $patience = 60;
 
-# What the newer version changed, by name.
-my $changed = qr/engram_index_info|engram_require_format/;
+# What the newer version changed, by name; and the formats that the two build.
+my $changed = qr/engram_index_info|engram_index_slow_because|engram_slow_indexes/;
+my ($old_format, $new_format) = (2, 3);
 
 my @databases = qw(drill drill_two);
 my $index_is_whole = "SELECT engram_index_check('word_embedding') = 2000";
@@ -538,7 +539,7 @@ sub step_indexes
 	my $decision = time();
 	update_everywhere($new);
 	my $seconds = time() - $decision;
-	check(format_of_index($home) == 1, 'it is of format 1');
+	check(format_of_index($home) == $old_format, "it is of format $old_format");
 	check($home->run($index_is_whole) eq 't', 'and whole');
 	let_load_use_index();
 	my $before = extension_catalog($home);
@@ -546,18 +547,18 @@ sub step_indexes
 	let_load_use_index();
 	update($home, $new);
 	my $differences = check_same($before, extension_catalog($home), 'going back and forward leaves it, and everything, as it was');
-	finish_step("2: to $new, an index of format 1", $seconds, 'no session', "$differences lines", @loads);
+	finish_step("2: to $new, an index of format $old_format", $seconds, 'no session', "$differences lines", @loads);
 
-	print "REINDEX CONCURRENTLY to format 2\n";
+	print "REINDEX CONCURRENTLY to format $new_format\n";
 	@loads = start_load();
 	let_load_use_index();
 	$decision = time();
 	$home->run($reindex);
 	$seconds = time() - $decision;
-	check(format_of_index($home) == 2, 'it is of format 2');
+	check(format_of_index($home) == $new_format, "it is of format $new_format");
 	check($home->run($index_is_whole) eq 't', 'and whole');
 	let_load_use_index();
-	finish_step('REINDEX CONCURRENTLY to format 2', $seconds, 'no session', '-', @loads);
+	finish_step("REINDEX CONCURRENTLY to format $new_format", $seconds, 'no session', '-', @loads);
 
 	print "Way 2: refused, while there is such an index\n";
 	@loads = start_load();
@@ -598,7 +599,7 @@ sub step_indexes
 	check($home->run($index_is_whole) eq 't', "the index of $old is whole");
 	let_load_use_index();
 	update_everywhere($new);
-	check(format_of_index($home) == 1, 'it is of format 1');
+	check(format_of_index($home) == $old_format, "it is of format $old_format");
 	$differences = check_same($before, extension_catalog($home), 'forward again everything is as before');
 	finish_step("2: to $old, with its index", $seconds, 'no session', "$differences lines", @loads);
 	$home->run($drop_index);
@@ -648,8 +649,9 @@ sub new_session_maps_current
 	return maps_current($session->pid);
 }
 
-# Workers load the library anew, whatever their leader has mapped: distances, and
-# states of aggregates, which go from the library of one to that of the other.
+# Workers load the library anew, whatever their leader has mapped: distances,
+# states of aggregates, which go from the library of one to that of the other, and
+# scans of an index, which may be parallel in one and not in the other.
 sub run_parallel
 {
 	my ($session) = @_;
@@ -660,6 +662,10 @@ FROM (SELECT w.id, w.embedding <=> q.embedding AS d FROM word AS w, word AS q WH
 SQL
 		'SELECT engram_nearest(id::bigint, embedding, (SELECT embedding FROM word WHERE id = 7), 10) FROM word',
 		'SELECT engram_sum(ARRAY[id, 1]::real[]) FROM word');
+	my $by_index = <<'SQL';
+SELECT string_agg(id || ' ' || d, ',' ORDER BY d, id) FROM (
+	SELECT id, embedding <=> (SELECT embedding FROM word WHERE id = 7) AS d FROM word ORDER BY d LIMIT 100) AS x
+SQL
 
 	# JIT takes what it can from the bitcode of the version that is installed;
 	# and an older library warns of a parameter that the server has once read
@@ -671,19 +677,27 @@ SQL
 		wait_until('there is a worker to have', sub {
 			$session->run("EXPLAIN (ANALYZE) $query") =~ /Workers Launched: [1-9]/ });
 	}
-	return join ' ', map { $session->run($_) } @queries;
+	my $answers = join ' ', map { $session->run($_) } @queries;
+
+	$session->run("SET $_ = off") foreach $forced, 'enable_seqscan', 'enable_sort';
+	$session->run("SET $_ = 0") foreach 'min_parallel_index_scan_size', 'cpu_tuple_cost';
+	$answers .= ' ' . $session->run($by_index);
+	$session->run("RESET $_") foreach 'enable_seqscan', 'enable_sort', 'min_parallel_index_scan_size', 'cpu_tuple_cost';
+	return $answers;
 }
 
-# Whoever has removed the newer library too early puts it back.  If nobody has it
-# any more, the question what the older one cannot read is taken out of the way.
+# Whoever has removed the newer library too early puts it back.  If nobody has it any
+# more, the older one suffices, once the indexes that it cannot read are gone.
 sub check_library_gone
 {
 	my ($previous, $newer) = @_;
 	my $home = Session->new(database => 'drill');
-	my $before = extension_catalog($home);
+	my $without = extension_catalog($home);
 	update($home, $old);
 	my $at_old = extension_catalog($home);
 	update($home, $new);
+	$home->run($create_index);
+	my $before = extension_catalog($home);
 	my $back = "ALTER EXTENSION engramk UPDATE TO '$old'";
 
 	rename $library, "$library.gone" or die "$library: $!\n";
@@ -694,14 +708,15 @@ sub check_library_gone
 	put_library($previous);
 	$session = Session->new(database => 'drill');
 	$session->query($back);
-	check($session->sqlstate eq '42883', "that of $new", $session->sqlstate . ' ' . $session->message);
+	check($session->sqlstate eq 'XX002' && $session->message =~ /"word_embedding" is corrupted/,
+		"that of $new, where there is an index of format $new_format", $session->sqlstate . ' ' . $session->message);
 	check_same($before, extension_catalog($session), 'and everything is as before');
-	$session->run("CREATE OR REPLACE FUNCTION engram_require_format(format integer) RETURNS void LANGUAGE sql AS ''");
+	$session->run($drop_index);
 	$session->run($back);
 	check_same($at_old, extension_catalog($session), "there is a way to $old without it all the same");
 	put_library($newer);
 	update_everywhere($new);
-	check_same($before, extension_catalog($home), 'and everything is as before once it is there again');
+	check_same($without, extension_catalog($home), 'and everything else is as before once it is there again');
 	return;
 }
 
@@ -716,7 +731,7 @@ sub step_library
 	switch_cluster('ALTER SYSTEM SET engramk.verify_rate = 0.01');
 	my $home = Session->new(database => 'drill');
 	$home->run($create_index);
-	check(format_of_index($home) == 2, 'there is an index of format 2');
+	check(format_of_index($home) == $new_format, "there is an index of format $new_format");
 	my @loads = start_load();
 	let_load_use_index();
 	my $before = extension_catalog($home);
@@ -760,22 +775,22 @@ sub step_library
 	$veterans = with_replaced_library('true');
 	check($veterans == $clients, "sessions with the library of $old go on", "$veterans of $clients");
 	my $differences = check_same($before, extension_catalog($home), 'the catalogs are as before');
-	check(format_of_index($home) == 1, 'the index is of format 1');
+	check(format_of_index($home) == $old_format, "the index is of format $old_format");
 	finish_step("3: library of $new again", $seconds, "$veterans older sessions", "$differences lines", @loads);
 
-	print "Way 3, the index in format 2 again\n";
+	print "Way 3, the index in format $new_format again\n";
 	@loads = start_load();
 	check(with_replaced_library('true') == 0, 'who has connected again has the newer one');
 	let_load_use_index();
 	$decision = time();
 	$home->run($reindex);
 	$seconds = time() - $decision;
-	check(format_of_index($home) == 2, 'the index is of format 2');
+	check(format_of_index($home) == $new_format, "the index is of format $new_format");
 	let_load_use_index();
 	$late->query("SELECT id FROM word ORDER BY embedding <=> (SELECT embedding FROM word WHERE id = 7) LIMIT 1");
-	check($late->sqlstate eq '0A000' && $late->message =~ /format 2, but this library knows format 1/,
+	check($late->sqlstate eq 'XX002' && $late->message =~ /"word_embedding" is corrupted/,
 		'who has not connected again cannot read it', $late->sqlstate . ' ' . $late->message);
-	finish_step('3: REINDEX CONCURRENTLY to format 2', $seconds, 'no session', '-', @loads);
+	finish_step("3: REINDEX CONCURRENTLY to format $new_format", $seconds, 'no session', '-', @loads);
 	$home->run($drop_index);
 	check_library_gone($previous, $kept);
 	return;
