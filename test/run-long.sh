@@ -18,6 +18,8 @@ suite "index: right while it changes, at length" test/with-cluster.sh test/index
 suite "index: crashes, damaged and forged pages, at length" \
 	env INDEX_CRASHES=50 DAMAGED_INDEXES=1000 FORGED_INDEXES=1000 \
 	test/t/run.sh test/index/crash.pl test/index/damage.pl test/index/forge.pl
+suite "index of format 2: right while it changes" with_format_2 test/with-cluster.sh test/index/churn.sh 60
+suite "index of format 2: standby, crashes, damaged and forged pages" with_format_2 index_suites 20 300 300
 suite "index of format 1: right while it changes" with_format_1 test/with-cluster.sh test/index/churn.sh 60
 suite "index of format 1: standby, crashes, damaged and forged pages" with_format_1 index_suites 20 300 300
 suites_end

@@ -37,6 +37,9 @@ for PG_CONFIG in "$@"; do
 	suite "$version: several sessions" test/t/run.sh
 	suite "$version: races" test/with-cluster.sh test/index/isolation.sh
 	suite "$version: standby, crashes, damaged and forged pages" index_suites 3 40 20
+	suite "$version: index of format 2, SQL" with_format_2 index_regress
+	suite "$version: index of format 2, races" with_format_2 index_races
+	suite "$version: index of format 2, standby, crashes, pages" with_format_2 index_suites 2 20 5
 	suite "$version: index of format 1, SQL" with_format_1 index_regress
 	suite "$version: index of format 1, races" with_format_1 index_races
 	suite "$version: index of format 1, standby, crashes, pages" with_format_1 index_suites 2 20 5

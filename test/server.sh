@@ -16,7 +16,7 @@
 # DESTDIR of their "make install", which are put into the copy as well.
 #
 # ENGRAMK_DEFAULT_VERSION is the version that CREATE EXTENSION makes, if not the
-# latest: with 1.4, indexes of format 1.
+# latest: with 1.4, indexes of format 1; with 1.5, of format 2.
 #
 # The build must be up to date.
 set -eu

@@ -46,11 +46,19 @@ suites_end()
 	[ "$failed" -eq 0 ]
 }
 
-# Runs a test with the last version that builds indexes of format 1.
+# Runs a test with the last version that builds indexes of format 1, or of format 2.
 with_format_1()
 {
 	(
 		export ENGRAMK_DEFAULT_VERSION=1.4
+		"$@"
+	)
+}
+
+with_format_2()
+{
+	(
+		export ENGRAMK_DEFAULT_VERSION=1.5
 		"$@"
 	)
 }
