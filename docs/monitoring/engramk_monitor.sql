@@ -37,11 +37,37 @@ SELECT format($$
 	extnamespace::regnamespace::name)
 	FROM pg_extension WHERE extname = 'engramk'
 \gexec
-SELECT format('REVOKE EXECUTE ON FUNCTION %I.engramk_monitor_indexes() FROM PUBLIC', extnamespace::regnamespace::name)
+
+-- The same for why scans of an index are slower than they could be, which versions
+-- before 1.6 do not tell: going back to one of them does no harm to this.
+SELECT format('DROP FUNCTION IF EXISTS %I.engramk_monitor_slow_indexes()', extnamespace::regnamespace::name)
 	FROM pg_extension WHERE extname = 'engramk'
 \gexec
-SELECT format('GRANT EXECUTE ON FUNCTION %I.engramk_monitor_indexes() TO engramk_monitor', extnamespace::regnamespace::name)
+SELECT format($$
+	CREATE FUNCTION %1$I.engramk_monitor_slow_indexes(OUT index text, OUT reason text)
+		RETURNS SETOF record
+		LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+	AS $function$ BEGIN
+		IF to_regprocedure(%2$L) IS NOT NULL THEN
+			RETURN QUERY EXECUTE $query$
+				SELECT format('%%I.%%I', n.nspname, c.relname), s.reason
+				FROM pg_class AS c
+					JOIN pg_am AS a ON a.oid = c.relam AND a.amname = 'engramk'
+					JOIN pg_index AS i ON i.indexrelid = c.oid AND i.indisvalid
+					JOIN pg_namespace AS n ON n.oid = c.relnamespace,
+					LATERAL unnest(%1$I.engram_index_slow_because(c.oid::regclass)) AS s (reason)
+				WHERE c.relkind = 'i' AND c.relpersistence <> 't' $query$;
+		END IF;
+	END $function$ $$,
+	extnamespace::regnamespace::name, format('%I.engram_index_slow_because(regclass)', extnamespace::regnamespace::name))
 	FROM pg_extension WHERE extname = 'engramk'
+\gexec
+
+SELECT format('REVOKE EXECUTE ON FUNCTION %I.%I() FROM PUBLIC', extnamespace::regnamespace::name, f)
+	FROM pg_extension, unnest(ARRAY['engramk_monitor_indexes', 'engramk_monitor_slow_indexes']) AS f WHERE extname = 'engramk'
+\gexec
+SELECT format('GRANT EXECUTE ON FUNCTION %I.%I() TO engramk_monitor', extnamespace::regnamespace::name, f)
+	FROM pg_extension, unnest(ARRAY['engramk_monitor_indexes', 'engramk_monitor_slow_indexes']) AS f WHERE extname = 'engramk'
 \gexec
 
 -- The queries name no schema: find the extension wherever it was put.

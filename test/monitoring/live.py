@@ -168,11 +168,22 @@ def check_definer():
         CREATE FUNCTION public.format(text, name, name) RETURNS text LANGUAGE sql AS $$ SELECT current_user::text $$;
         CREATE FUNCTION public.engram_index_info(oid, OUT vectors bigint, OUT dead bigint)
             LANGUAGE sql AS $$ SELECT 6::bigint, 6::bigint $$;
+        CREATE FUNCTION public.engram_index_slow_because(oid) RETURNS text[]
+            LANGUAGE sql AS $$ SELECT ARRAY[current_user::text] $$;
     """)
     sizes = psql("SET ROLE engramk_monitor; SELECT index, vectors, dead FROM engramk_monitor_indexes()")
     if sizes != "public.expired_embedding|12000|12000":
         raise Failure("engramk_monitor_indexes calls what is not its own: %s" % sizes)
     ok("engramk_monitor_indexes calls no function of others")
+    slow = "SET ROLE engramk_monitor; SELECT index, reason FROM engramk_monitor_slow_indexes()"
+    if psql(slow) != "public.expired_embedding|holes":
+        raise Failure("engramk_monitor_slow_indexes calls what is not its own: %s" % psql(slow))
+    ok("nor does engramk_monitor_slow_indexes")
+    back = "ALTER EXTENSION engramk UPDATE TO '1.5'"
+    told = psql("BEGIN; DROP INDEX expired_embedding; %s; %s" % (back, slow))
+    if told:
+        raise Failure("engramk_monitor_slow_indexes of 1.5: %s" % told)
+    ok("which says nothing under a version that does not tell")
 
 
 def configure(scratch, targets, sql_exporter_connection):
@@ -195,7 +206,7 @@ def series_by_instance(prometheus):
     for series in prometheus.query('{__name__=~"engramk_.+"}'):
         labels = series["metric"]
         found.setdefault(labels["instance"], set()).add(
-            tuple(labels.get(label, "") for label in ("__name__", "operation", "level", "kind", "version", "datname", "index")))
+            tuple(labels.get(label, "") for label in ("__name__", "operation", "level", "kind", "version", "datname", "index", "reason")))
     return found
 
 
@@ -293,6 +304,15 @@ def test(scratch, processes):
         list(prometheus.values(dead).values()) == [12000, 12000], prometheus.query(dead)))
     poll("an index that is bloated is noticed", lambda: (
         prometheus.alerting("EngramkIndexBloated") == set(targets[:2]), prometheus.get("alerts")))
+    holes = "engramk_slow_indexes{index=\"public.expired_embedding\", reason=\"holes\"}"
+    poll("why an index is slow is told", lambda: (
+        list(prometheus.values(holes).values()) == [1, 1], prometheus.query("engramk_slow_indexes")))
+    poll("an index that is slow is noticed", lambda: (
+        prometheus.alerting("EngramkIndexSlow") == set(targets[:2]), prometheus.get("alerts")))
+    psql("REINDEX INDEX expired_embedding")
+    poll("and that it is no longer", lambda: (
+        prometheus.alerting("EngramkIndexSlow") | prometheus.alerting("EngramkIndexBloated") == set(),
+        prometheus.get("alerts")))
     for alert in ("EngramkDivergence", "EngramkSimdOff", "EngramkTargetMissing", "EngramkStatisticsNotShared"):
         if prometheus.alerting(alert):
             raise Failure("%s of a sound server" % alert)
