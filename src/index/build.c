@@ -45,6 +45,7 @@ typedef struct build_state
 	ek_cache   *cache;			/* NULL before the first vector */
 	ek_encoder *encoder;
 	uint32		entries;
+	uint32		vectors;		/* of these, those that are no NULLs */
 	double		residuals;		/* their sum */
 	BlockNumber end;			/* of the index */
 	double		heap_tuples;
@@ -304,6 +305,7 @@ store_value(build_state *state, Datum value, bool isnull, ItemPointer tid)
 
 		if (state->cache == NULL)
 			settle_basis(state, dims);
+		state->vectors++;
 		state->residuals += ek_encode(state->encoder, vector)->coarse_residual;
 		store_entry(state, tid);
 	}
@@ -341,8 +343,8 @@ round_up_entries(build_state *state, ek_meta *meta)
 	if (state->entries == 0)
 		return;
 	meta->entries = ek_coarse_pages(meta, g) * g->coarse_per_page;
-	meta->tried = state->entries;
-	meta->tried_residual = (float) (state->residuals / Max(state->entries, 1));
+	meta->tried = state->vectors;
+	meta->tried_residual = (float) (state->residuals / Max(state->vectors, 1));
 	if (meta->entries > state->entries)
 		ek_record_free(state->index, ek_place_of(g, meta->entries - 1).coarse_block,
 					   meta->entries - state->entries, g);
