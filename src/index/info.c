@@ -142,6 +142,15 @@ survivors_of(Oid index)
 	return (double) counts.fine_codes / (double) counts.scans;
 }
 
+/* VACUUM may have found a basis since this session read the index. */
+static const ek_cache *
+up_to_date_cache(Relation index, const ek_meta *meta)
+{
+	if (meta->format == EK_FORMAT_3)
+		ek_cache_refresh(index, meta);
+	return ek_cache_get(index);
+}
+
 /*
  * engram_index_info(index regclass)
  * returns record (dimensions integer, vectors bigint, dead bigint,
@@ -164,7 +173,7 @@ ek_sql_index_info_1_6(PG_FUNCTION_ARGS)
 {
 	Relation	index = ek_open_index(PG_GETARG_OID(0));
 	ek_meta		meta = ek_read_meta(index);
-	const ek_cache *cache = ek_cache_get(index);
+	const ek_cache *cache = up_to_date_cache(index, &meta);
 	const ek_basis *basis = ek_cache_current(cache);
 	BlockNumber pages = RelationGetNumberOfBlocks(index);
 	const entry_counts counts = count_entries(index, &meta);

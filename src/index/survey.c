@@ -122,6 +122,7 @@ find_reasons(Relation index, const char **reasons)
 		reasons[count++] = "old format";
 		return count;
 	}
+	ek_cache_refresh(index, &meta);
 	survey = ek_survey_index(index, NULL, &meta);
 	if (ek_wants_basis(&meta, &survey))
 		reasons[count++] = meta.current == 0 ? "no basis" : "another basis";
