@@ -338,6 +338,8 @@ write_basis(learner *l)
 	meta.current++;
 	cache = ek_cache_create(CurrentMemoryContext, &meta, 0);
 	ek_cache_fill(cache, l->basis);
+	/* the server may have crashed, or been a standby, since there was room */
+	ek_extend_to(l->index, first + pages - 1);
 	for (uint32 number = 0; number < pages; number++)
 	{
 		Buffer		buffer = ReadBuffer(l->index, first + number);

@@ -533,18 +533,38 @@ has_room_for(const ek_meta *meta, BlockNumber blocks)
 	return (geometry.format == EK_FORMAT_3 ? last.coarse_block : last.fine_block) < blocks;
 }
 
+/*
+ * Room that no basis has been written to may be beyond the end of the relation, on a
+ * standby for one.
+ */
 static bool
 is_possible_slot(const ek_meta *meta, const ek_basis_slot *slot, BlockNumber blocks)
 {
-	const uint32 pages = ek_slot_pages(meta->dims);
+	const uint64 end = (uint64) slot->block + ek_slot_pages(meta->dims);
 
 	if (slot->id == 0 && slot->block == 0)
 		return slot->from == 0;
-	return slot->block > meta->null_pages && slot->block < blocks && slot->coarse_dims <= EK_MAX_COARSE_DIMS &&
+	return slot->block > meta->null_pages && slot->coarse_dims <= EK_MAX_COARSE_DIMS &&
 		slot->coarse_dims <= meta->dims && (uint32) slot->steps4 + slot->steps2 <= meta->steps &&
 		(slot->id == 0) == (slot->coarse_dims == 0) &&
 		(slot->id == 0) == (slot->steps4 + slot->steps2 == 0) &&
-		(slot->id == 0 || blocks - slot->block >= pages) && slot->id <= meta->current;
+		(slot->id == 0 || end <= blocks) && slot->id <= meta->current;
+}
+
+/* Before the first stretch, or where the pages end that are before it: one of two at most. */
+static bool
+is_where_room_is(const ek_meta *meta, const ek_geometry *geometry, const ek_basis_slot *slot)
+{
+	const uint64 end = (uint64) slot->block + ek_slot_pages(meta->dims);
+	uint64		next;
+
+	if (slot->block == 0)
+		return true;
+	if (slot->from == 0)
+		return meta->basis_pages > 0 && end == meta->first_block;
+	next = ek_coarse_block(geometry, slot->from);
+	return end == next ||
+		(meta->slots[0].from == meta->slots[1].from && end + ek_slot_pages(meta->dims) == next);
 }
 
 /* Format 3: a stretch begins where a gap ends, and the basis in use is there. */
@@ -562,7 +582,7 @@ has_possible_slots(const ek_meta *meta, BlockNumber blocks)
 	{
 		const ek_basis_slot *slot = &meta->slots[i];
 
-		if (!is_possible_slot(meta, slot, blocks))
+		if (!is_possible_slot(meta, slot, blocks) || !is_where_room_is(meta, &geometry, slot))
 			return false;
 		has_current |= slot->id == meta->current;
 		if (slot->from > 0 && (ek_next_stretch(&geometry, slot->from) != slot->from ||
