@@ -7,8 +7,8 @@
  * pointer of a freed entry finds nothing visible behind it.
  *
  * In format 3 the free space map learns of what is free, and the map on the metapage
- * of sections that are empty.  Those were empty before are not read at all: what was
- * inserted since is no row that this vacuum found dead.
+ * of sections that are empty.  Those that were empty before are not read at all: what
+ * was inserted since is no row that this vacuum found dead.
  */
 #include "postgres.h"
 
@@ -251,15 +251,34 @@ vacuum_section(vacuum_state *state, const ek_geometry *geometry, uint32 section,
 		mark_if_empty(state, geometry, section);
 }
 
+/* A crash may have taken what the free space map had of an empty section. */
+static void
+record_empty_sections(vacuum_state *state, const ek_geometry *geometry, uint32 section, uint32 end)
+{
+	for (uint32 number = section * EK_SECTION; number < end * EK_SECTION; number++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		RecordPageWithFreeSpace(state->info->index, ek_coarse_block(geometry, number),
+								ek_free_space(geometry->coarse_per_page, geometry));
+	}
+}
+
 static void
 vacuum_entries_3(vacuum_state *state, const ek_meta *meta)
 {
 	const ek_geometry geometry = ek_geometry_of(meta);
 	const ek_live_pages live = ek_find_live_pages(state->info->index, meta, &geometry);
 	const uint32 pages = ek_coarse_pages(meta, &geometry);
+	uint32		next = 0;
 
 	for (uint32 i = 0; i < live.count; i += EK_SECTION)
-		vacuum_section(state, &geometry, ek_live_page(&live, i) / EK_SECTION, pages);
+	{
+		const uint32 section = ek_live_page(&live, i) / EK_SECTION;
+
+		record_empty_sections(state, &geometry, next, section);
+		vacuum_section(state, &geometry, section, pages);
+		next = section + 1;
+	}
 	FreeSpaceMapVacuum(state->info->index);
 }
 
