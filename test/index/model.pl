@@ -44,6 +44,7 @@ sub pick { return $_[ int(rand(@_)) ]; }
 sub connect_all
 {
 	@sessions = map { $node->background_psql('postgres', on_error_stop => 0) } 0 .. 3;
+	$_->set_query_timer_restart foreach @sessions;
 	foreach my $i (0 .. $#sessions)
 	{
 		$sessions[$i]->query("SELECT setseed(" . rand() . ")");

@@ -1,0 +1,92 @@
+# A crowd: eight sessions that insert, single rows and many, while VACUUM goes over to
+# other bases and others scan, alone and in parallel, and delete.  Nobody fails, every
+# row is found, and the index is not much larger than one that is built anew.
+#
+# CROWD_SECONDS says for how long.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+use EngramkIndex;
+use IPC::Run;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $seconds = $ENV{CROWD_SECONDS} // 6;
+my $dims = 32;
+my $node = start_index_node('crowd', "autovacuum = off\nmax_connections = 50\nmax_parallel_workers = 8\nshared_buffers = 16MB\nwal_keep_size = 0\nmax_wal_size = 1GB");
+$node->safe_psql('postgres', slurp_file("$FindBin::RealBin/model.sql"));
+$node->safe_psql('postgres', q{
+	CREATE TABLE item (id serial, v real[]);
+	CREATE INDEX item_v ON item USING engramk (v);
+	CREATE TABLE kind AS SELECT 0 AS now;});
+
+my $directory = PostgreSQL::Test::Utils::tempdir();
+my @running;
+
+sub run_script
+{
+	my ($clients, $name, $script, $environment) = @_;
+	my ($out, $err) = ('', '');
+
+	append_to_file("$directory/$name.sql", $script);
+	local $ENV{PGOPTIONS} = $environment // '';
+	my $handle = IPC::Run::start([ 'pgbench', '-n', '-c', $clients, '-j', $clients, '-T', $seconds, '-f', "$directory/$name.sql", $node->connstr('postgres') ],
+		'>', \$out, '2>', \$err);
+	push @running, [ $name, $handle, \$out, \$err ];
+	return;
+}
+
+run_script(8, 'insert', qq{\\set many random(1, 30)
+INSERT INTO item (v) SELECT vectors_of((SELECT now FROM kind), $dims, 1);
+INSERT INTO item (v) SELECT vectors_of((SELECT now FROM kind), $dims, :many);
+BEGIN;
+INSERT INTO item (v) SELECT vectors_of((SELECT now FROM kind), $dims, 2);
+ROLLBACK;
+});
+run_script(1, 'vacuum', q{VACUUM item;
+SELECT recoding FROM engram_index_info('item_v');
+});
+run_script(1, 'other', qq{UPDATE kind SET now = (now + 1) % 3;
+DELETE FROM item WHERE id % 3 = 0 AND id < (SELECT max(id) FROM item) - 500;
+SELECT pg_sleep(1);
+});
+run_script(1, 'scan', "\\set k random(1, 2000)\nSELECT must_not_differ('item', $dims, 1, :k);\n");
+run_script(1, 'small', "\\set k random(1, 100000)\nSELECT must_not_differ('item', $dims, 1, :k);\n", '-c engramk.arena_size=64kB');
+run_script(1, 'parallel', "\\set k random(1, 2000)\nSELECT must_not_differ('item', $dims, 1, :k);\n",
+	'-c max_parallel_workers_per_gather=2 -c parallel_setup_cost=0 -c parallel_tuple_cost=0 -c min_parallel_table_scan_size=0 -c min_parallel_index_scan_size=0');
+run_script(1, 'check', "SELECT engram_index_check('item_v');\n");
+
+foreach my $one (@running)
+{
+	my ($name, $handle, $out, $err) = @$one;
+
+	ok($handle->finish, "$name: nobody failed") or diag($$err);
+	unlike($$err, qr/ERROR|FATAL|aborted/, "$name: no error");
+	like($$out, qr/actually processed: [1-9]/, "$name: something was done");
+	note("$name: $1") if $$out =~ /actually processed: (\d+)/;
+}
+is($node->safe_psql('postgres', "SELECT engram_index_check('item_v') = count(*) FROM item"), 't', 'every row has its entry');
+is($node->safe_psql('postgres', "SELECT all_differences('item', $dims, 2, 1000000)"), '', 'every row is found');
+$node->safe_psql('postgres', 'VACUUM item');
+is($node->safe_psql('postgres', q{SELECT recoding, basis > 0 FROM engram_index_info('item_v')}), 'f|t', 'in the last basis');
+is($node->safe_psql('postgres', "SELECT all_differences('item', $dims, 2, 1000000)"), '', 'and every row is found');
+
+# As many rows from as many sessions, and none deleted: as large as one session makes it
+$node->safe_psql('postgres', 'TRUNCATE item');
+@running = ();
+run_script(8, 'only', "\\set many random(1, 30)\nINSERT INTO item (v) SELECT vectors_of(0, $dims, :many);\n");
+run_script(1, 'beside', "VACUUM item;\n");
+ok($_->[1]->finish, "$_->[0]: nobody failed") or diag(${ $_->[3] }) foreach @running;
+my ($pages, $fresh, $rows) = split(/\|/, $node->safe_psql('postgres', q{
+	CREATE INDEX item_w ON item USING engramk (v);
+	SELECT a.pages, b.pages, (SELECT count(*) FROM item) FROM engram_index_info('item_v') AS a, engram_index_info('item_w') AS b}));
+note("$pages pages for $rows rows, where a new index has $fresh");
+# of eight sessions each may have a page of its own, with its fine pages; and there is room for two bases
+cmp_ok($pages, '<=', 1.5 * $fresh + 100, 'the index is not much larger than a new one');
+is($node->safe_psql('postgres', "SELECT engram_index_check('item_v') = count(*) FROM item"), 't', 'every row has its entry');
+unlike(slurp_file($node->logfile), qr/TRAP:|PANIC:/, 'no process crashed');
+$node->stop;
+done_testing();
