@@ -13,7 +13,7 @@ use File::Basename;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 
-our @EXPORT = qw(start_index_node answers_of overwrite seal);
+our @EXPORT = qw(start_index_node makes_format_3 answers_of overwrite seal);
 
 # A running server with engramk and compare.sql in its database postgres.  What
 # is more goes to init(); without_checksums is for tests of damaged pages, since
@@ -33,6 +33,9 @@ sub start_index_node
 	$node->safe_psql('postgres', slurp_file(dirname(__FILE__) . '/compare.sql'));
 	return $node;
 }
+
+# Does CREATE INDEX make one of format 3, which VACUUM finds a basis for?
+sub makes_format_3 { return ($ENV{ENGRAMK_DEFAULT_VERSION} // '') !~ /^1\.[0-5]$/; }
 
 # For a connection that has the functions: '' if the index of a table gives what
 # the sequential scan gives, else what is wrong.

@@ -16,7 +16,7 @@ use EngramkIndex;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $runs = $ENV{MODEL_RUNS} // 8;
+my $runs = $ENV{MODEL_RUNS} // 6;
 my $seed = $ENV{MODEL_SEED} // int(rand(1_000_000));
 my $steps = 16;
 
@@ -29,10 +29,7 @@ $node->safe_psql('postgres', q{
 	ALTER DATABASE postgres SET min_parallel_table_scan_size = 0;
 	ALTER DATABASE postgres SET min_parallel_index_scan_size = 0;
 	ALTER DATABASE postgres SET max_parallel_workers_per_gather = 0;});
-my $learns = $node->safe_psql('postgres', q{
-	CREATE TABLE probe (v real[]);
-	CREATE INDEX probe_v ON probe USING engramk (v);
-	SELECT format >= 3 FROM engram_index_info('probe_v');}) eq 't';
+my $learns = makes_format_3();
 
 my @sessions;
 my ($dims, $kind, $cursor);
