@@ -164,7 +164,7 @@ ek_encode_coarse(const ek_basis *basis, int dims, const double *projected, doubl
 		rest = (fabs(projected[i] - ek_decode(c, encoded->coarse[i])) + eta) / c->weight;
 		length2 += rest * rest;
 	}
-	if (slack > 0.0 && basis->header->usual_weight > 0.0f)
+	if (slack > 0.0 && basis->coarse_dims > 0 && basis->header->usual_weight > 0.0f)
 		slack /= basis->header->usual_weight;
 	else
 		slack = 0.0;
