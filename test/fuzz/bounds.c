@@ -5,7 +5,9 @@
  * A scene is a basis, what becomes of its coordinates, queries, and entries that
  * stand on pages as those of an index do.  It is made by the functions of
  * src/index/, and is as hostile as what they accept: a basis needs no more than
- * |B| <= 1, and coordinates no more than ek_cache_get() asks of them.
+ * |B| <= 1, and coordinates no more than ek_cache_get() asks of them.  In format 3
+ * there may be two bases, and entries coded in one of them from their vectors or from
+ * their fine codes.
  *
  * For each metric, a bound must not be above what the operator computes from the
  * same vectors with the scalar kernels; nor above the distance itself, computed
@@ -46,9 +48,11 @@ typedef struct scene
 	int			queries;
 	int			entries;
 	ek_cache   *cache;
+	const ek_basis *basis;		/* of the coarse page */
 	float	   *query;			/* queries x dims */
 	float	   *entry;			/* entries x dims */
 	bool	   *is_null;
+	bool	   *is_recoded;		/* its coarse code is one of its fine code */
 } scene;
 
 /* The pages that the entries of one coarse page are on. */
@@ -230,10 +234,10 @@ make_correct(float *rows, int count, int dims)
 }
 
 static void
-make_basis(scene *s)
+make_basis(scene *s, const ek_basis *basis)
 {
-	float	   *rows = s->cache->basis;
-	const int	count = s->cache->geometry.coarse_dims;
+	float	   *rows = basis->rows;
+	const int	count = basis->coarse_dims;
 	const int	kind = take(s) % 8;
 	const Size	floats = (Size) count * s->dims;
 
@@ -267,10 +271,12 @@ take_bits(scene *s)
 	return 2 * (1 + take(s) % 4);
 }
 
-/* Bits for `count` coordinates that fit, and the steps that they take. */
+/* Bits for the coordinates that fit, and the steps that they take. */
 static void
-choose_bits(scene *s, int count, uint32 *bits, ek_meta *meta)
+choose_bits(scene *s, uint32 *bits, ek_basis_slot *slot)
 {
+	const int	count = slot->coarse_dims;
+	const bool	most = take(s) % 8 == 0;
 	int			steps4;
 	int			steps2;
 
@@ -282,7 +288,7 @@ choose_bits(scene *s, int count, uint32 *bits, ek_meta *meta)
 		for (int i = 0; i < count; i++)
 		{
 			if (least == count)
-				bits[i] = take_bits(s);
+				bits[i] = most ? 8 : take_bits(s);
 			else if (i >= least)
 				bits[i] = 2;
 			slots4 += (int) bits[i] / 4;
@@ -298,11 +304,25 @@ choose_bits(scene *s, int count, uint32 *bits, ek_meta *meta)
 		steps4++;
 	if (steps4 + steps2 < EK_MAX_STEPS && take(s) % 4 == 0)
 		steps2++;
-	meta->steps4 = (uint8) steps4;
-	meta->steps2 = (uint8) steps2;
+	slot->steps4 = (uint8) steps4;
+	slot->steps2 = (uint8) steps2;
 }
 
-/* `y` is the coordinate of some vector, of which others may be near. */
+/* Of the fine code of a vector. */
+static double
+scale_of(const float *vector, int n)
+{
+	double		largest = 0.0;
+
+	for (int i = 0; i < n; i++)
+		largest = Max(largest, fabs(vector[i]));
+	return (float) (largest / EK_MAX_CODE / Max(length_of(vector, n), DBL_MIN));
+}
+
+/*
+ * `y` is the coordinate of some vector, of which others may be near.  With the last
+ * kind of mean and step, codes of 8 bits stand for what fine codes stand for.
+ */
 static float
 take_mean(scene *s, int kind, double y)
 {
@@ -318,8 +338,10 @@ take_mean(scene *s, int kind, double y)
 			return (float) ldexp(random_fraction(s), take(s) % 128);
 		case 4:
 			return (float) (FLT_MAX * random_fraction(s));
-		default:
+		case 5:
 			return take_float(s);
+		default:
+			return (float) (scale_of(s->query, s->dims) / 2.0);
 	}
 }
 
@@ -341,33 +363,36 @@ take_step(scene *s, int kind, uint32 bits)
 			return (float) ldexp(1.0, -149 + take(s) % 32);
 		case 4:
 			return (float) (FLT_MAX * fraction);
-		default:
+		case 5:
 			raw = fabsf(take_float(s));
 			return Max(raw, FLT_TRUE_MIN);
+		default:
+			return Max((float) scale_of(s->query, s->dims), FLT_TRUE_MIN);
 	}
 }
 
 /* All of a kind, or each of its own; more than half are what a build makes. */
 static void
-make_coordinates(scene *s, const uint32 *bits)
+make_coordinates(scene *s, const ek_basis *basis, const uint32 *bits)
 {
 	static const int kinds[16] = {0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 3, 4, 4, 5};
+	const bool	as_fine = take(s) % 8 == 0;
 	const bool	mixed = take(s) % 4 == 0;
 	const bool	equal_weights = take(s) % 4 == 0;
-	int			mean = kinds[take(s) % 16];
-	int			step = kinds[take(s) % 16];
+	int			mean = as_fine ? 6 : kinds[take(s) % 16];
+	int			step = as_fine ? 6 : kinds[take(s) % 16];
 	const double length = Max(length_of(s->query, s->dims), DBL_MIN);
 
-	for (int i = 0; i < s->cache->geometry.coarse_dims; i++)
+	for (int i = 0; i < basis->coarse_dims; i++)
 	{
-		const double y = dot_of(s->cache->basis + (Size) i * s->dims, s->query, s->dims) / length;
+		const double y = dot_of(basis->rows + (Size) i * s->dims, s->query, s->dims) / length;
 
-		if (mixed)
+		if (mixed && !as_fine)
 		{
 			mean = kinds[take(s) % 16];
 			step = kinds[take(s) % 16];
 		}
-		s->cache->coordinates[i] = (ek_coordinate)
+		basis->coordinates[i] = (ek_coordinate)
 		{
 			.mean = take_mean(s, mean, y),
 				.step = take_step(s, step, bits[i]),
@@ -401,7 +426,7 @@ fill_sparse(scene *s, float *vector)
 static void
 fill_by_basis(scene *s, float *vector, bool without)
 {
-	const int	count = s->cache->geometry.coarse_dims;
+	const int	count = s->basis->coarse_dims;
 
 	if (without)
 		fill_random(s, vector);
@@ -409,7 +434,7 @@ fill_by_basis(scene *s, float *vector, bool without)
 		memset(vector, 0, sizeof(float) * s->dims);
 	for (int i = 0; i < count; i++)
 	{
-		const float *row = s->cache->basis + (Size) i * s->dims;
+		const float *row = s->basis->rows + (Size) i * s->dims;
 		const double factor = without ? -dot_of(vector, row, s->dims) :
 			random_below(&s->random, 4) == 0 ? 1.0 : random_fraction(s);
 
@@ -512,10 +537,10 @@ rounded_up(const scene *s, ek_encoder *encoder, const float *entry)
 	const ek_encoded *encoded = ek_encode(encoder, entry);
 	double		rest2 = 1.0;
 
-	for (int i = 0; i < s->cache->geometry.coarse_dims; i++)
+	for (int i = 0; i < s->basis->coarse_dims; i++)
 	{
-		const ek_coordinate *c = &s->cache->coordinates[i];
-		const double y = dot_of(s->cache->basis + (Size) i * dims, entry, dims) / length;
+		const ek_coordinate *c = &s->basis->coordinates[i];
+		const double y = dot_of(s->basis->rows + (Size) i * dims, entry, dims) / length;
 		const double rest = (y - ek_decode(c, encoded->coarse[i])) / c->weight;
 
 		rest2 += rest * rest - y * y;
@@ -547,26 +572,36 @@ tightest(scene *s, ek_encoder *encoder)
 	return best;
 }
 
+/* unit = what the entry's fine code stands for; without is what it leaves out. */
+static void
+decode(const scene *s, ek_encoder *encoder, const float *entry, float *unit, float *without)
+{
+	const double length = length_of(entry, s->dims);
+	const ek_encoded *encoded = ek_encode(encoder, entry);
+
+	for (int k = 0; k < s->dims; k++)
+	{
+		const double decoded = (double) encoded->fine_certificate.scale * encoded->fine[k];
+
+		unit[k] = (float) decoded;
+		without[k] = (float) (entry[k] / length - decoded);
+	}
+}
+
 /*
- * A query for which the coarse bound of an entry is as tight as can be, by Cauchy
- * and Schwarz: its coordinates are what the code leaves out of those of the entry,
- * by the squares of the weights, and it has the entry's own tail.
+ * query = unit, but its coordinates are what the code leaves out of those, by the
+ * squares of the weights.
  */
 static void
-oppose(scene *s, float *query, const float *entry)
+oppose_coarse(scene *s, float *query, const float *unit)
 {
-	const int	count = s->cache->geometry.coarse_dims;
-	const double length = length_of(entry, s->dims);
-
-	if (length == 0.0)
-		return;
 	for (int k = 0; k < s->dims; k++)
-		query[k] = (float) (entry[k] / length);
-	for (int i = 0; i < count; i++)
+		query[k] = unit[k];
+	for (int i = 0; i < s->basis->coarse_dims; i++)
 	{
-		const float *row = s->cache->basis + (Size) i * s->dims;
-		const ek_coordinate *c = &s->cache->coordinates[i];
-		const double y = dot_of(row, entry, s->dims) / length;
+		const float *row = s->basis->rows + (Size) i * s->dims;
+		const ek_coordinate *c = &s->basis->coordinates[i];
+		const double y = dot_of(row, unit, s->dims);
 		double		w = -y;
 
 		if (s->cache->geometry.format == EK_FORMAT_1)
@@ -575,6 +610,43 @@ oppose(scene *s, float *query, const float *entry)
 			w += (y - ek_decode(c, ek_value_of(c, y))) / ((double) c->weight * c->weight);
 		for (int k = 0; k < s->dims; k++)
 			query[k] = make_finite((float) (query[k] + w * row[k]));
+	}
+}
+
+/*
+ * A query for which the coarse bound of an entry is as tight as can be, by Cauchy
+ * and Schwarz: its coordinates are what the code leaves out of those of the entry,
+ * by the squares of the weights, and it has the entry's own tail.  If the code is one
+ * of the fine code, the entry is what that stands for; and the query may be what that
+ * leaves out, or something of both.
+ */
+static void
+oppose(scene *s, ek_encoder *encoder, float *query, const float *entry)
+{
+	const double length = length_of(entry, s->dims);
+	const bool	recoded = s->cache->geometry.format == EK_FORMAT_3 && take(s) % 4 != 0;
+	float	   *unit;
+	float	   *without;
+	double		share;
+
+	if (length == 0.0)
+		return;
+	unit = palloc_floats(s->dims);
+	without = palloc_floats(s->dims);
+	if (recoded)
+		decode(s, encoder, entry, unit, without);
+	for (int k = 0; !recoded && k < s->dims; k++)
+		unit[k] = (float) (entry[k] / length);
+	oppose_coarse(s, query, unit);
+	share = recoded ? ldexp(1.0, (int) (take(s) % 32) - 24) : 0.0;
+	if (recoded && take(s) % 4 == 0)
+		memcpy(query, without, sizeof(float) * s->dims);
+	else if (recoded)
+	{
+		set_length(query, s->dims, 1.0);
+		set_length(without, s->dims, share);
+		for (int k = 0; k < s->dims; k++)
+			query[k] += without[k];
 	}
 	rescale(s, query);
 }
@@ -593,41 +665,130 @@ take_dims(scene *s)
 }
 
 static int
-take_coarse_dims(scene *s, bool old)
+take_coarse_dims(scene *s, ek_format format)
 {
 	int			count = (int) take_under(s, take(s) % 4 == 0 ?
 										 EK_MAX_COARSE_DIMS + 1 : 33);
 
 	count = Min(count, (int) sqrt(s->limits->basis / s->dims));
-	return old ? Min(count, EK_MAX_COARSE_DIMS_1) / 4 * 4 : count;
+	if (format == EK_FORMAT_3)
+		count = Min(count, s->dims);
+	return format == EK_FORMAT_1 ? Min(count, EK_MAX_COARSE_DIMS_1) / 4 * 4 : count;
+}
+
+/* One basis in the first two formats, two at most in the third; there may be none. */
+static ek_meta
+make_meta(scene *s, uint32 (*bits)[EK_MAX_COARSE_DIMS])
+{
+	static const ek_format formats[8] = {
+		EK_FORMAT_1, EK_FORMAT_2, EK_FORMAT_2, EK_FORMAT_3, EK_FORMAT_3, EK_FORMAT_3, EK_FORMAT_3, EK_FORMAT_3
+	};
+	const ek_format format = formats[take(s) % 8];
+	const int	most = format == EK_FORMAT_3 ? 1 + (take(s) % 4 == 0) : 1;
+	ek_meta		meta = {.format = format,.dims = (uint32) s->dims,.first_block = 1};
+	ek_basis_slot *slots = meta.slots;
+
+	for (int i = 0; i < most; i++)
+	{
+		slots[i].coarse_dims = (uint8) take_coarse_dims(s, format);
+		if (slots[i].coarse_dims == 0)
+			continue;
+		slots[i].id = (uint32) (EK_FIRST_BASIS + i);
+		if (format != EK_FORMAT_1)
+			choose_bits(s, bits[i], &slots[i]);
+		meta.current = slots[i].id;
+		meta.steps = (uint32) Max((int) meta.steps, slots[i].steps4 + slots[i].steps2);
+	}
+	if (format == EK_FORMAT_3)
+	{
+		meta.steps = Max(1, meta.steps);
+		if (take(s) % 2 == 0)
+			meta.steps = Min(EK_MAX_STEPS, meta.steps + take(s) % 8);
+		return meta;
+	}
+	meta.coarse_dims = slots[0].coarse_dims;
+	meta.steps4 = slots[0].steps4;
+	meta.steps2 = slots[0].steps2;
+	meta.basis_id = format == EK_FORMAT_2 ? (uint8) slots[0].id : 0;
+	memset(slots, 0, sizeof(meta.slots));
+	meta.current = meta.steps = 0;
+	return meta;
 }
 
 static void
 make_index(scene *s)
 {
-	const bool	old = take(s) % 4 == 0;
-	uint32		bits[EK_MAX_COARSE_DIMS];
-	const int	coarse_dims = take_coarse_dims(s, old);
-	ek_meta		meta = {
-		.format = old ? EK_FORMAT_1 : EK_FORMAT_2,
-		.dims = (uint32) s->dims,
-		.coarse_dims = (uint8) coarse_dims,
-		.basis_id = !old && coarse_dims > 0 ? EK_FIRST_BASIS : 0,
-		.first_block = 1
-	};
+	uint32		bits[EK_BASIS_SLOTS][EK_MAX_COARSE_DIMS];
+	const ek_meta meta = make_meta(s, bits);
 
-	if (!old && coarse_dims > 0)
-		choose_bits(s, coarse_dims, bits, &meta);
 	s->cache = ek_cache_create(CurrentMemoryContext, &meta, 0);
-	make_basis(s);
+	s->basis = &s->cache->bases[take(s) % s->cache->basis_count];
+	for (int i = 0; i < s->cache->basis_count; i++)
+		make_basis(s, &s->cache->bases[i]);
 	for (int i = 0; i < s->queries; i++)
 		make_vector(s, s->query + (Size) i * s->dims, i > 0 ? s->query : NULL);
-	if (old || coarse_dims == 0)
+	if (meta.format == EK_FORMAT_1)
 		return;
-	make_coordinates(s, bits);
-	if (!ek_lay_out(s->cache->coordinates, coarse_dims, meta.steps4, meta.steps2,
-					s->cache->slots))
-		abort();
+	for (int i = 0; i < s->cache->basis_count; i++)
+	{
+		const ek_basis *basis = &s->cache->bases[i];
+
+		if (basis->coarse_dims == 0)
+			continue;
+		make_coordinates(s, basis, bits[basis->id - EK_FIRST_BASIS]);
+		if (!ek_lay_out(basis->coordinates, basis->coarse_dims, basis->steps4, basis->steps2,
+						basis->slots))
+			abort();
+	}
+}
+
+/* What a query is to have at least, as the basis has it: about what some query has. */
+static float
+take_usual_weight(scene *s, const ek_basis *basis)
+{
+	const float *vector = s->query + random_below(&s->random, s->queries) * s->dims;
+	const ek_coded_query *query = ek_encode_query(s->cache, EK_METRIC_COSINE, vector);
+	const float weight = query->coarse[basis - s->cache->bases].bound.residual;
+
+	switch (take(s) % 12)
+	{
+		case 0:
+			return 0.0f;
+		case 1:
+			return FLT_TRUE_MIN;
+		case 2:
+			return FLT_MAX;
+		case 3:
+			return ldexpf(1.0f, (int) take(s) - 140);
+		case 4:
+			return fabsf(take_float(s));
+		case 5:
+			return nextafterf(weight, take(s) % 2 == 0 ? 0.0f : INFINITY);
+		case 6:
+			return weight;
+		case 7:
+			return 2.0f * weight;
+		case 8:
+			return 0.5f * weight;
+		default:
+			return (float) (weight * (1.0 + random_fraction(s)));
+	}
+}
+
+/* Which entries have codes of their fine codes: all, none or some. */
+static void
+choose_recoded(scene *s)
+{
+	const int	kind = take(s) % 8;
+
+	for (int i = 0; i < s->entries; i++)
+		s->is_recoded[i] = s->cache->geometry.format == EK_FORMAT_3 &&
+			(kind < 4 || (kind < 6 && random_below(&s->random, 2) == 0));
+	for (int i = 0; i < s->cache->basis_count; i++)
+	{
+		if (s->cache->geometry.format == EK_FORMAT_3 && s->cache->bases[i].coarse_dims > 0)
+			s->cache->bases[i].header->usual_weight = take_usual_weight(s, &s->cache->bases[i]);
+	}
 }
 
 static scene
@@ -645,6 +806,7 @@ make_scene(const uint8_t *bytes, size_t size, const bound_limits *limits)
 	s.entries = Min(s.entries, (int) s.cache->geometry.coarse_per_page);
 	s.entry = palloc_floats((Size) s.entries * s.dims);
 	s.is_null = palloc0(s.entries);
+	s.is_recoded = palloc0(s.entries);
 	for (int i = 0; i < s.entries; i++)
 	{
 		const size_t like = random_below(&s.random, s.queries);
@@ -652,12 +814,13 @@ make_scene(const uint8_t *bytes, size_t size, const bound_limits *limits)
 		make_vector(&s, s.entry + (Size) i * s.dims, s.query + like * s.dims);
 		s.is_null[i] = random_below(&s.random, 64) == 0;
 	}
-	encoder = ek_encoder_create(s.cache);
+	encoder = ek_encoder_create(&s.cache->geometry, s.basis);
 	for (int i = 0; i < s.queries; i++)
 	{
 		if (take(&s) % 2 == 0)
-			oppose(&s, s.query + (Size) i * s.dims, tightest(&s, encoder));
+			oppose(&s, encoder, s.query + (Size) i * s.dims, tightest(&s, encoder));
 	}
+	choose_recoded(&s);
 	return s;
 }
 
@@ -683,12 +846,29 @@ place_of(const scene *s, int entry)
 	return place;
 }
 
+/*
+ * What learn.c does to an entry that is stored already: from what its fine page says to
+ * another coarse code.
+ */
+static void
+recode(const scene *s, ek_encoder *encoder, Page coarse, Page fine_page, const ek_place *place)
+{
+	const ek_geometry *g = &s->cache->geometry;
+	const ek_entry_row row = ek_row_on(g, fine_page, place);
+	ek_certificate *fine = ek_fine_on(g, fine_page, place->fine_slot);
+	ek_coarse_header *header = ek_coarse_header_on(coarse);
+
+	ek_store_coarse(g, s->basis, ek_recode(encoder, (ek_entry_state) *row.state, *row.norm, fine,
+										   ek_fine_codes(fine)), coarse, place);
+	header->slack = Max(header->slack, ek_float_above(ek_recode_slack(g, fine)));
+}
+
 static pages
 store_entries(const scene *s)
 {
 	const ek_geometry *g = &s->cache->geometry;
 	const uint32 fine_pages = place_of(s, s->entries - 1).fine_block;
-	ek_encoder *encoder = ek_encoder_create(s->cache);
+	ek_encoder *encoder = ek_encoder_create(g, s->basis);
 	ItemPointerData tid = {{0, 1}, 1};
 	pages		p = {.size = (Size) (1 + fine_pages) * BLCKSZ};
 
@@ -705,6 +885,8 @@ store_entries(const scene *s)
 		else
 			ek_encode(encoder, s->entry + (Size) i * s->dims);
 		ek_encoded_store(encoder, page_of(&p, 0), page_of(&p, place.fine_block), &place, &tid);
+		if (s->is_recoded[i] && !s->is_null[i])
+			recode(s, encoder, page_of(&p, 0), page_of(&p, place.fine_block), &place);
 	}
 	return p;
 }
@@ -713,13 +895,67 @@ store_entries(const scene *s)
  * Its bounds
  */
 
-/* A bound of the coarse code, and of the fine code; and what the kernel said. */
+/*
+ * A bound of the coarse code, of the fine code in a pass without coarse codes, and of
+ * the fine code; and what the kernel said.
+ */
 typedef struct bounds
 {
 	double		coarse;
+	double		instead;
 	double		fine;
 	float		kernel;
 } bounds;
+
+static const ek_coarse_query *
+coarse_query(const scene *s, const ek_coded_query *query)
+{
+	return &query->coarse[s->basis - s->cache->bases];
+}
+
+/* Norms with which there are coarse bounds, if there is a basis: see coarse.c. */
+static bool
+is_usual_norm(double norm)
+{
+	return norm >= 0x1p-30 && norm <= 0x1p30;
+}
+
+static void
+bound_by_coarse_codes(const scene *s, Page page, const ek_coded_query *query, Size groups,
+					  double *bounds, float *kernel)
+{
+	const ek_geometry *g = &s->cache->geometry;
+	const ek_coarse_query *coarse = coarse_query(s, query);
+	const float slack = g->format == EK_FORMAT_3 ? ek_coarse_header_on(page)->slack : 0.0f;
+	uint16	   *masks = palloc0(sizeof(uint16) * groups);
+	ek_bound_query bound;
+
+	if (g->format == EK_FORMAT_1)
+	{
+		for (Size group = 0; group < groups; group++)
+			ek_bound_group_1(query, ek_group_on(g, page, (uint32) group), bounds + group * EK_LANES);
+		return;
+	}
+	bound = ek_bound_on_page(coarse, slack, 0.0f);
+	ek_compute_bound_groups(&bound, ek_codes_on(page), ek_residuals_on(g, page),
+							query->metric == EK_METRIC_COSINE ? NULL : ek_norms_on(g, page),
+							groups, 0, kernel, masks);
+	for (Size i = 0; i < groups * EK_LANES; i++)
+	{
+		bounds[i] = ek_distance_of(query, isnan(kernel[i]) ? INFINITY : kernel[i]);
+		if (kernel[i] >= 0.0f && (masks[i / EK_LANES] >> i % EK_LANES & 1) == 0)
+			abort();
+	}
+}
+
+static double
+bound_instead(const ek_coded_query *query, const ek_geometry *g, const ek_certificate *fine,
+			  const int8 *codes, double norm)
+{
+	const float bound = ek_kernel_bound(query, norm, ek_fine_cosine(query, g, fine, codes));
+
+	return ek_distance_of(query, isnan(bound) ? INFINITY : bound);
+}
 
 static void
 bound_entries(const scene *s, const pages *p, const ek_coded_query *query, bounds *found)
@@ -729,24 +965,11 @@ bound_entries(const scene *s, const pages *p, const ek_coded_query *query, bound
 	const Size	groups = (s->entries + EK_LANES - 1) / EK_LANES;
 	double	   *of_groups = palloc0(sizeof(double) * groups * EK_LANES);
 	float	   *kernel = palloc_floats(groups * EK_LANES);
-	uint16	   *masks = palloc0(sizeof(uint16) * groups);
 
 	for (Size i = 0; i < groups * EK_LANES; i++)
 		of_groups[i] = -INFINITY;
-	if (query->has_coarse && g->format == EK_FORMAT_1)
-	{
-		for (Size group = 0; group < groups; group++)
-			ek_bound_group_1(query, g, ek_group_on(g, coarse, (uint32) group),
-							 of_groups + group * EK_LANES);
-	}
-	else if (query->has_coarse)
-	{
-		ek_compute_bound_groups(&query->bound, ek_codes_on(coarse), ek_residuals_on(g, coarse),
-								query->metric == EK_METRIC_COSINE ? NULL : ek_norms_on(g, coarse),
-								groups, 0, kernel, masks);
-		for (Size i = 0; i < groups * EK_LANES; i++)
-			of_groups[i] = ek_distance_of(query, isnan(kernel[i]) ? INFINITY : kernel[i]);
-	}
+	if (coarse_query(s, query)->has_coarse)
+		bound_by_coarse_codes(s, coarse, query, groups, of_groups, kernel);
 	for (int i = 0; i < s->entries; i++)
 	{
 		const ek_place place = place_of(s, i);
@@ -759,6 +982,8 @@ bound_entries(const scene *s, const pages *p, const ek_coded_query *query, bound
 		{
 			.coarse = of_groups[i],
 				.kernel = kernel[i],
+				.instead = g->format != EK_FORMAT_1 && is_usual_norm(query->norm) ?
+				bound_instead(query, g, fine, ek_fine_codes(fine), *row.norm) : -INFINITY,
 				.fine = ek_bound_fine(query, g, fine, ek_fine_codes(fine), *row.norm)
 		};
 	}
@@ -806,11 +1031,13 @@ pg_noreturn static void
 fail(const scene *s, const char *what, int m, int entry, const bounds *found, const distances *d)
 {
 	fprintf(stderr, "%s, metric %d, entry %d of %d: %d dimensions, format %d, %d coordinates, "
-			"%d and %d steps\n", what, metrics[m], entry, s->entries, s->dims,
-			s->cache->geometry.format, s->cache->geometry.coarse_dims,
-			s->cache->geometry.steps4, s->cache->geometry.steps2);
-	fprintf(stderr, "coarse bound %a (%g), of the kernel's %a; fine bound %a (%g)\n",
-			found->coarse, found->coarse, (double) found->kernel, found->fine, found->fine);
+			"%d and %d steps, %s, usual weight %a\n", what, metrics[m], entry, s->entries, s->dims,
+			s->cache->geometry.format, s->basis->coarse_dims, s->basis->steps4, s->basis->steps2,
+			s->is_recoded[entry] ? "recoded" : "coded", s->cache->geometry.format == EK_FORMAT_3 &&
+			s->basis->coarse_dims > 0 ? (double) s->basis->header->usual_weight : 0.0);
+	fprintf(stderr, "coarse bound %a (%g), of the kernel's %a; instead %a (%g); fine bound %a (%g)\n",
+			found->coarse, found->coarse, (double) found->kernel, found->instead, found->instead,
+			found->fine, found->fine);
 	if (d != NULL)
 		fprintf(stderr, "operator %a (%g), truly %La; less the coarse bound %g, less the fine %g\n",
 				d->computed[m], d->computed[m], d->true_one[m], d->computed[m] - found->coarse,
@@ -839,15 +1066,17 @@ holds(double bound, int m, const distances *d, bound_kind kind, bound_tally *tal
 static void
 check_entries(const scene *s, int m, const distances *d, const bounds *found, bound_tally *tally)
 {
-	const bound_kind coarse = s->cache->geometry.format == EK_FORMAT_1 ? BOUND_COARSE_1 :
-		BOUND_COARSE_2;
-
 	for (int i = 0; i < s->entries; i++)
 	{
+		const bound_kind coarse = s->is_recoded[i] ? BOUND_RECODED :
+			(bound_kind) (BOUND_COARSE_1 + s->cache->geometry.format - EK_FORMAT_1);
+
 		if (s->is_null[i])
 			continue;
 		if (!holds(found[i].coarse, m, &d[i], coarse, tally))
 			fail(s, "the coarse bound is above", m, i, &found[i], &d[i]);
+		if (!holds(found[i].instead, m, &d[i], BOUND_INSTEAD, tally))
+			fail(s, "the bound instead of a coarse one is above", m, i, &found[i], &d[i]);
 		if (!holds(found[i].fine, m, &d[i], BOUND_FINE, tally))
 			fail(s, "the fine bound is above", m, i, &found[i], &d[i]);
 	}
@@ -859,6 +1088,7 @@ require_same_bounds(const scene *s, int m, const bounds *found, const bounds *ex
 	for (int i = 0; i < s->entries; i++)
 	{
 		if (!same_bits(found[i].coarse, expected[i].coarse) ||
+			!same_bits(found[i].instead, expected[i].instead) ||
 			!same_bits(found[i].fine, expected[i].fine))
 			fail(s, ek_active_kernels->name, m, i, &found[i], NULL);
 	}
