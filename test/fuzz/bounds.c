@@ -45,6 +45,7 @@ typedef struct scene
 	const bound_limits *limits;
 	generator	random;			/* for what would take too many bytes */
 	int			dims;
+	bool		exact;			/* coarse codes of 8 bits lose nothing of fine codes */
 	int			queries;
 	int			entries;
 	ek_cache   *cache;
@@ -238,7 +239,7 @@ make_basis(scene *s, const ek_basis *basis)
 {
 	float	   *rows = basis->rows;
 	const int	count = basis->coarse_dims;
-	const int	kind = take(s) % 8;
+	const int	kind = s->exact ? 5 : take(s) % 8;
 	const Size	floats = (Size) count * s->dims;
 
 	for (int i = 0; i < count; i++)
@@ -276,7 +277,7 @@ static void
 choose_bits(scene *s, uint32 *bits, ek_basis_slot *slot)
 {
 	const int	count = slot->coarse_dims;
-	const bool	most = take(s) % 8 == 0;
+	const bool	most = s->exact || take(s) % 8 == 0;
 	int			steps4;
 	int			steps2;
 
@@ -376,7 +377,7 @@ static void
 make_coordinates(scene *s, const ek_basis *basis, const uint32 *bits)
 {
 	static const int kinds[16] = {0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 3, 4, 4, 5};
-	const bool	as_fine = take(s) % 8 == 0;
+	const bool	as_fine = s->exact || take(s) % 8 == 0;
 	const bool	mixed = take(s) % 4 == 0;
 	const bool	equal_weights = take(s) % 4 == 0;
 	int			mean = as_fine ? 6 : kinds[take(s) % 16];
@@ -639,7 +640,7 @@ oppose(scene *s, ek_encoder *encoder, float *query, const float *entry)
 		unit[k] = (float) (entry[k] / length);
 	oppose_coarse(s, query, unit);
 	share = recoded ? ldexp(1.0, (int) (take(s) % 32) - 24) : 0.0;
-	if (recoded && take(s) % 4 == 0)
+	if (recoded && (s->exact || take(s) % 4 == 0))
 		memcpy(query, without, sizeof(float) * s->dims);
 	else if (recoded)
 	{
@@ -670,6 +671,8 @@ take_coarse_dims(scene *s, ek_format format)
 	int			count = (int) take_under(s, take(s) % 4 == 0 ?
 										 EK_MAX_COARSE_DIMS + 1 : 33);
 
+	if (s->exact)
+		return s->dims;
 	count = Min(count, (int) sqrt(s->limits->basis / s->dims));
 	if (format == EK_FORMAT_3)
 		count = Min(count, s->dims);
@@ -683,8 +686,8 @@ make_meta(scene *s, uint32 (*bits)[EK_MAX_COARSE_DIMS])
 	static const ek_format formats[8] = {
 		EK_FORMAT_1, EK_FORMAT_2, EK_FORMAT_2, EK_FORMAT_3, EK_FORMAT_3, EK_FORMAT_3, EK_FORMAT_3, EK_FORMAT_3
 	};
-	const ek_format format = formats[take(s) % 8];
-	const int	most = format == EK_FORMAT_3 ? 1 + (take(s) % 4 == 0) : 1;
+	const ek_format format = s->exact ? EK_FORMAT_3 : formats[take(s) % 8];
+	const int	most = format == EK_FORMAT_3 && !s->exact ? 1 + (take(s) % 4 == 0) : 1;
 	ek_meta		meta = {.format = format,.dims = (uint32) s->dims,.first_block = 1};
 	ek_basis_slot *slots = meta.slots;
 
@@ -791,6 +794,21 @@ choose_recoded(scene *s)
 	}
 }
 
+/* As a query, but for order and signs: its fine code has the same scale. */
+static void
+shuffle(scene *s, float *vector, const float *like)
+{
+	memcpy(vector, like, sizeof(float) * s->dims);
+	for (int i = s->dims - 1; i > 0; i--)
+	{
+		const size_t j = random_below(&s->random, i + 1);
+		const float other = vector[j];
+
+		vector[j] = vector[i];
+		vector[i] = random_below(&s->random, 2) == 0 ? other : -other;
+	}
+}
+
 static scene
 make_scene(const uint8_t *bytes, size_t size, const bound_limits *limits)
 {
@@ -798,7 +816,8 @@ make_scene(const uint8_t *bytes, size_t size, const bound_limits *limits)
 	ek_encoder *encoder;
 
 	fill_bytes(&s.from, 0, &s.random.state, Min(size, sizeof(s.random.state)));
-	s.dims = take_dims(&s);
+	s.exact = take(&s) % 8 == 0;
+	s.dims = s.exact ? 1 + (int) take_under(&s, 32) : take_dims(&s);
 	s.queries = 1 + (int) take_under(&s, limits->queries);
 	s.query = palloc_floats((Size) s.queries * s.dims);
 	make_index(&s);
@@ -812,6 +831,8 @@ make_scene(const uint8_t *bytes, size_t size, const bound_limits *limits)
 		const size_t like = random_below(&s.random, s.queries);
 
 		make_vector(&s, s.entry + (Size) i * s.dims, s.query + like * s.dims);
+		if (s.exact && random_below(&s.random, 4) != 0)
+			shuffle(&s, s.entry + (Size) i * s.dims, s.query);
 		s.is_null[i] = random_below(&s.random, 64) == 0;
 	}
 	encoder = ek_encoder_create(&s.cache->geometry, s.basis);
