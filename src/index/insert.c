@@ -26,6 +26,9 @@
 /* Pages in use by others that a session tries before it adds one for itself. */
 #define BUSY_PAGES	3
 
+/* A page names a basis that is not there: so often it may be that it has just come. */
+#define MOST_TRIES			10
+
 const float *
 ek_indexed_vector(Relation index, Datum value, uint32 *dims)
 {
@@ -483,7 +486,7 @@ insert_3(Relation index, const float *vector, ItemPointer tid)
 	const ek_cache *cache = ek_cache_get(index);
 	const ek_basis *basis = ek_cache_current(cache);
 
-	for (;;)
+	for (int tries = 0;;)
 	{
 		refusal		why;
 		const attempt result = try_to_store(index, encode(cache, basis, vector), tid, &why);
@@ -495,6 +498,8 @@ insert_3(Relation index, const float *vector, ItemPointer tid)
 			cache = catch_up(index, &why);
 		basis = ek_cache_basis(cache, why.basis_id);
 		/* it has gone again, and so has its last page */
+		if (basis == NULL && ++tries == MOST_TRIES)
+			ek_raise_corrupted_block(index, why.block, "its codes are in a basis that is not there");
 		if (basis == NULL)
 			basis = ek_cache_current(cache);
 	}

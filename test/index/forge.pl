@@ -632,7 +632,9 @@ $node->safe_psql('postgres', q{
 			EXECUTE format('SELECT count(*) FROM %s WHERE (%s(v, $1) < $2 OR $2 IS NULL OR $3) AND id <> ALL ($4) AND id <> ALL ($5)', source, metric.function)
 				INTO missing USING q, farthest, coalesce(cardinality(ids), 0) < k, coalesce(ids, '{}'), excused;
 			IF missing > 0 THEN
-				RETURN format('%s: %s rows lost', metric.operator, missing);
+				EXECUTE format('SELECT array_agg(id ORDER BY id) FROM %s WHERE (%s(v, $1) < $2 OR $2 IS NULL OR $3) AND id <> ALL ($4) AND id <> ALL ($5)', source, metric.function)
+					INTO ids USING q, farthest, coalesce(cardinality(ids), 0) < k, coalesce(ids, '{}'), excused;
+				RETURN format('%s: %s rows lost, %s', metric.operator, missing, ids[1:10]);
 			END IF;
 		END LOOP;
 		RETURN 'right';
