@@ -204,7 +204,9 @@ vacuum_coarse_page(vacuum_state *state, const ek_geometry *geometry, uint32 numb
 	}
 	in_use = entries_in_use(coarse);
 	UnlockReleaseBuffer(coarse);
-	RecordPageWithFreeSpace(index, block, ek_free_space(geometry->coarse_per_page - in_use, geometry));
+	RecordPageWithFreeSpace(index, block,
+							ek_free_space(geometry->coarse_per_page - Min(in_use, geometry->coarse_per_page),
+										  geometry));
 	return in_use;
 }
 
