@@ -93,12 +93,16 @@ is_dead(vacuum_state *state, BlockNumber block, const ek_entry_row *row, uint32 
 	return true;
 }
 
+/* By what the coarse page says, which is what it has counted. */
 static void
-uncount(ek_coarse_header *header, ek_entry_state state)
+uncount(const ek_geometry *geometry, Page coarse, const ek_place *place)
 {
+	ek_coarse_header *header = ek_coarse_header_on(coarse);
+	const ek_entry_state state = ek_coarse_state(geometry, coarse, place->group * EK_LANES + place->lane);
+
 	if (state == EK_ENTRY_NULL)
 		header->nulls--;
-	else
+	else if (state == EK_ENTRY_VECTOR)
 		header->vectors--;
 }
 
@@ -135,10 +139,10 @@ vacuum_rows(vacuum_state *state, const ek_geometry *geometry, const ek_row_page 
 		changed = true;
 		if (apart && coarse_page == NULL)
 			coarse_page = GenericXLogRegisterBuffer(xlog, coarse, 0);
+		if (geometry->format == EK_FORMAT_3)
+			uncount(geometry, coarse_page, &at);
 		if (apart)
 			ek_forget_coarse(geometry, coarse_page, &at);
-		if (geometry->format == EK_FORMAT_3)
-			uncount(ek_coarse_header_on(coarse_page), (ek_entry_state) *row.state);
 		*row.state = EK_ENTRY_FREE;
 	}
 
