@@ -116,7 +116,6 @@ make_room(learner *l, ek_meta *meta)
 		return;
 	slot->from = ek_next_stretch(&geometry, ek_coarse_pages(meta, &geometry));
 	slot->block = ek_coarse_block(&geometry, slot->from);
-	ek_extend_to(l->index, slot->block + ek_slot_pages(meta->dims) - 1);
 }
 
 static void

@@ -534,37 +534,41 @@ has_room_for(const ek_meta *meta, BlockNumber blocks)
 }
 
 /*
- * Room that no basis has been written to may be beyond the end of the relation, on a
- * standby for one.
+ * What is in a slot.  Its pages must be there; where there is only room, they may
+ * not be yet, on a standby or after a crash.
  */
 static bool
 is_possible_slot(const ek_meta *meta, const ek_basis_slot *slot, BlockNumber blocks)
 {
-	const uint64 end = (uint64) slot->block + ek_slot_pages(meta->dims);
+	const uint32 pages = ek_slot_pages(meta->dims);
 
-	if (slot->id == 0 && slot->block == 0)
-		return slot->from == 0;
-	return slot->block > meta->null_pages && slot->coarse_dims <= EK_MAX_COARSE_DIMS &&
-		slot->coarse_dims <= meta->dims && (uint32) slot->steps4 + slot->steps2 <= meta->steps &&
-		(slot->id == 0) == (slot->coarse_dims == 0) &&
-		(slot->id == 0) == (slot->steps4 + slot->steps2 == 0) &&
-		(slot->id == 0 || end <= blocks) && slot->id <= meta->current;
+	if (slot->id == 0)
+		return slot->coarse_dims == 0 && slot->steps4 == 0 && slot->steps2 == 0;
+	return slot->block > 0 && slot->block < blocks && blocks - slot->block >= pages &&
+		slot->coarse_dims > 0 && slot->coarse_dims <= EK_MAX_COARSE_DIMS && slot->coarse_dims <= meta->dims &&
+		slot->steps4 + slot->steps2 > 0 && (uint32) slot->steps4 + slot->steps2 <= meta->steps &&
+		slot->id <= meta->current;
 }
 
-/* Before the first stretch, or where the pages end that are before it: one of two at most. */
+/*
+ * Where the room of a slot is: before the first stretch, or before the one that it
+ * says, and then the other one may be there, too.
+ */
 static bool
-is_where_room_is(const ek_meta *meta, const ek_geometry *geometry, const ek_basis_slot *slot)
+is_in_place(const ek_meta *meta, const ek_geometry *geometry, const ek_basis_slot *slot,
+			const ek_basis_slot *other)
 {
-	const uint64 end = (uint64) slot->block + ek_slot_pages(meta->dims);
-	uint64		next;
+	const uint32 pages = ek_slot_pages(meta->dims);
+	BlockNumber end;
 
 	if (slot->block == 0)
-		return true;
+		return slot->from == 0;
+	if (slot->block == other->block || (slot->id != 0 && slot->id == other->id))
+		return false;
 	if (slot->from == 0)
-		return meta->basis_pages > 0 && end == meta->first_block;
-	next = ek_coarse_block(geometry, slot->from);
-	return end == next ||
-		(meta->slots[0].from == meta->slots[1].from && end + ek_slot_pages(meta->dims) == next);
+		return meta->basis_pages > 0 && slot->block == meta->null_pages + 1;
+	end = ek_coarse_block(geometry, slot->from);
+	return slot->block == end - pages || (other->from == slot->from && slot->block == end - 2 * pages);
 }
 
 /* Format 3: a stretch begins where a gap ends, and the basis in use is there. */
@@ -574,7 +578,7 @@ has_possible_slots(const ek_meta *meta, BlockNumber blocks)
 	bool		has_current = meta->current == 0;
 	ek_geometry geometry;
 
-	if (meta->steps == 0 || meta->steps > EK_MAX_STEPS || meta->free_entries != 0 ||
+	if (meta->steps == 0 || meta->steps > EK_MAX_STEPS || meta->free_entries != 0 || meta->free_hint != 0 ||
 		meta->coarse_dims != 0 || meta->steps4 != 0 || meta->steps2 != 0 || meta->basis_id != 0)
 		return false;
 	geometry = ek_geometry_of(meta);
@@ -582,11 +586,13 @@ has_possible_slots(const ek_meta *meta, BlockNumber blocks)
 	{
 		const ek_basis_slot *slot = &meta->slots[i];
 
-		if (!is_possible_slot(meta, slot, blocks) || !is_where_room_is(meta, &geometry, slot))
+		if (!is_possible_slot(meta, slot, blocks))
 			return false;
 		has_current |= slot->id == meta->current;
 		if (slot->from > 0 && (ek_next_stretch(&geometry, slot->from) != slot->from ||
 							   slot->from > ek_coarse_pages(meta, &geometry) + geometry.last_stretch))
+			return false;
+		if (!is_in_place(meta, &geometry, slot, &meta->slots[EK_BASIS_SLOTS - 1 - i]))
 			return false;
 	}
 	return has_current && meta->entries % geometry.coarse_per_page == 0;
