@@ -19,6 +19,8 @@
  */
 #include "postgres.h"
 
+#include <math.h>
+
 #include "commands/vacuum.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
@@ -195,13 +197,19 @@ find_vectors(learner *l, Page page)
 }
 
 static void
-encode_row(learner *l, uint32 i)
+encode_row(learner *l, uint32 number, uint32 i)
 {
 	char	   *row = l->rows + i * l->geometry.fine_size;
 	ek_row_header *header = (ek_row_header *) row;
 	ek_certificate *fine = (ek_certificate *) (header + 1);
 	uint8	   *coarse = l->encoded[i].coarse;
 
+	/* a page's slack would be too small for others, too */
+	if ((header->state != EK_ENTRY_VECTOR && header->state != EK_ENTRY_ZERO) ||
+		!isfinite(fine->scale) || !isfinite(fine->residual))
+		ek_raise_corrupted_block(l->index,
+								 ek_row_page_of(&l->geometry, number * l->geometry.coarse_per_page + i).block,
+								 "an entry has no fine code that another coarse code could be made of");
 	l->encoded[i] = *ek_recode(l->encoder, (ek_entry_state) header->state, header->norm, fine,
 							   ek_fine_codes(fine));
 	memcpy(coarse, l->encoded[i].coarse, l->basis->coarse_dims);
@@ -209,12 +217,12 @@ encode_row(learner *l, uint32 i)
 }
 
 static void
-encode_rows(learner *l)
+encode_rows(learner *l, uint32 number)
 {
 	for (uint32 i = 0; i < l->geometry.coarse_per_page; i++)
 	{
 		if (l->is_vector[i])
-			encode_row(l, i);
+			encode_row(l, number, i);
 	}
 }
 
@@ -235,7 +243,7 @@ encode_changed_rows(learner *l, uint32 number, Page page)
 	{
 		if (l->is_vector[i] &&
 			(!was_vector[i] || memcmp(before + i * size, l->rows + i * size, size) != 0))
-			encode_row(l, i);
+			encode_row(l, number, i);
 	}
 	pfree(was_vector);
 	pfree(before);
@@ -290,7 +298,7 @@ recode_page(learner *l, uint32 number)
 	if (wanted)
 	{
 		copy_rows(l, number);
-		encode_rows(l);
+		encode_rows(l, number);
 		LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
 		encode_changed_rows(l, number, BufferGetPage(buffer));
 		state = GenericXLogStart(l->index);
