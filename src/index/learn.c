@@ -109,7 +109,7 @@ other_slot(ek_meta *meta)
 
 /* Room for a basis comes where a stretch would begin that has not begun. */
 static void
-make_room(learner *l, ek_meta *meta)
+make_room(learner *l pg_attribute_unused(), ek_meta *meta)
 {
 	const ek_geometry geometry = ek_geometry_of(meta);
 	ek_basis_slot *slot = other_slot(meta);
