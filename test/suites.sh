@@ -46,21 +46,25 @@ suites_end()
 	[ "$failed" -eq 0 ]
 }
 
-# Runs a test with the last version that builds indexes of format 1, or of format 2.
-with_format_1()
+# Runs a test with an older version.
+with_version()
 {
 	(
-		export ENGRAMK_DEFAULT_VERSION=1.4
+		export ENGRAMK_DEFAULT_VERSION="$1"
+		shift
 		"$@"
 	)
 }
 
+# With the last one that builds indexes of format 1, or of format 2
+with_format_1()
+{
+	with_version 1.4 "$@"
+}
+
 with_format_2()
 {
-	(
-		export ENGRAMK_DEFAULT_VERSION=1.5
-		"$@"
-	)
+	with_version 1.5 "$@"
 }
 
 # The names of these files, but of tests that change the format themselves
