@@ -337,11 +337,12 @@ load_tuple(Relation index pg_attribute_unused(), ItemPointer tid, Datum *values,
 static void
 round_up_entries(build_state *state, ek_meta *meta)
 {
-	const ek_geometry *g = &state->cache->geometry;
+	const ek_geometry *g;
 
 	meta->free_hint = 0;
-	if (state->entries == 0)
+	if (state->cache == NULL || state->entries == 0)
 		return;
+	g = &state->cache->geometry;
 	meta->entries = ek_coarse_pages(meta, g) * g->coarse_per_page;
 	meta->tried = state->vectors;
 	meta->tried_residual = (float) (state->residuals / Max(state->vectors, 1));
