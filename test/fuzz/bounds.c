@@ -727,7 +727,10 @@ make_index(scene *s)
 	s->cache = ek_cache_create(CurrentMemoryContext, &meta, 0);
 	s->basis = &s->cache->bases[take(s) % s->cache->basis_count];
 	for (int i = 0; i < s->cache->basis_count; i++)
-		make_basis(s, &s->cache->bases[i]);
+	{
+		if (s->cache->bases[i].coarse_dims > 0)
+			make_basis(s, &s->cache->bases[i]);
+	}
 	for (int i = 0; i < s->queries; i++)
 		make_vector(s, s->query + (Size) i * s->dims, i > 0 ? s->query : NULL);
 	if (meta.format == EK_FORMAT_1)
