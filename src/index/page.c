@@ -806,10 +806,11 @@ uint32
 ek_peek_format(Relation index)
 {
 	Buffer		buffer = ReadBuffer(index, EK_META_BLOCK);
+	Page		page = BufferGetPage(buffer);
 	uint32		format;
 
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
-	format = ek_page_is(BufferGetPage(buffer), EK_PAGE_META) ? ek_meta_on(BufferGetPage(buffer))->format : 0;
+	format = ek_page_is(page, EK_PAGE_META) ? ek_meta_on(page)->format : 0;
 	UnlockReleaseBuffer(buffer);
 	return format;
 }
