@@ -130,13 +130,13 @@ typedef struct scan_state
 
 	/* set by rescan */
 	bool		fresh;			/* no row has been asked for */
-	scan_phase	phase;
 	bool		null_query;
+	bool		shared_out;		/* among processes: the pages are our own */
+	scan_phase	phase;
 	ek_meta		meta;
 	ek_geometry geometry;
 	ek_coded_query *query;
 	ek_live_pages pages;		/* coarse pages that a pass visits */
-	bool		shared_out;		/* among processes: these are our own */
 	uint32		capacity;		/* candidates that the budget holds */
 	BlockNumber heap_blocks;	/* of the table, when last asked */
 
