@@ -156,7 +156,7 @@ is_right($standby, 'after all that');
 # What was free on the primary is used by its successor.
 #
 
-$primary->safe_psql('postgres', 'DELETE FROM large WHERE id > 1');
+$primary->safe_psql('postgres', 'DELETE FROM large WHERE id < 10000');
 $primary->safe_psql('postgres', 'VACUUM (INDEX_CLEANUP on) large');
 $primary->wait_for_catchup($standby);
 $primary->stop;
