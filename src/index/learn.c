@@ -402,9 +402,8 @@ find_better_basis(learner *l)
 		return NULL;
 	now = ek_cost_with(&sample, current);
 	then = ek_cost_with(&sample, basis);
-	ereport(DEBUG1,
-			(errmsg_internal("index \"%s\": a scan takes %.1f ns for each of %.0f vectors, and %.1f with another basis",
-							 RelationGetRelationName(l->index), now, l->survey.vectors, then)));
+	elog(DEBUG1, "index \"%s\": a scan takes %.1f ns for each of %.0f vectors, and %.1f with another basis",
+		 RelationGetRelationName(l->index), now, l->survey.vectors, then);
 	return then <= WORTH_WHILE * now ? basis : NULL;
 }
 
