@@ -24,7 +24,7 @@ suite "the ways back, in short" env CYCLES=3 test/drill/run.sh
 suite "every command of the documents" test/documents/run.sh
 suite "index: races between sessions" test/with-cluster.sh test/index/isolation.sh
 suite "index: right while it changes" test/with-cluster.sh test/index/churn.sh 10
-suite "index: what may happen to it, standby, crashes, vacuum, damaged and forged pages" index_suites 3 40 20
+suite "index: what may happen to it, standby, crashes, vacuum, damaged and forged pages" index_suites 3 40 15 60
 suite "index of format 2: SQL" with_format_2 index_regress
 suite "index of format 2: races between sessions" with_format_2 index_races
 suite "index of format 2: vacuum" with_format_2 test/t/run.sh test/index/vacuum.pl

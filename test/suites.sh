@@ -73,10 +73,12 @@ of_one_format()
 	basename -a "$@" | sed 's/\.[^.]*$//' | grep -v formats
 }
 
-# What starts servers of its own: so many crashes, damaged and forged indexes.
+# What starts servers of its own: so many crashes, damaged and forged indexes, and
+# forgeries of those that have names, or all of them.
 index_suites()
 {
-	env INDEX_CRASHES="$1" DAMAGED_INDEXES="$2" FORGED_INDEXES="$3" test/t/run.sh test/index/*.pl
+	env INDEX_CRASHES="$1" DAMAGED_INDEXES="$2" FORGED_INDEXES="$3" ${4:+FORGED_NAMED="$4"} \
+		test/t/run.sh test/index/*.pl
 }
 
 # pg_regress, all of it or what is named, with the differences in the output.

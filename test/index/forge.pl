@@ -4,7 +4,7 @@
 # engram_index_check finds every lie.
 #
 # FORGED_INDEXES says how many indexes are forged at random, beside the named
-# forgeries.  In format 3 these are of several kinds: with a basis of the build, with
+# forgeries, and FORGED_NAMED how many of these; all without it.  In format 3 these are of several kinds: with a basis of the build, with
 # one that VACUUM found, with none so that it is about to, and with two of them.
 
 use strict;
@@ -13,6 +13,7 @@ use warnings;
 use FindBin;
 use lib $FindBin::RealBin;
 use EngramkIndex;
+use List::Util qw(shuffle);
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -675,6 +676,8 @@ if ($format == 3)
 		push @jobs, map { { name => "$_->[0], $kind", forge => $_->[1], kind => $kind } } @any_3 if $kind ne 'large';
 	}
 }
+# another few each time, where there is not enough of it for all
+@jobs = (shuffle(@jobs))[ 0 .. $ENV{FORGED_NAMED} - 1 ] if ($ENV{FORGED_NAMED} // @jobs) < @jobs;
 push @jobs, map { { name => "random $_", forge => \&at_random, early => $_ % 5 == 0, random => 1, kind => $kinds[ $_ % @kinds ] } } 1 .. $random;
 delete $_->{kind} foreach grep { $_->{early} || !$_->{kind} } @jobs;
 @jobs = grep { $_->{name} =~ /$ENV{FORGE_ONLY}/ } @jobs if $ENV{FORGE_ONLY};
