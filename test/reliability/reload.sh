@@ -28,8 +28,9 @@ while kill -0 "$pgbench" 2>/dev/null; do
 		value=on
 		[ "$level" = "$best" ] || value=off
 		psql -X -q -o /dev/null -c "LOAD 'engramk'" -c "ALTER SYSTEM SET engramk.simd = $value" -c 'SELECT pg_reload_conf()'
-		wait_until "SELECT count(*) = 0 OR count(*) FILTER (WHERE level = '$level') > 0
-			FROM engram_stat_backends WHERE pid <> pg_backend_pid()"
+		calls="SELECT coalesce(sum(calls), 0) FROM engram_stat_kernels WHERE operation = 'cosine' AND level = '$level'"
+		before=$(sql "$calls")
+		wait_until "SELECT ($calls) > $before OR NOT EXISTS (SELECT FROM engram_stat_backends WHERE pid <> pg_backend_pid())"
 		reloads=$((reloads + 1))
 	done
 done
