@@ -112,7 +112,7 @@ ask -c "CREATE TABLE vectors AS SELECT id, embedding::vector($dims) AS embedding
 	-c 'CREATE INDEX approximate ON vectors USING hnsw (embedding vector_cosine_ops)' -c 'VACUUM ANALYZE vectors'
 hnsw=$(ask -c "SELECT pg_relation_size('approximate') / 1048576")
 echo "hot bytes: engramk $((hot * 8 / 1024)) MB of $(ask -c "SELECT pg_relation_size('exact') / 1048576") MB, HNSW $hnsw MB"
-for buffers in "$((hot * 8 / 1024 * 3 / 2 + 24))" "$((hnsw * 3 / 2 + 200))"; do
+for buffers in "$((hot * 12 / 1024 + 24))" "$((hnsw * 3 / 2 + 200))"; do
 	stop_server fast
 	sed -i "s/^shared_buffers.*/shared_buffers = ${buffers}MB/" "$data/postgresql.conf"
 	start_server

@@ -18,12 +18,14 @@ suite "index: right while it changes, at length" test/with-cluster.sh test/index
 suite "index: crashes, damaged and forged pages, at length" \
 	env INDEX_CRASHES=50 DAMAGED_INDEXES=1000 FORGED_INDEXES=1000 \
 	test/t/run.sh test/index/crash.pl test/index/damage.pl test/index/forge.pl
+suite "index of format 2: races between sessions" with_format_2 index_races
 suite "index of format 2: right while it changes" with_format_2 test/with-cluster.sh test/index/churn.sh 60
 suite "index of format 2: standby, crashes, damaged and forged pages" with_format_2 index_suites 20 300 300
 suite "index: whatever may happen to it, at random" env MODEL_RUNS="${MODEL_RUNS:-1000}" test/t/run.sh test/index/model.pl
 suite "index: while VACUUM goes over to another basis, at length" \
 	env RECODE_CRASHES=40 RECODE_STOPS=60 RECODE_SECONDS=60 CROWD_SECONDS=120 \
 	test/t/run.sh test/index/recode.pl test/index/recode_standby.pl test/index/crowd.pl
+suite "index of format 1: races between sessions" with_format_1 index_races
 suite "index of format 1: right while it changes" with_format_1 test/with-cluster.sh test/index/churn.sh 60
 suite "index of format 1: standby, crashes, damaged and forged pages" with_format_1 index_suites 20 300 300
 suites_end

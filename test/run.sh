@@ -27,9 +27,5 @@ suite "index: races between sessions" test/with-cluster.sh test/index/isolation.
 suite "index: right while it changes" test/with-cluster.sh test/index/churn.sh 10
 suite "index: what may happen to it, standby, crashes, vacuum, damaged and forged pages" index_suites 3 40 15 60
 suite "index of format 2: SQL" with_format_2 index_regress
-suite "index of format 2: races between sessions" with_format_2 index_races
-suite "index of format 2: vacuum" with_format_2 test/t/run.sh test/index/vacuum.pl
 suite "index of format 1: SQL" with_format_1 index_regress
-suite "index of format 1: races between sessions" with_format_1 index_races
-suite "index of format 1: vacuum" with_format_1 test/t/run.sh test/index/vacuum.pl
 suites_end

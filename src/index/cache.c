@@ -225,6 +225,20 @@ ek_store_basis(const ek_cache *cache, uint32 number, Page page)
 		memcpy(ek_page_bytes(page), (char *) basis->header + done, Min(per_page, bytes - done));
 }
 
+bool
+ek_block_exists(Relation index, BlockNumber block)
+{
+	ek_cache   *cache = index->rd_amcache;
+	BlockNumber end;
+
+	if (cache != NULL && block < cache->end)
+		return true;
+	end = RelationGetNumberOfBlocks(index);
+	if (cache != NULL)
+		cache->end = end;
+	return block < end;
+}
+
 void
 ek_cache_set_target(Relation index, BlockNumber block)
 {

@@ -419,6 +419,7 @@ typedef struct ek_cache
 	int			basis_count;
 	ek_basis	bases[EK_MOST_BASES];
 	BlockNumber target;			/* where this backend inserted last, or 0 */
+	BlockNumber end;			/* of the index, when last asked: it does not get shorter */
 
 	/* of each of the first blocks: where it was, and was it sound? */
 	BlockNumber blocks;
@@ -439,6 +440,8 @@ extern const ek_basis *ek_cache_current(const ek_cache *cache);
 extern void ek_cache_fill(ek_cache *cache, const ek_basis *basis);
 /* What the current basis has on the page of this number. */
 extern void ek_store_basis(const ek_cache *cache, uint32 number, Page page);
+/* Is there such a block?  Asks the operating system only if it is a new one. */
+extern bool ek_block_exists(Relation index, BlockNumber block);
 /* Where to insert next. */
 extern void ek_cache_set_target(Relation index, BlockNumber block);
 /* Valid until it, or the relation cache, is next looked at; or a copy, for longer. */

@@ -256,7 +256,7 @@ lock_if_coarse(Relation index, const ek_geometry *geometry, uint32 known_pages,
 {
 	Buffer		buffer;
 
-	*coarse = block >= geometry->first_block && block < RelationGetNumberOfBlocks(index);
+	*coarse = block >= geometry->first_block && ek_block_exists(index, block);
 	if (!*coarse)
 		return InvalidBuffer;
 	buffer = ek_pin(index, block);
@@ -334,7 +334,7 @@ lock_fine_page(Relation index, const ek_geometry *geometry, BlockNumber block)
 	Buffer		buffer;
 
 	/* a crash may have taken it away, before it was used */
-	if (block >= RelationGetNumberOfBlocks(index))
+	if (!ek_block_exists(index, block))
 		ek_extend_to(index, block);
 	buffer = ek_pin(index, block);
 	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
@@ -462,6 +462,15 @@ encode(const ek_cache *cache, const ek_basis *basis, const float *vector)
 	return encoder;
 }
 
+/* An insert need not know how long the index is by now, which takes a system call. */
+static const ek_cache *
+settled_cache(Relation index)
+{
+	const ek_cache *known = ek_cache_known(index);
+
+	return known != NULL && known->meta.dims != 0 ? known : ek_cache_get(index);
+}
+
 /* The metapage has it by now, or it is not true. */
 static const ek_cache *
 catch_up(Relation index, const refusal *why)
@@ -483,7 +492,7 @@ catch_up(Relation index, const refusal *why)
 static void
 insert_3(Relation index, const float *vector, ItemPointer tid)
 {
-	const ek_cache *cache = ek_cache_get(index);
+	const ek_cache *cache = settled_cache(index);
 	const ek_basis *basis = ek_cache_current(cache);
 
 	for (int tries = 0;;)
@@ -508,7 +517,7 @@ insert_3(Relation index, const float *vector, ItemPointer tid)
 static void
 insert_value(Relation index, Datum value, bool isnull, ItemPointer tid)
 {
-	uint32		dims = ek_cache_get(index)->meta.dims;
+	uint32		dims = settled_cache(index)->meta.dims;
 	const bool	early = dims == 0;
 	const float *vector = isnull ? NULL : ek_indexed_vector(index, value, &dims);
 	const ek_cache *cache;
@@ -522,7 +531,7 @@ insert_value(Relation index, Datum value, bool isnull, ItemPointer tid)
 			vector = ek_indexed_vector(index, value, &dims);
 	}
 
-	cache = ek_cache_get(index);
+	cache = settled_cache(index);
 	if (cache->geometry.format == EK_FORMAT_3)
 		insert_3(index, vector, tid);
 	else
