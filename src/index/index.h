@@ -336,6 +336,12 @@ extern Buffer ek_read_page(Relation index, BlockNumber block, int lock,
 /* The same for a buffer that the caller has locked. */
 extern void ek_require_page(Relation index, Buffer buffer, ek_page_kind kind,
 							const ek_geometry *geometry);
+/*
+ * The same; but false for a page of zeros, as the fine pages of format 3 are before
+ * one of their entries is used.
+ */
+extern bool ek_require_used_page(Relation index, Buffer buffer, ek_page_kind kind,
+								 const ek_geometry *geometry);
 extern bool ek_tid_is_possible(Relation heap, ItemPointer tid, BlockNumber *blocks);
 extern Buffer ek_extend(Relation index);
 /* Makes blocks up to this one exist, all zeros. */

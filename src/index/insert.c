@@ -327,9 +327,9 @@ find_free(Relation index, const ek_geometry *geometry, Buffer buffer)
 	ek_raise_corrupted_block(index, BufferGetBlockNumber(buffer), "it counts fewer entries than it has");
 }
 
-/* The fine page of an entry; zeros if no entry of it was ever used. */
+/* The fine page of an entry, and whether it is zeros because none of its own was ever used. */
 static Buffer
-lock_fine_page(Relation index, const ek_geometry *geometry, BlockNumber block)
+lock_fine_page(Relation index, const ek_geometry *geometry, BlockNumber block, bool *is_new)
 {
 	Buffer		buffer;
 
@@ -338,8 +338,7 @@ lock_fine_page(Relation index, const ek_geometry *geometry, BlockNumber block)
 		ek_extend_to(index, block);
 	buffer = ek_pin(index, block);
 	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
-	if (!PageIsNew(BufferGetPage(buffer)))
-		ek_require_page(index, buffer, EK_PAGE_FINE, geometry);
+	*is_new = !ek_require_used_page(index, buffer, EK_PAGE_FINE, geometry);
 	return buffer;
 }
 
@@ -357,8 +356,7 @@ store_entry(Relation index, const ek_geometry *geometry, Buffer coarse,
 	Page		coarse_page;
 	Page		fine_page;
 
-	fine = lock_fine_page(index, geometry, place.fine_block);
-	is_new = PageIsNew(BufferGetPage(fine));
+	fine = lock_fine_page(index, geometry, place.fine_block, &is_new);
 
 	state = GenericXLogStart(index);
 	coarse_page = GenericXLogRegisterBuffer(state, coarse, 0);

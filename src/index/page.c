@@ -717,6 +717,16 @@ ek_require_page(Relation index, Buffer buffer, ek_page_kind kind,
 	ek_set_verified(index, block);
 }
 
+bool
+ek_require_used_page(Relation index, Buffer buffer, ek_page_kind kind,
+					 const ek_geometry *geometry)
+{
+	if (geometry->format == EK_FORMAT_3 && kind == EK_PAGE_FINE && PageIsNew(BufferGetPage(buffer)))
+		return false;
+	ek_require_page(index, buffer, kind, geometry);
+	return true;
+}
+
 Buffer
 ek_read_page(Relation index, BlockNumber block, int lock, ek_page_kind kind,
 			 const ek_geometry *geometry)

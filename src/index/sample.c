@@ -124,15 +124,16 @@ take_fine_page(sampler *s, const ek_row_page *rows)
 	Buffer		buffer = ReadBufferExtended(s->index, MAIN_FORKNUM, rows->block, RBM_NORMAL,
 											s->strategy);
 	Page		page = BufferGetPage(buffer);
+	uint32		end;
 
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
-	for (uint32 entry = rows->first; entry < rows->end && !PageIsNew(page); entry++)
+	end = ek_require_used_page(s->index, buffer, EK_PAGE_FINE, g) ? rows->end : rows->first;
+	for (uint32 entry = rows->first; entry < end; entry++)
 	{
 		const ek_place place = ek_place_of(g, entry);
-		const ek_certificate *fine = ek_fine_on(g, page, place.fine_slot);
-		const int8 *codes = ek_fine_codes(ek_fine_on(g, page, place.fine_slot));
+		ek_certificate *fine = ek_fine_on(g, page, place.fine_slot);
+		const int8 *codes = ek_fine_codes(fine);
 
-		ek_require_page(s->index, buffer, EK_PAGE_FINE, g);
 		if (*ek_row_on(g, page, &place).state != EK_ENTRY_VECTOR)
 			continue;
 		for (int i = 0; i < g->dims; i++)

@@ -1114,11 +1114,8 @@ lock_rows(IndexScanDesc scan, const ek_row_page *rows)
 		return InvalidBuffer;
 	buffer = ek_pin(scan->indexRelation, rows->block);
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
-	if (!PageIsNew(BufferGetPage(buffer)))
-	{
-		ek_require_page(scan->indexRelation, buffer, rows->kind, &state->geometry);
+	if (ek_require_used_page(scan->indexRelation, buffer, rows->kind, &state->geometry))
 		return buffer;
-	}
 	UnlockReleaseBuffer(buffer);
 	return InvalidBuffer;
 }

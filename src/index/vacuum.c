@@ -24,27 +24,32 @@ typedef struct vacuum_state
 	IndexBulkDeleteResult *stats;
 	IndexBulkDeleteCallback callback;
 	void	   *callback_state;
-	/* formats 1 and 2 */
-	uint32		free;			/* entries, those of earlier vacuums included */
-	uint32		first_free;
-
+	uint32		free;			/* entries, those of earlier vacuums included; */
+	uint32		first_free;		/* formats 1 and 2 */
 } vacuum_state;
 
 /*
  * VACUUM has a ring of buffers of its own, so that it does not drive out what
- * others use.  A fine page of format 3 may be zeros.
+ * others use.
  */
 static Buffer
-lock_page(vacuum_state *state, BlockNumber block, ek_page_kind kind,
-		  const ek_geometry *geometry)
+lock_block(vacuum_state *state, BlockNumber block)
 {
 	IndexVacuumInfo *info = state->info;
 	Buffer		buffer = ReadBufferExtended(info->index, MAIN_FORKNUM, block, RBM_NORMAL,
 											info->strategy);
 
 	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
-	if (kind != EK_PAGE_FINE || geometry->format != EK_FORMAT_3 || !PageIsNew(BufferGetPage(buffer)))
-		ek_require_page(info->index, buffer, kind, geometry);
+	return buffer;
+}
+
+static Buffer
+lock_page(vacuum_state *state, BlockNumber block, ek_page_kind kind,
+		  const ek_geometry *geometry)
+{
+	Buffer		buffer = lock_block(state, block);
+
+	ek_require_page(state->info->index, buffer, kind, geometry);
 	return buffer;
 }
 
@@ -116,13 +121,13 @@ vacuum_rows(vacuum_state *state, const ek_geometry *geometry, const ek_row_page 
 {
 	Relation	index = state->info->index;
 	const bool	apart = BufferIsValid(coarse);
-	Buffer		buffer = lock_page(state, rows->block, rows->kind, geometry);
+	Buffer		buffer = lock_block(state, rows->block);
 	GenericXLogState *xlog;
 	Page		page;
 	Page		coarse_page = NULL;
 	bool		changed = false;
 
-	if (PageIsNew(BufferGetPage(buffer)))
+	if (!ek_require_used_page(index, buffer, rows->kind, geometry))
 	{
 		UnlockReleaseBuffer(buffer);
 		return;
