@@ -35,31 +35,47 @@
 
 static set_rel_pathlist_hook_type earlier_hook;
 
-/*
- * Without a basis a pass reads fine codes.  A session that has not used the index yet
- * expects one: planning reads nothing, so that a damaged index is in nobody's way.
- */
-static bool
-has_basis(const IndexOptInfo *info)
+/* What planning needs to know of an index. */
+typedef struct index_facts
 {
+	bool		has_basis;		/* or else a pass reads fine codes */
+	bool		is_for_workers;
+} index_facts;
+
+/*
+ * A session that has not used the index yet expects a basis, and looks at the format
+ * alone: whatever is damaged is in no other plan's way.
+ *
+ * A worker may have loaded the library of 1.5 meanwhile, which does not know of
+ * parallel scans: each process would return every row.  It cannot read format 3.
+ */
+static index_facts
+look_at(const IndexOptInfo *info)
+{
+	index_facts facts = {.has_basis = true};
 	Relation	index;
 	const ek_cache *cache;
-	bool		has;
 
 	if (info->hypothetical)
-		return true;
+		return facts;
 	index = index_open(info->indexoid, NoLock);
 	cache = ek_cache_known(index);
-	has = cache == NULL || cache->meta.dims == 0 || ek_cache_current(cache)->coarse_dims > 0;
+	if (cache != NULL && cache->meta.dims != 0)
+		facts = (index_facts)
+		{
+			ek_cache_current(cache)->coarse_dims > 0, cache->geometry.format >= EK_FORMAT_3
+		};
+	else
+		facts.is_for_workers = ek_is_readable(index) && ek_peek_format(index) >= EK_FORMAT_3;
 	index_close(index, NoLock);
-	return has;
+	return facts;
 }
 
 static Cost
-pass_cost(const IndexOptInfo *info)
+pass_cost(const IndexOptInfo *info, const index_facts *facts)
 {
 	return Max(info->tuples, 1.0) * cpu_operator_cost *
-		(has_basis(info) ? COARSE_CODE_COST : FINE_CODE_COST);
+		(facts->has_basis ? COARSE_CODE_COST : FINE_CODE_COST);
 }
 
 /*
@@ -71,13 +87,16 @@ pass_cost(const IndexOptInfo *info)
 static void
 share_pass(RelOptInfo *rel, IndexPath *path)
 {
+	const index_facts facts = look_at(path->indexinfo);
 	double		divisor = path->path.parallel_workers;
+	Cost		saved;
 
 	/* the leader helps as long as it has little else to do, see get_parallel_divisor */
 	if (parallel_leader_participation)
 		divisor += Max(0.0, 1.0 - 0.3 * path->path.parallel_workers);
-	path->path.startup_cost -= pass_cost(path->indexinfo) * (1.0 - 1.0 / divisor);
-	path->path.total_cost -= pass_cost(path->indexinfo) * (1.0 - 1.0 / divisor);
+	saved = pass_cost(path->indexinfo, &facts) * (1.0 - 1.0 / divisor);
+	path->path.startup_cost -= saved;
+	path->path.total_cost -= saved;
 	rel->partial_pathlist = list_delete_ptr(rel->partial_pathlist, path);
 	add_partial_path(rel, &path->path);
 }
@@ -109,32 +128,15 @@ ek_cost_init(void)
 	set_rel_pathlist_hook = share_passes;
 }
 
-/*
- * A worker may have loaded the library of 1.5 meanwhile, which does not know of
- * parallel scans: each process would return every row.  It cannot read format 3.
- */
-static bool
-is_for_workers(const IndexOptInfo *info)
-{
-	Relation	index;
-	bool		right;
-
-	if (info->hypothetical)
-		return false;
-	index = index_open(info->indexoid, NoLock);
-	right = ek_is_readable(index) && ek_peek_format(index) >= EK_FORMAT_3;
-	index_close(index, NoLock);
-	return right;
-}
-
 /* PostgreSQL looks at amcanparallel after it has asked what a scan costs. */
 void
-ek_cost_estimate(PlannerInfo *root, IndexPath *path,
+ek_cost_estimate(PlannerInfo *root pg_attribute_unused(), IndexPath *path,
 				 double loop_count pg_attribute_unused(),
 				 Cost *startup_cost, Cost *total_cost,
 				 Selectivity *selectivity, double *correlation, double *pages)
 {
 	double		entries = Max(path->indexinfo->tuples, 1.0);
+	index_facts facts;
 	double		coarse;
 	double		page;
 
@@ -152,10 +154,10 @@ ek_cost_estimate(PlannerInfo *root, IndexPath *path,
 		return;
 	}
 
-	if (path->indexinfo->amcanparallel && root->glob->parallelModeOK &&
-		!is_for_workers(path->indexinfo))
+	facts = look_at(path->indexinfo);
+	if (!facts.is_for_workers)
 		path->indexinfo->amcanparallel = false;
-	coarse = pass_cost(path->indexinfo);
+	coarse = pass_cost(path->indexinfo, &facts);
 	*startup_cost = coarse;
 	get_tablespace_page_costs(path->indexinfo->reltablespace, &page, NULL);
 	*total_cost = coarse + entries * EXTRA_VISITS *
