@@ -348,7 +348,7 @@ round_up_entries(build_state *state, ek_meta *meta)
 	meta->tried_residual = (float) (state->residuals / Max(state->vectors, 1));
 	if (meta->entries > state->entries)
 		ek_record_free(state->index, ek_place_of(g, meta->entries - 1).coarse_block,
-					   meta->entries - state->entries, g);
+					   state->entries % g->coarse_per_page, g);
 }
 
 static void

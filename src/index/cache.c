@@ -33,9 +33,6 @@
  */
 #define VISITS_TO_REFRESH	64
 
-/* The metapage is read anew so often, when it and a basis do not go together. */
-#define MOST_TRIES	10
-
 static bool
 is_usable(const ek_coordinate *c)
 {
@@ -79,8 +76,9 @@ ek_basis_bytes(ek_format format, int coarse_dims, uint32 dims)
 	return sizeof(ek_basis_header) + sizeof(ek_coordinate) * coarse_dims + rows;
 }
 
-void
-ek_slots_of(const ek_meta *meta, ek_basis_slot *slots)
+/* What the metapage says of bases; one in the earlier formats. */
+static void
+slots_of(const ek_meta *meta, ek_basis_slot *slots)
 {
 	memcpy(slots, meta->slots, sizeof(meta->slots));
 	if (meta->format == EK_FORMAT_3)
@@ -115,7 +113,7 @@ size_before_pages(const ek_meta *meta)
 	ek_basis_slot slots[EK_BASIS_SLOTS];
 	Size		size = MAXALIGN(sizeof(ek_cache));
 
-	ek_slots_of(meta, slots);
+	slots_of(meta, slots);
 	for (int i = 0; i < EK_BASIS_SLOTS; i++)
 		size += is_in_use(&slots[i]) ? size_of_basis(meta, &slots[i]) : 0;
 	return size;
@@ -150,7 +148,7 @@ set_pointers(ek_cache *cache)
 	ek_basis_slot slots[EK_BASIS_SLOTS];
 
 	cache->basis_count = 0;
-	ek_slots_of(&cache->meta, slots);
+	slots_of(&cache->meta, slots);
 	for (int i = 0; i < EK_BASIS_SLOTS; i++)
 	{
 		if (!is_in_use(&slots[i]))
@@ -282,7 +280,7 @@ read_bases(Relation index, ek_cache *cache)
 {
 	ek_basis_slot slots[EK_BASIS_SLOTS];
 
-	ek_slots_of(&cache->meta, slots);
+	slots_of(&cache->meta, slots);
 	for (int i = 0; i < EK_BASIS_SLOTS; i++)
 	{
 		if (is_in_use(&slots[i]) && !read_basis(index, cache, &slots[i]))
@@ -298,6 +296,7 @@ grow(Relation index, ek_cache *cache)
 	const BlockNumber blocks = RelationGetNumberOfBlocks(index);
 	const BlockNumber room = Min(blocks + blocks / 4 + 16, MaxBlockNumber);
 
+	cache->end = blocks;
 	if (blocks <= cache->blocks)
 		return cache;
 	cache = repalloc_huge(cache, size_before_pages(&cache->meta) + sizeof(uint32) * (Size) room);
@@ -325,7 +324,7 @@ ek_cache_get(Relation index)
 			break;
 		pfree(cache);
 		/* a basis that is found takes seconds; this, microseconds */
-		if (tries == MOST_TRIES)
+		if (tries == EK_MOST_TRIES)
 			ek_raise_corrupted(index, "The pages of a basis have another number than the metapage says");
 	}
 	ek_cache_forget(index);

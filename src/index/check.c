@@ -38,9 +38,6 @@
 
 PG_FUNCTION_INFO_V1(ek_sql_index_check);
 
-/* A page names a basis that is not there: so often it may be that it has just come. */
-#define MOST_TRIES			10
-
 typedef struct check_state
 {
 	/* set by begin_check */
@@ -342,7 +339,7 @@ read_bases_again(check_state *state)
 static Buffer
 lock_coarse_page(check_state *state, BlockNumber block)
 {
-	for (int tries = 0; tries < MOST_TRIES; tries++)
+	for (int tries = 0; tries < EK_MOST_TRIES; tries++)
 	{
 		Buffer		buffer = ek_read_page(state->index, block, BUFFER_LOCK_SHARE, EK_PAGE_COARSE,
 										  &state->cache->geometry);

@@ -42,23 +42,27 @@ ek_tail_of(const double *projected, int n, double eta)
 	return sqrt(Max(0.0, 1.0 - length2) + 2.0 * eta);
 }
 
-/*
- * projected = B x / |x|, with the sums of a kernel; zeros for a zero vector.
- * Returns |x|.
- */
-static double
-project(const ek_basis *basis, ek_vector vector, double *widened, double *projected)
+/* A vector as kernels want it; raises an error unless it is finite. */
+static ek_query
+prepare(ek_vector vector, double *widened)
 {
 	const ek_query query = ek_prepare_query(vector, widened);
-	const ek_rows rows = {.first = basis->rows,.count = basis->coarse_dims};
-	const double norm = sqrt(query.norm2);
 
 	if (!isfinite(query.norm2))
 		ek_vector_require_finite(vector.values, vector.dims, "the vector");
-	ek_compute_dot_rows(&query, &rows, projected);
+	return query;
+}
+
+/* projected = B x / |x|, with the sums of a kernel; zeros for a zero vector. */
+static void
+project(const ek_basis *basis, const ek_query *query, double *projected)
+{
+	const ek_rows rows = {.first = basis->rows,.count = basis->coarse_dims};
+	const double norm = sqrt(query->norm2);
+
+	ek_compute_dot_rows(query, &rows, projected);
 	for (int i = 0; i < basis->coarse_dims; i++)
 		projected[i] = norm == 0.0 ? 0.0 : projected[i] / norm;
-	return norm;
 }
 
 ek_encoder *
@@ -115,9 +119,11 @@ ek_encode(ek_encoder *encoder, const float *values)
 {
 	const ek_basis *basis = encoder->basis;
 	const ek_vector vector = {.values = values,.dims = encoder->geometry.dims};
+	const ek_query query = prepare(vector, encoder->widened);
 	ek_encoded *encoded = &encoder->encoded;
 
-	encoded->norm = project(basis, vector, encoder->widened, encoder->projected);
+	project(basis, &query, encoder->projected);
+	encoded->norm = sqrt(query.norm2);
 	encoded->state = encoded->norm == 0.0 ? EK_ENTRY_ZERO : EK_ENTRY_VECTOR;
 	encode_coarse(encoder, encoded->norm == 0.0 ? 0.0 :
 				  ek_tail_of(encoder->projected, basis->coarse_dims, ek_eta_of(vector.dims)), 0.0);
@@ -217,7 +223,9 @@ ek_encode_query_again(const ek_cache *cache, ek_coded_query *query)
 	double	   *widened = ek_alloc_aligned(CurrentMemoryContext, ek_query_size(query->vector.dims));
 	double	   *projected = ek_alloc_aligned(CurrentMemoryContext,
 											 sizeof(double) * EK_MAX_COARSE_DIMS);
+	const ek_query prepared = prepare(query->vector, widened);
 
+	query->norm = sqrt(prepared.norm2);
 	query->coarse_count = cache->basis_count;
 	for (int i = 0; i < cache->basis_count; i++)
 	{
@@ -226,7 +234,7 @@ ek_encode_query_again(const ek_cache *cache, ek_coded_query *query)
 		double		tail;
 
 		*coarse = (ek_coarse_query) {.basis_id = basis->id,.group_size = basis->group_size};
-		query->norm = project(basis, query->vector, widened, projected);
+		project(basis, &prepared, projected);
 		tail = ek_tail_of(projected, basis->coarse_dims, query->eta);
 		if (cache->geometry.format == EK_FORMAT_1)
 			ek_encode_coarse_query_1(basis, projected, tail, query, coarse);
@@ -296,11 +304,4 @@ ek_fine_cosine(const ek_coded_query *query, const ek_geometry *geometry,
 	return (double) query->fine_certificate.scale * fine->scale * dot +
 		query->fine_length * fine->residual +
 		query->fine_certificate.residual + query->eta;
-}
-
-double
-ek_bound_fine(const ek_coded_query *query, const ek_geometry *geometry,
-			  const ek_certificate *fine, const int8 *codes, double norm)
-{
-	return ek_distance_bound(query, norm, ek_fine_cosine(query, geometry, fine, codes));
 }

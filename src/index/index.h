@@ -344,11 +344,17 @@ extern bool ek_require_used_page(Relation index, Buffer buffer, ek_page_kind kin
 								 const ek_geometry *geometry);
 extern bool ek_tid_is_possible(Relation heap, ItemPointer tid, BlockNumber *blocks);
 extern Buffer ek_extend(Relation index);
+/* A new page at the end, formatted in a WAL record of its own. */
+extern void ek_add_page(Relation index, ek_page_kind kind, const ek_geometry *geometry);
+/* Formats a page before its first use, unless it is of this kind. */
+extern void ek_ensure_kind(Relation index, BlockNumber block, ek_page_kind kind,
+						   const ek_geometry *geometry);
 /* Makes blocks up to this one exist, all zeros. */
 extern void ek_extend_to(Relation index, BlockNumber block);
 extern ek_meta ek_read_meta(Relation index);
 /* For who only chooses: 0 if it cannot be told. */
 extern uint32 ek_peek_format(Relation index);
+pg_noreturn extern void ek_raise_full(Relation index);
 pg_noreturn extern void ek_raise_corrupted(Relation index, const char *detail);
 pg_noreturn extern void ek_raise_corrupted_block(Relation index, BlockNumber block,
 												 const char *detail);
@@ -434,11 +440,14 @@ typedef struct ek_cache
 
 /* Bytes of a basis as pages hold it: from format 2 on a header, coordinates, rows; else rows. */
 extern Size ek_basis_bytes(ek_format format, int coarse_dims, uint32 dims);
-/* What the metapage says of bases; one in the earlier formats. */
-extern void ek_slots_of(const ek_meta *meta, ek_basis_slot *slots);
 /* With room for everything that the metapage speaks of, and nothing filled in. */
 extern ek_cache *ek_cache_create(MemoryContext context, const ek_meta *meta, BlockNumber blocks);
-/* NULL if it is not there: it may have come since. */
+/*
+ * NULL if it is not there: it may have come since.  Whoever then reads the metapage
+ * anew, so often without finding it, has found damage: to learn a basis takes
+ * seconds, and to read it microseconds.
+ */
+#define EK_MOST_TRIES		10
 extern const ek_basis *ek_cache_basis(const ek_cache *cache, uint32 id);
 /* The one of new codes. */
 extern const ek_basis *ek_cache_current(const ek_cache *cache);
@@ -563,8 +572,6 @@ extern void ek_encode_query_again(const ek_cache *cache, ek_coded_query *query);
 /* An upper limit of the cosine, from the fine code. */
 extern double ek_fine_cosine(const ek_coded_query *query, const ek_geometry *geometry,
 							 const ek_certificate *fine, const int8 *codes);
-extern double ek_bound_fine(const ek_coded_query *query, const ek_geometry *geometry,
-							const ek_certificate *fine, const int8 *codes, double norm);
 
 /* Tools of the certificates, for the files that make them. */
 extern double ek_decoded_length(const int8 *codes, int n, double scale, double eta);
@@ -756,18 +763,13 @@ extern char *ek_build_phase_name(int64 phase);
 extern bool ek_insert(Relation index, Datum *values, bool *isnull, ItemPointer tid,
 					  Relation heap, IndexUniqueCheck unique,
 					  bool unchanged, IndexInfo *info);
-/* What the free space map has for a coarse page of format 3 with so many free entries; */
-extern Size ek_free_space(uint32 free, const ek_geometry *geometry);
+/* What the free space map has for a coarse page of format 3 with so many entries in use; */
+extern Size ek_free_space(uint32 in_use, const ek_geometry *geometry);
 /* and that told to it, for all to see. */
-extern void ek_record_free(Relation index, BlockNumber block, uint32 free,
+extern void ek_record_free(Relation index, BlockNumber block, uint32 in_use,
 						   const ek_geometry *geometry);
 /* The vector to index; raises an error unless it has the index's dimensions. */
 extern const float *ek_indexed_vector(Relation index, Datum value, uint32 *dims);
-
-extern void ek_add_page(Relation index, ek_page_kind kind, const ek_geometry *geometry);
-extern void ek_ensure_kind(Relation index, BlockNumber block, ek_page_kind kind,
-						   const ek_geometry *geometry);
-pg_noreturn extern void ek_raise_full(Relation index);
 
 /* insert_2.c */
 

@@ -26,9 +26,6 @@
 /* Pages in use by others that a session tries before it adds one for itself. */
 #define BUSY_PAGES	3
 
-/* A page names a basis that is not there: so often it may be that it has just come. */
-#define MOST_TRIES			10
-
 const float *
 ek_indexed_vector(Relation index, Datum value, uint32 *dims)
 {
@@ -53,49 +50,6 @@ ek_indexed_vector(Relation index, Datum value, uint32 *dims)
 						RelationGetRelationName(index), *dims, vector.dims)));
 	}
 	return vector.values;
-}
-
-void
-ek_raise_full(Relation index)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-			 errmsg("index \"%s\" is full", RelationGetRelationName(index))));
-}
-
-/* Formats a page that stands at the end of the relation, in its own record. */
-void
-ek_add_page(Relation index, ek_page_kind kind, const ek_geometry *geometry)
-{
-	Buffer		buffer = ek_extend(index);
-	GenericXLogState *state = GenericXLogStart(index);
-	Page		page = GenericXLogRegisterBuffer(state, buffer, GENERIC_XLOG_FULL_IMAGE);
-
-	ek_page_init(page, kind, geometry);
-	GenericXLogFinish(state);
-	UnlockReleaseBuffer(buffer);
-}
-
-/*
- * Before the first use of a page: an insert that was interrupted may have left
- * it unformatted, or formatted for something that never came to be.
- */
-void
-ek_ensure_kind(Relation index, BlockNumber block, ek_page_kind kind,
-			const ek_geometry *geometry)
-{
-	Buffer		buffer = ReadBuffer(index, block);
-
-	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
-	if (!ek_page_is(BufferGetPage(buffer), kind))
-	{
-		GenericXLogState *state = GenericXLogStart(index);
-
-		ek_page_init(GenericXLogRegisterBuffer(state, buffer, GENERIC_XLOG_FULL_IMAGE),
-					 kind, geometry);
-		GenericXLogFinish(state);
-	}
-	UnlockReleaseBuffer(buffer);
 }
 
 /* A NULL, when no vector has come yet. */
@@ -180,17 +134,18 @@ insert_early(Relation index, bool isnull, uint32 dims, ItemPointer tid)
 
 /* The map counts in bytes, up to those of a page. */
 Size
-ek_free_space(uint32 free, const ek_geometry *geometry)
+ek_free_space(uint32 in_use, const ek_geometry *geometry)
 {
+	const uint32 all = geometry->coarse_per_page;
 	const Size	least = BLCKSZ / 128;
 
-	return free == 0 ? 0 : Max(least, (Size) free * (BLCKSZ / 2) / geometry->coarse_per_page);
+	return in_use >= all ? 0 : Max(least, (Size) (all - in_use) * (BLCKSZ / 2) / all);
 }
 
 void
-ek_record_free(Relation index, BlockNumber block, uint32 free, const ek_geometry *geometry)
+ek_record_free(Relation index, BlockNumber block, uint32 in_use, const ek_geometry *geometry)
 {
-	RecordPageWithFreeSpace(index, block, ek_free_space(free, geometry));
+	RecordPageWithFreeSpace(index, block, ek_free_space(in_use, geometry));
 	FreeSpaceMapVacuumRange(index, block, block + 1);
 }
 
@@ -234,7 +189,7 @@ add_coarse_page(Relation index)
 	UnlockReleaseBuffer(buffer);
 	UnlockReleaseBuffer(meta_buffer);
 
-	ek_record_free(index, last.coarse_block, geometry.coarse_per_page, &geometry);
+	ek_record_free(index, last.coarse_block, 0, &geometry);
 	return last.coarse_block;
 }
 
@@ -505,7 +460,7 @@ insert_3(Relation index, const float *vector, ItemPointer tid)
 			cache = catch_up(index, &why);
 		basis = ek_cache_basis(cache, why.basis_id);
 		/* it has gone again, and so has its last page */
-		if (basis == NULL && ++tries == MOST_TRIES)
+		if (basis == NULL && ++tries == EK_MOST_TRIES)
 			ek_raise_corrupted_block(index, why.block, "its codes are in a basis that is not there");
 		if (basis == NULL)
 			basis = ek_cache_current(cache);

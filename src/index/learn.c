@@ -35,7 +35,6 @@ typedef struct learner
 {
 	Relation	index;
 	BufferAccessStrategy strategy;
-	MemoryContext context;		/* of everything */
 	ek_meta		meta;			/* as it was read last */
 	ek_geometry geometry;
 	ek_survey	survey;
@@ -52,9 +51,9 @@ typedef struct learner
 } learner;
 
 static void
-read_meta(learner *l)
+set_meta(learner *l, const ek_meta *meta)
 {
-	l->meta = ek_read_meta(l->index);
+	l->meta = *meta;
 	l->geometry = ek_geometry_of(&l->meta);
 	l->pages = ek_coarse_pages(&l->meta, &l->geometry);
 }
@@ -84,12 +83,10 @@ change_meta(learner *l, change how)
 	Page		page = GenericXLogRegisterBuffer(state, buffer, 0);
 
 	how(l, ek_meta_on(page));
-	l->meta = *ek_meta_on(page);
+	set_meta(l, ek_meta_on(page));
 	ek_page_seal(page);
 	GenericXLogFinish(state);
 	UnlockReleaseBuffer(buffer);
-	l->geometry = ek_geometry_of(&l->meta);
-	l->pages = ek_coarse_pages(&l->meta, &l->geometry);
 }
 
 static void
@@ -395,7 +392,8 @@ find_better_basis(learner *l)
 	double		now;
 	double		then;
 
-	ek_sample_index(l->index, l->strategy, &l->meta, l->survey.vectors, l->context, &sample);
+	ek_sample_index(l->index, l->strategy, &l->meta, l->survey.vectors,
+					CurrentMemoryContext, &sample);
 	l->sampled = (uint32) sample.count;
 	basis = find_basis_that_fits(l, &sample);
 	if (basis->coarse_dims == 0)
@@ -410,9 +408,12 @@ find_better_basis(learner *l)
 static void
 learn(learner *l)
 {
-	read_meta(l);
-	if (l->meta.format != EK_FORMAT_3 || l->pages == 0)
+	const ek_meta meta = ek_read_meta(l->index);
+
+	/* before the first vector there is no geometry */
+	if (meta.format != EK_FORMAT_3 || meta.entries == 0)
 		return;
+	set_meta(l, &meta);
 	/* another session may have begun, and been interrupted */
 	ek_cache_forget(l->index);
 	if (l->meta.recoding)
@@ -437,11 +438,11 @@ void
 ek_learn(Relation index, BufferAccessStrategy strategy)
 {
 	learner		l = {.index = index,.strategy = strategy};
-	MemoryContext caller;
+	MemoryContext work = AllocSetContextCreate(CurrentMemoryContext, "engramk basis",
+											   ALLOCSET_DEFAULT_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(work);
 
-	l.context = AllocSetContextCreate(CurrentMemoryContext, "engramk basis", ALLOCSET_DEFAULT_SIZES);
-	caller = MemoryContextSwitchTo(l.context);
 	learn(&l);
 	MemoryContextSwitchTo(caller);
-	MemoryContextDelete(l.context);
+	MemoryContextDelete(work);
 }

@@ -476,6 +476,14 @@ ek_meta_init(Page page, ek_format format)
 	ek_page_seal(page);
 }
 
+void
+ek_raise_full(Relation index)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+			 errmsg("index \"%s\" is full", RelationGetRelationName(index))));
+}
+
 /* What formats do not have is zeros. */
 ek_meta
 ek_copy_meta(Page page)
@@ -780,6 +788,41 @@ ek_extend(Relation index)
 	if (shared)
 		UnlockRelationForExtension(index, ExclusiveLock);
 	return buffer;
+}
+
+/* Formats a page that stands at the end of the relation, in its own record. */
+void
+ek_add_page(Relation index, ek_page_kind kind, const ek_geometry *geometry)
+{
+	Buffer		buffer = ek_extend(index);
+	GenericXLogState *state = GenericXLogStart(index);
+	Page		page = GenericXLogRegisterBuffer(state, buffer, GENERIC_XLOG_FULL_IMAGE);
+
+	ek_page_init(page, kind, geometry);
+	GenericXLogFinish(state);
+	UnlockReleaseBuffer(buffer);
+}
+
+/*
+ * Before the first use of a page: an insert that was interrupted may have left
+ * it unformatted, or formatted for something that never came to be.
+ */
+void
+ek_ensure_kind(Relation index, BlockNumber block, ek_page_kind kind,
+			   const ek_geometry *geometry)
+{
+	Buffer		buffer = ReadBuffer(index, block);
+
+	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+	if (!ek_page_is(BufferGetPage(buffer), kind))
+	{
+		GenericXLogState *state = GenericXLogStart(index);
+
+		ek_page_init(GenericXLogRegisterBuffer(state, buffer, GENERIC_XLOG_FULL_IMAGE),
+					 kind, geometry);
+		GenericXLogFinish(state);
+	}
+	UnlockReleaseBuffer(buffer);
 }
 
 /*

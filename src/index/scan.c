@@ -80,9 +80,6 @@
 #define PROBED_PAGES		16
 #define PAGES_AHEAD			512
 
-/* A page names a basis that is not there: so often it may be that it has just come. */
-#define MOST_TRIES			10
-
 /* Divisions that are remembered while candidates are put in order. */
 #define MOST_PIVOTS			64
 
@@ -637,7 +634,7 @@ lock_coarse_page(IndexScanDesc scan, BlockNumber block)
 {
 	scan_state *state = scan->opaque;
 
-	for (int tries = 0; tries < MOST_TRIES; tries++)
+	for (int tries = 0; tries < EK_MOST_TRIES; tries++)
 	{
 		Buffer		buffer = ek_read_page(scan->indexRelation, block, BUFFER_LOCK_SHARE,
 										  EK_PAGE_COARSE, &state->geometry);
@@ -1153,7 +1150,7 @@ next_listed(IndexScanDesc scan, bool nulls, ItemPointer tid)
 	{
 		const ek_row_page rows = ek_row_page_of(&state->geometry, state->next);
 		Buffer		buffer;
-		bool		found = false;
+		bool		found;
 
 		CHECK_FOR_INTERRUPTS();
 		if (state->next % per_page == 0 && !is_worth_listing(scan, state->next / per_page, nulls))

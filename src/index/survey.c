@@ -42,6 +42,23 @@ PG_FUNCTION_INFO_V1(ek_sql_index_slow_because);
 /* So many of the entries that a pass reads may be free. */
 #define MOST_HOLES			0.3
 
+/* Of the vectors of a page, if their codes are in the current basis. */
+static void
+add_residuals(const ek_geometry *geometry, Page page, ek_survey *survey)
+{
+	const uint32 begun = Min(ek_coarse_header_on(page)->begun, geometry->coarse_per_page);
+
+	if (ek_page_opaque_of(page)->count != geometry->basis_id)
+		return;
+	for (uint32 i = 0; i < begun; i++)
+	{
+		if (ek_coarse_state(geometry, page, i) != EK_ENTRY_VECTOR)
+			continue;
+		survey->residual += ek_coarse_residual(geometry, page, i);
+		survey->coded += 1.0;
+	}
+}
+
 static void
 survey_page(Relation index, BufferAccessStrategy strategy, const ek_geometry *geometry,
 			uint32 number, ek_survey *survey)
@@ -56,14 +73,7 @@ survey_page(Relation index, BufferAccessStrategy strategy, const ek_geometry *ge
 	survey->begun += Min(header->begun, geometry->coarse_per_page);
 	survey->vectors += header->vectors;
 	survey->nulls += header->nulls;
-	for (uint32 i = 0; ek_page_opaque_of(page)->count == geometry->basis_id && i < header->begun &&
-		 i < geometry->coarse_per_page; i++)
-	{
-		if (ek_coarse_state(geometry, page, i) != EK_ENTRY_VECTOR)
-			continue;
-		survey->residual += ek_coarse_residual(geometry, page, i);
-		survey->coded += 1.0;
-	}
+	add_residuals(geometry, page, survey);
 	UnlockReleaseBuffer(buffer);
 }
 

@@ -213,9 +213,7 @@ vacuum_coarse_page(vacuum_state *state, const ek_geometry *geometry, uint32 numb
 	}
 	in_use = entries_in_use(coarse);
 	UnlockReleaseBuffer(coarse);
-	RecordPageWithFreeSpace(index, block,
-							ek_free_space(geometry->coarse_per_page - Min(in_use, geometry->coarse_per_page),
-										  geometry));
+	RecordPageWithFreeSpace(index, block, ek_free_space(in_use, geometry));
 	return in_use;
 }
 
@@ -270,7 +268,7 @@ record_empty_sections(vacuum_state *state, const ek_geometry *geometry, uint32 s
 	{
 		CHECK_FOR_INTERRUPTS();
 		RecordPageWithFreeSpace(state->info->index, ek_coarse_block(geometry, number),
-								ek_free_space(geometry->coarse_per_page, geometry));
+								ek_free_space(0, geometry));
 	}
 }
 

@@ -1008,7 +1008,7 @@ bound_entries(const scene *s, const pages *p, const ek_coded_query *query, bound
 				.kernel = kernel[i],
 				.instead = g->format != EK_FORMAT_1 && is_usual_norm(query->norm) ?
 				bound_instead(query, g, fine, ek_fine_codes(fine), *row.norm) : -INFINITY,
-				.fine = ek_bound_fine(query, g, fine, ek_fine_codes(fine), *row.norm)
+				.fine = ek_distance_bound(query, *row.norm, ek_fine_cosine(query, g, fine, ek_fine_codes(fine)))
 		};
 	}
 }
