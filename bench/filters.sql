@@ -35,8 +35,12 @@ CREATE FUNCTION pg_temp.measure(statement text, OUT plan text, OUT ms numeric) L
 DECLARE
     explained json;
 BEGIN
-    EXECUTE 'EXPLAIN (ANALYZE, FORMAT json) ' || statement INTO explained;
-    plan := CASE WHEN explained::text LIKE '%"Index Scan"%embedding <=>%' AND explained::text NOT LIKE '%"Sort"%' THEN 'engramk'
+    -- the second time, so that no plan pays for what the one before left in the caches
+    FOR turn IN 1..2 LOOP
+        EXECUTE 'EXPLAIN (ANALYZE, TIMING off, FORMAT json) ' || statement INTO explained;
+    END LOOP;
+    plan := CASE WHEN explained::text LIKE '%"Fallbacks": 1%' THEN 'engramk, then fell back'
+                 WHEN explained::text LIKE '%"Index Scan"%embedding <=>%' THEN 'engramk'
                  WHEN explained::text LIKE '%Bitmap%' OR explained::text LIKE '%items_scattered_idx%' OR explained::text LIKE '%items_far_idx%' THEN 'other index and sort'
                  ELSE 'sequential and sort' END;
     ms := (explained -> 0 ->> 'Execution Time')::numeric;

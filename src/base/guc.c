@@ -39,6 +39,7 @@ typedef enum simd_setting
 
 int			ek_arena_overflow = EK_ARENA_FALLBACK;
 int			ek_arena_size = 2048;
+bool		ek_enable_fallback = true;
 bool		ek_track_timing = false;
 double		ek_verify_rate = 0.0;
 #ifdef EK_FAULT_INJECTION
@@ -193,6 +194,15 @@ ek_guc_init(void)
 							PGC_USERSET,
 							GUC_UNIT_KB | GUC_ALLOW_IN_PARALLEL,
 							NULL, NULL, NULL);
+
+	DefineCustomBoolVariable("engramk.enable_fallback",
+							 "Enables the planner's use of scans by an index that end in another plan.",
+							 "Such a scan is for queries with a filter that few of the nearest rows pass.",
+							 &ek_enable_fallback,
+							 true,
+							 PGC_USERSET,
+							 GUC_EXPLAIN | GUC_ALLOW_IN_PARALLEL,
+							 NULL, NULL, NULL);
 
 	set_before_load = was_set("engramk.simd");
 	DefineCustomEnumVariable("engramk.simd",

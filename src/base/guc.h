@@ -34,6 +34,7 @@ typedef enum ek_fault
 
 extern int	ek_arena_overflow;	/* an ek_arena_overflow_action */
 extern int	ek_arena_size;		/* in kB */
+extern bool ek_enable_fallback;
 extern bool ek_track_timing;
 extern double ek_verify_rate;
 #ifdef EK_FAULT_INJECTION

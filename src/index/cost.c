@@ -3,16 +3,18 @@
  *		What a scan costs, so that the planner can choose between the index, a
  *		bitmap scan with a sort, and a sequential scan with a sort.
  *
- * Before its first row a scan reads every coarse code, or every fine code where
- * there are none: that is its start-up cost.  Each row after that costs a fine code and, to the executor, a visit to
- * the heap.  A row further down the order has ever more rows beside it whose
- * bounds say no more than that they might come first; EXTRA_VISITS stands for
- * those.
+ * Before its first row a scan reads every coarse code, or every fine code where there
+ * are none: that is its start-up cost.  The executor visits VISITS rows of the heap for
+ * each that comes next in order, since their bounds say no more than that they might;
+ * and for each of these the scan reads the fine codes of SURVIVORS, which are all
+ * somewhere else in memory.  There are more of both for the nearest ten rows, and fewer
+ * after ten thousand; in between is where filters make the planner choose.
  *
- * Rows come in no order of the heap, so each is a page at random.  PostgreSQL adds
- * the cost of the pages that all rows are on together, and takes a LIMIT's share of
- * that; for the few rows of a LIMIT it is twenty times too little.  Without the rest,
- * the index would be chosen under filters that let one row in two hundred pass.
+ * Rows come in no order of the heap, so each is a page at random, unless the table has
+ * but few of them.  PostgreSQL adds the cost of the pages that all rows are on together,
+ * and takes a LIMIT's share of that; for the few rows of a LIMIT it is twenty times too
+ * little.  Without the rest, the index would be chosen under filters that let one row
+ * in two hundred pass.
  */
 #include "postgres.h"
 
@@ -31,7 +33,10 @@
 /* In units of cpu_operator_cost, as measured beside a distance of 20. */
 #define COARSE_CODE_COST	0.5
 #define FINE_CODE_COST		10.0
-#define EXTRA_VISITS		2.0
+#define SURVIVOR_COST		100.0
+#define SURVIVORS			4.0
+#define VISITS				2.5
+#define FEW_PAGES			32.0
 
 static set_rel_pathlist_hook_type earlier_hook;
 
@@ -78,6 +83,23 @@ pass_cost(const IndexOptInfo *info, const index_facts *facts)
 		(facts->has_basis ? COARSE_CODE_COST : FINE_CODE_COST);
 }
 
+Cost
+ek_visit_cost(const IndexOptInfo *info)
+{
+	double		page;
+
+	get_tablespace_page_costs(info->rel->reltablespace, &page, NULL);
+	return page * Min(1.0, info->rel->pages / FEW_PAGES) + cpu_index_tuple_cost +
+		SURVIVORS * SURVIVOR_COST * cpu_operator_cost;
+}
+
+bool
+ek_is_by_index(const Path *path)
+{
+	return IsA(path, IndexPath) &&
+		((const IndexPath *) path)->indexinfo->amcostestimate == (void (*) ()) ek_cost_estimate;
+}
+
 /*
  * PostgreSQL does not know that the processes of a parallel scan share the pass, and
  * does not say when it asks what a scan costs whether it is for one of these.  So it is
@@ -102,22 +124,26 @@ share_pass(RelOptInfo *rel, IndexPath *path)
 }
 
 static void
-share_passes(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte)
+share_passes(RelOptInfo *rel)
 {
-	List	   *paths;
+	List	   *paths = list_copy(rel->partial_pathlist);
 	ListCell   *cell;
 
-	if (earlier_hook != NULL)
-		earlier_hook(root, rel, rti, rte);
-	paths = list_copy(rel->partial_pathlist);
 	foreach(cell, paths)
 	{
-		IndexPath  *path = lfirst(cell);
-
-		if (IsA(path, IndexPath) && path->indexinfo->amcostestimate == (void (*) ()) ek_cost_estimate)
-			share_pass(rel, path);
+		if (ek_is_by_index(lfirst(cell)))
+			share_pass(rel, lfirst(cell));
 	}
 	list_free(paths);
+}
+
+static void
+look_at_paths(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte)
+{
+	if (earlier_hook != NULL)
+		earlier_hook(root, rel, rti, rte);
+	share_passes(rel);
+	ek_fallback_offer(root, rel, rte);
 }
 
 /* Hooks the planner. */
@@ -125,7 +151,8 @@ void
 ek_cost_init(void)
 {
 	earlier_hook = set_rel_pathlist_hook;
-	set_rel_pathlist_hook = share_passes;
+	set_rel_pathlist_hook = look_at_paths;
+	ek_fallback_init();
 }
 
 /* PostgreSQL looks at amcanparallel after it has asked what a scan costs. */
@@ -138,7 +165,6 @@ ek_cost_estimate(PlannerInfo *root pg_attribute_unused(), IndexPath *path,
 	double		entries = Max(path->indexinfo->tuples, 1.0);
 	index_facts facts;
 	double		coarse;
-	double		page;
 
 	/* this access method orders; it cannot search or merely list */
 	if (list_length(path->indexorderbys) != 1 || path->indexclauses != NIL)
@@ -159,9 +185,7 @@ ek_cost_estimate(PlannerInfo *root pg_attribute_unused(), IndexPath *path,
 		path->indexinfo->amcanparallel = false;
 	coarse = pass_cost(path->indexinfo, &facts);
 	*startup_cost = coarse;
-	get_tablespace_page_costs(path->indexinfo->reltablespace, &page, NULL);
-	*total_cost = coarse + entries * EXTRA_VISITS *
-		(FINE_CODE_COST * cpu_operator_cost + cpu_index_tuple_cost) + entries * page;
+	*total_cost = coarse + entries * VISITS * ek_visit_cost(path->indexinfo);
 	*selectivity = 1.0;
 	*correlation = 0.0;
 	*pages = path->indexinfo->pages;

@@ -787,6 +787,10 @@ extern void ek_scan_rescan(IndexScanDesc scan, ScanKey keys, int nkeys,
 						   ScanKey orderbys, int norderbys);
 extern bool ek_scan_next(IndexScanDesc scan, ScanDirection direction);
 extern void ek_scan_end(IndexScanDesc scan);
+/* The scan is to stop after so many rows, of which there may be more; */
+extern void ek_scan_limit(IndexScanDesc scan, int most_rows);
+/* and has it? */
+extern bool ek_scan_stopped(IndexScanDesc scan);
 /* What a scan is expected to take of the arena. */
 extern Size ek_scan_bytes(const ek_basis *basis);
 
@@ -833,6 +837,25 @@ extern void ek_cost_estimate(PlannerInfo *root, IndexPath *path, double loop_cou
 							 Cost *startup_cost, Cost *total_cost,
 							 Selectivity *selectivity, double *correlation,
 							 double *pages);
+extern bool ek_is_by_index(const Path *path);
+/* What the executor and a scan pay for a row of the heap that is visited. */
+extern Cost ek_visit_cost(const IndexOptInfo *info);
+
+/* visit.c */
+typedef struct ek_visits ek_visits;
+
+/* By a scan of ours that has begun to be executed; it may visit so many rows. */
+extern ek_visits *ek_visits_create(IndexScanState *scan, int most);
+/* The next row, as the scan would return it; NULL at the end, */
+extern TupleTableSlot *ek_visits_next(ek_visits *visits);
+/* which may be because there were so many visits. */
+extern bool ek_visits_stopped(const ek_visits *visits);
+/* To be called with each rescan of the scan. */
+extern void ek_visits_rescan(ek_visits *visits);
+
+/* fallback.c */
+extern void ek_fallback_init(void);
+extern void ek_fallback_offer(PlannerInfo *root, RelOptInfo *rel, const RangeTblEntry *rte);
 
 /* options.c */
 extern bytea *ek_options(Datum reloptions, bool validate);

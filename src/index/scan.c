@@ -124,8 +124,11 @@ typedef struct scan_state
 {
 	/* set by begin */
 	MemoryContext context;		/* of everything below; reset by rescan */
+	int			most_rows;		/* to return; 0 for any number */
 
 	/* set by rescan */
+	int			rows;			/* that have been returned */
+	bool		stopped;		/* there may have been more */
 	bool		fresh;			/* no row has been asked for */
 	bool		null_query;
 	bool		shared_out;		/* among processes: the pages are our own */
@@ -1242,13 +1245,14 @@ static void
 forget(IndexScanDesc scan)
 {
 	scan_state *state = scan->opaque;
-	MemoryContext context = state->context;
 
 	publish(scan);
 	unpin(state);
-	MemoryContextReset(context);
-	memset(state, 0, sizeof(scan_state));
-	state->context = context;
+	MemoryContextReset(state->context);
+	*state = (scan_state)
+	{
+		.context = state->context, .most_rows = state->most_rows
+	};
 }
 
 void
@@ -1336,7 +1340,21 @@ return_row(IndexScanDesc scan, ItemPointer tid, bool is_null, double bound)
 	scan->xs_orderbyvals[0] = Float8GetDatum(is_null ? 0.0 : bound);
 	scan->xs_orderbynulls[0] = is_null;
 	state->counts.returned++;
+	if (state->most_rows > 0)
+		state->rows++;
 	return true;
+}
+
+void
+ek_scan_limit(IndexScanDesc scan, int most_rows)
+{
+	((scan_state *) scan->opaque)->most_rows = most_rows;
+}
+
+bool
+ek_scan_stopped(IndexScanDesc scan)
+{
+	return ((scan_state *) scan->opaque)->stopped;
 }
 
 bool
@@ -1349,6 +1367,11 @@ ek_scan_next(IndexScanDesc scan, ScanDirection direction)
 		elog(ERROR, "an engramk index cannot be scanned backward");
 	if (state->fresh)
 		start(scan);
+	if (state->most_rows > 0 && state->rows == state->most_rows)
+	{
+		state->stopped = true;
+		return false;
+	}
 
 	if (state->phase == PHASE_ORDERED)
 	{

@@ -31,6 +31,7 @@ SELECT results_eq(
 	$$VALUES
 		('engramk.arena_overflow', 'enum', NULL, 'fallback', 'user', NULL, NULL, '{fallback,error}'::text[]),
 		('engramk.arena_size', 'integer', 'kB', '2048', 'user', '64', '1048576', NULL),
+		('engramk.enable_fallback', 'bool', NULL, 'on', 'user', NULL, NULL, NULL),
 		('engramk.simd', 'enum', NULL, 'on', 'superuser', NULL, NULL, '{on,off,avx2,avx512,neon}'),
 		('engramk.track_timing', 'bool', NULL, 'off', 'superuser', NULL, NULL, NULL),
 		('engramk.verify_rate', 'real', NULL, '0', 'superuser', '0', '1', NULL)$$,
