@@ -199,7 +199,10 @@ ek_encoded_store(const ek_encoder *encoder, Page coarse, Page fine,
 	{
 		row = ek_row_on(geometry, fine, place);
 		if (geometry->format == EK_FORMAT_3)
+		{
 			count_entry(ek_coarse_header_on(coarse), encoded->state, place);
+			ek_reach_to(geometry, fine, place);
+		}
 		ek_store_coarse(geometry, encoder->basis, encoded, coarse, place);
 	}
 	*row.norm = encoded->norm;

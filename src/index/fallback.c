@@ -419,7 +419,9 @@ end(CustomScanState *css)
 	ListCell   *cell;
 
 	foreach(cell, css->custom_ps)
+	{
 		ExecEndNode(lfirst(cell));
+	}
 }
 
 static void

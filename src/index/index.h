@@ -268,6 +268,8 @@ extern uint32 ek_next_stretch(const ek_geometry *geometry, uint32 coarse_page);
 extern ek_page_kind ek_kind_of(const ek_geometry *geometry, BlockNumber block);
 extern ek_row_page ek_row_page_of(const ek_geometry *geometry, uint32 entry);
 extern ek_entry_row ek_row_on(const ek_geometry *geometry, Page page, const ek_place *place);
+/* Format 3: the contents of a fine page reach at least to the end of this entry. */
+extern void ek_reach_to(const ek_geometry *geometry, Page page, const ek_place *place);
 extern ek_coarse_header *ek_coarse_header_on(Page page);
 extern ek_group *ek_group_on(const ek_geometry *geometry, Page page, uint32 group);
 extern int8 *ek_group_codes(ek_group *group);
@@ -770,6 +772,15 @@ extern void ek_record_free(Relation index, BlockNumber block, uint32 in_use,
 						   const ek_geometry *geometry);
 /* The vector to index; raises an error unless it has the index's dimensions. */
 extern const float *ek_indexed_vector(Relation index, Datum value, uint32 *dims);
+
+/* log.c */
+
+/*
+ * Stores what was last encoded on two locked pages of format 3, with its record.  The
+ * fine page is all zeros if it is new.
+ */
+extern void ek_store_logged(Relation index, const ek_encoder *encoder, Buffer coarse, Buffer fine,
+							bool fine_is_new, const ek_place *place, ItemPointer tid);
 
 /* insert_2.c */
 

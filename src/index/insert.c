@@ -305,23 +305,10 @@ store_entry(Relation index, const ek_geometry *geometry, Buffer coarse,
 	const ek_coarse_header *header = ek_coarse_header_on(BufferGetPage(coarse));
 	const uint32 on_page = find_free(index, geometry, coarse);
 	const ek_place place = ek_place_of(geometry, header->number * geometry->coarse_per_page + on_page);
-	Buffer		fine;
 	bool		is_new;
-	GenericXLogState *state;
-	Page		coarse_page;
-	Page		fine_page;
+	Buffer		fine = lock_fine_page(index, geometry, place.fine_block, &is_new);
 
-	fine = lock_fine_page(index, geometry, place.fine_block, &is_new);
-
-	state = GenericXLogStart(index);
-	coarse_page = GenericXLogRegisterBuffer(state, coarse, 0);
-	fine_page = GenericXLogRegisterBuffer(state, fine, is_new ? GENERIC_XLOG_FULL_IMAGE : 0);
-	if (is_new)
-		ek_page_init(fine_page, EK_PAGE_FINE, geometry);
-	ek_encoded_store(encoder, coarse_page, fine_page, &place, tid);
-	ek_page_seal(coarse_page);
-	ek_page_seal(fine_page);
-	GenericXLogFinish(state);
+	ek_store_logged(index, encoder, coarse, fine, is_new, &place, tid);
 	UnlockReleaseBuffer(fine);
 }
 

@@ -297,6 +297,15 @@ ek_row_on(const ek_geometry *g, Page page, const ek_place *place)
 	return (ek_entry_row) {&header->norm, &header->tid, &header->state};
 }
 
+void
+ek_reach_to(const ek_geometry *geometry, Page page, const ek_place *place)
+{
+	PageHeader	header = (PageHeader) page;
+	const Size	end = MAXALIGN(SizeOfPageHeaderData) + (place->fine_slot + 1) * geometry->fine_size;
+
+	header->pd_lower = Max(header->pd_lower, (LocationIndex) end);
+}
+
 ek_coarse_header *
 ek_coarse_header_on(Page page)
 {
@@ -411,7 +420,7 @@ coarse_bytes(const ek_geometry *g)
 		g->coarse_per_page * (sizeof(uint16) + sizeof(float));
 }
 
-/* Where the contents of a page end.  Only coarse and fine pages ask for geometry. */
+/* Where the contents of a page end, at most.  Only coarse and fine pages ask for geometry. */
 static LocationIndex
 lower_of(ek_page_kind kind, const ek_geometry *geometry)
 {
@@ -436,7 +445,8 @@ meta_lower(ek_format format)
 /*
  * All zeros between header and special space, which makes rows free; what no
  * row stands behind never survives.  pd_lower is set to their end, for WAL
- * leaves out what is between pd_lower and pd_upper.
+ * leaves out what is between pd_lower and pd_upper; on a fine page of format 3 it
+ * is the end of the last entry that was ever used.
  */
 void
 ek_page_init(Page page, ek_page_kind kind, const ek_geometry *geometry)
@@ -445,6 +455,8 @@ ek_page_init(Page page, ek_page_kind kind, const ek_geometry *geometry)
 	ek_page_opaque_of(page)->kind = (uint16) kind;
 	ek_page_opaque_of(page)->magic = EK_PAGE_MAGIC;
 	((PageHeader) page)->pd_lower = lower_of(kind, geometry);
+	if (kind == EK_PAGE_FINE && geometry->format == EK_FORMAT_3)
+		((PageHeader) page)->pd_lower = MAXALIGN(SizeOfPageHeaderData);
 	if (kind == EK_PAGE_COARSE && geometry->format != EK_FORMAT_1)
 	{
 		ek_page_opaque_of(page)->count = geometry->basis_id;
@@ -685,24 +697,38 @@ has_known_basis(Page page, const ek_geometry *geometry)
 	return geometry->format == EK_FORMAT_3 || ek_page_opaque_of(page)->count == geometry->basis_id;
 }
 
-/*
- * A page with another end of its contents would be cut there when it is next
- * changed.  Codes in another basis would be read as codes in this one.
- */
+/* A page with another end of its contents would be cut there when it is next changed. */
+static bool
+has_possible_end(Page page, ek_page_kind kind, const ek_geometry *geometry)
+{
+	const LocationIndex lower = ((PageHeader) page)->pd_lower;
+
+	if (kind == EK_PAGE_META)
+		return lower == meta_lower((ek_format) ek_meta_on(page)->format);
+	if (kind == EK_PAGE_FINE && geometry->format == EK_FORMAT_3)
+		return lower >= MAXALIGN(SizeOfPageHeaderData) && lower <= lower_of(kind, geometry);
+	return lower == lower_of(kind, geometry);
+}
+
+/* Codes in another basis would be read as codes in this one. */
 static bool
 belongs_here(Page page, ek_page_kind kind, const ek_geometry *geometry)
 {
-	const LocationIndex lower = !ek_page_is(page, kind) ? 0 :
-		kind == EK_PAGE_META ? meta_lower((ek_format) ek_meta_on(page)->format) :
-		lower_of(kind, geometry);
-
-	return lower != 0 && ((PageHeader) page)->pd_lower == lower &&
+	return ek_page_is(page, kind) && has_possible_end(page, kind, geometry) &&
 		(kind != EK_PAGE_COARSE || has_known_basis(page, geometry));
 }
 
+/* Nothing is between the end of the contents and the special space. */
 static bool
 is_sealed(Page page)
 {
+	const PageHeader header = (PageHeader) page;
+
+	for (LocationIndex i = header->pd_lower; i < header->pd_upper; i++)
+	{
+		if (((char *) page)[i] != 0)
+			return false;
+	}
 	return ek_page_opaque_of(page)->checksum == checksum_of(page);
 }
 
