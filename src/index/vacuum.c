@@ -113,7 +113,9 @@ uncount(const ek_geometry *geometry, Page coarse, const ek_place *place)
 
 /*
  * Frees the dead entries of one page of rows.  From format 2 on their codes are on
- * another page, and must not survive any more: nobody is to look for them.
+ * another page, and must not survive any more: nobody is to look for them.  That page
+ * comes first in the record, too: a standby locks in the order of the record, and a
+ * scan there may have the coarse page and wait for the other one.
  */
 static void
 vacuum_rows(vacuum_state *state, const ek_geometry *geometry, const ek_row_page *rows,
@@ -133,6 +135,8 @@ vacuum_rows(vacuum_state *state, const ek_geometry *geometry, const ek_row_page 
 		return;
 	}
 	xlog = GenericXLogStart(index);
+	if (apart)
+		coarse_page = GenericXLogRegisterBuffer(xlog, coarse, 0);
 	page = GenericXLogRegisterBuffer(xlog, buffer, 0);
 	for (uint32 entry = rows->first; entry < end; entry++)
 	{
@@ -142,8 +146,6 @@ vacuum_rows(vacuum_state *state, const ek_geometry *geometry, const ek_row_page 
 		if (!is_dead(state, rows->block, &row, entry))
 			continue;
 		changed = true;
-		if (apart && coarse_page == NULL)
-			coarse_page = GenericXLogRegisterBuffer(xlog, coarse, 0);
 		if (geometry->format == EK_FORMAT_3)
 			uncount(geometry, coarse_page, &at);
 		if (apart)
@@ -151,7 +153,7 @@ vacuum_rows(vacuum_state *state, const ek_geometry *geometry, const ek_row_page 
 		*row.state = EK_ENTRY_FREE;
 	}
 
-	if (coarse_page != NULL)
+	if (apart && changed)
 		ek_page_seal(coarse_page);
 	finish(buffer, page, xlog, changed);
 }
