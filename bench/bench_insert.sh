@@ -57,5 +57,5 @@ fi
 
 mkdir -p "$here/results"
 [ $# -gt 0 ] || set -- 1 16
-exec "$here/../test/with-cluster.sh" -o shared_buffers=2GB -o fsync=off -o autovacuum=off -o max_wal_size=16GB \
+exec "$here/../test/with-cluster.sh" -o shared_buffers=2GB -o fsync=off -o synchronous_commit=on -o autovacuum=off -o max_wal_size=16GB \
 	-o checkpoint_timeout=1h "$here/bench_insert.sh" --in-server "$@"

@@ -818,6 +818,9 @@ extern void ek_parallel_rescan(IndexScanDesc scan);
 extern bool ek_is_parallel(IndexScanDesc scan);
 /* The metapage, with the number of entries that the processes of a scan agree on. */
 extern ek_meta ek_agree_on_meta(IndexScanDesc scan);
+/* For the leader to say that it has seen every coarse page sound; and did it? */
+extern void ek_vouch(IndexScanDesc scan);
+extern bool ek_is_vouched(IndexScanDesc scan);
 /* A section for this process, of so many; false if none is left. */
 extern bool ek_take_section(IndexScanDesc scan, uint32 sections, uint32 *section);
 /* Is this the process that returns what is not in order: NULLs, or everything? */

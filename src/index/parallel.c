@@ -25,6 +25,7 @@ typedef struct parallel_scan
 	uint32		entries;
 	uint32		taken;			/* sections */
 	bool		rest_taken;
+	bool		vouched;		/* the leader has seen every coarse page sound */
 } parallel_scan;
 
 static inline parallel_scan *
@@ -150,6 +151,28 @@ ek_take_section(IndexScanDesc scan, uint32 sections, uint32 *section)
 		return false;
 	*section = (uint32) ((uint64) turn * stride_of(sections) % sections);
 	return true;
+}
+
+void
+ek_vouch(IndexScanDesc scan)
+{
+	parallel_scan *shared = shared_of(scan);
+
+	SpinLockAcquire(&shared->lock);
+	shared->vouched = true;
+	SpinLockRelease(&shared->lock);
+}
+
+bool
+ek_is_vouched(IndexScanDesc scan)
+{
+	parallel_scan *shared = shared_of(scan);
+	bool		vouched;
+
+	SpinLockAcquire(&shared->lock);
+	vouched = shared->vouched;
+	SpinLockRelease(&shared->lock);
+	return vouched;
 }
 
 bool

@@ -32,6 +32,7 @@
 
 #include <math.h>
 
+#include "access/parallel.h"
 #include "access/relscan.h"
 #include "catalog/pg_type.h"
 #include "lib/binaryheap.h"
@@ -1268,6 +1269,48 @@ ek_scan_rescan(IndexScanDesc scan, ScanKey keys pg_attribute_unused(),
 	state->fresh = true;
 }
 
+/* Has this process seen every coarse page sound? */
+static bool
+knows_all_pages(IndexScanDesc scan)
+{
+	const scan_state *state = scan->opaque;
+
+	for (uint32 i = 0; i < state->pages.count; i++)
+	{
+		if (!ek_is_verified(scan->indexRelation,
+							ek_coarse_block(&state->geometry, ek_live_page(&state->pages, i))))
+			return false;
+	}
+	return true;
+}
+
+static void
+believe_all_pages(IndexScanDesc scan)
+{
+	const scan_state *state = scan->opaque;
+
+	for (uint32 i = 0; i < state->pages.count; i++)
+		ek_set_verified(scan->indexRelation,
+						ek_coarse_block(&state->geometry, ek_live_page(&state->pages, i)));
+}
+
+/*
+ * A worker has seen nothing yet, and checksums are more than half of its part of a
+ * pass.  It belongs to the leader's session, which may have looked at them before.
+ */
+static void
+share_checks(IndexScanDesc scan)
+{
+	(void) ek_cache_get(scan->indexRelation);
+	if (!IsParallelWorker())
+	{
+		if (knows_all_pages(scan))
+			ek_vouch(scan);
+	}
+	else if (ek_is_vouched(scan))
+		believe_all_pages(scan);
+}
+
 /*
  * The query is encoded when the first row is asked for, not before: a scan
  * that is never run should not raise the errors of its query.
@@ -1293,6 +1336,8 @@ start(IndexScanDesc scan)
 	{
 		state->geometry = ek_geometry_of(&state->meta);
 		state->pages = ek_find_live_pages(scan->indexRelation, &state->meta, &state->geometry);
+		if (ek_is_parallel(scan))
+			share_checks(scan);
 	}
 	state->capacity = (uint32) (ek_scratch_size() / CANDIDATE_BYTES);
 	state->null_query = (orderby->sk_flags & SK_ISNULL) != 0;

@@ -72,6 +72,7 @@ SELECT c.*, query FROM unnest(ARRAY[
     'SELECT id FROM item WHERE far AND EXISTS (SELECT FROM item AS other WHERE other.id = item.id - 1) ORDER BY v <=> %1$L LIMIT 10',
     'SELECT (SELECT array_agg(n.id) FROM (SELECT id FROM item WHERE far ORDER BY v <=> q.v LIMIT 5) n) FROM (SELECT v FROM item ORDER BY id LIMIT 20) q',
     'SELECT n.* FROM (SELECT id, v FROM item WHERE id %% 400 = 1 AND id < 8000) q, LATERAL (SELECT id, v <=> q.v FROM item WHERE far AND part < 3 ORDER BY v <=> q.v LIMIT 5) n',
+    'SELECT id FROM item WHERE far AND part > 1 AND (id IN (SELECT other.id FROM item AS other WHERE other.far) OR part = 9) ORDER BY v <=> %1$L LIMIT 10',
     'SELECT generate_series(1, id %% 3) FROM item WHERE far ORDER BY v <=> %1$L LIMIT 10',
     'SELECT a.id FROM item a JOIN item b ON b.id = a.id + 1 WHERE a.far ORDER BY a.v <=> %1$L LIMIT 10'
     ]) AS query, compare(format(query, v(44))) c;
