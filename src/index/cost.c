@@ -20,6 +20,7 @@
 
 #include <math.h>
 
+#include "optimizer/clauses.h"
 #include "optimizer/cost.h"
 #include "optimizer/optimizer.h"
 #include "optimizer/pathnode.h"
@@ -137,11 +138,40 @@ share_passes(RelOptInfo *rel)
 	list_free(paths);
 }
 
+/*
+ * PostgreSQL asks of filters and of what is selected whether workers can compute it, but
+ * not of what an index orders by.  A worker would not have a query vector that comes
+ * from an outer row, and crash.
+ */
+static void
+keep_from_workers(PlannerInfo *root, RelOptInfo *rel)
+{
+	List	   *partial = NIL;
+	ListCell   *cell;
+
+	foreach(cell, rel->partial_pathlist)
+	{
+		IndexPath  *path = lfirst(cell);
+
+		if (!ek_is_by_index(&path->path) || is_parallel_safe(root, (Node *) path->indexorderbys))
+			partial = lappend(partial, path);
+	}
+	rel->partial_pathlist = partial;
+	foreach(cell, rel->pathlist)
+	{
+		IndexPath  *path = lfirst(cell);
+
+		if (ek_is_by_index(&path->path) && !is_parallel_safe(root, (Node *) path->indexorderbys))
+			path->path.parallel_safe = false;
+	}
+}
+
 static void
 look_at_paths(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte)
 {
 	if (earlier_hook != NULL)
 		earlier_hook(root, rel, rti, rte);
+	keep_from_workers(root, rel);
 	share_passes(rel);
 	ek_fallback_offer(root, rel, rte);
 }

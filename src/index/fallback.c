@@ -17,6 +17,8 @@
  *
  * What the index returned until then are the nearest rows in order, and all others
  * are no nearer, so rows come in the order and with the distances of either plan.
+ * That is so as long as the filter says the same of a row when it is asked again: it
+ * may not be volatile, and a setting that it reads may not change between FETCHes.
  */
 #include "postgres.h"
 
@@ -104,6 +106,23 @@ ek_fallback_init(void)
  */
 
 /*
+ * Filters may have sub-selects, which are plans by now; it is enough to look at all that
+ * the whole query has.
+ */
+static bool
+has_volatile_filter(const PlannerInfo *root, const RelOptInfo *rel)
+{
+	ListCell   *cell;
+
+	foreach(cell, root->glob->subroots)
+	{
+		if (contain_volatile_functions((Node *) ((PlannerInfo *) lfirst(cell))->parse))
+			return true;
+	}
+	return contain_volatile_functions((Node *) extract_actual_clauses(rel->baserestrictinfo, false));
+}
+
+/*
  * Are the rows of a plan known by their place, and does a filter say the same of a
  * row whenever it is asked?  Who locks or changes rows asks a plan about single ones.
  */
@@ -114,8 +133,7 @@ may_fall_back(const PlannerInfo *root, const RelOptInfo *rel, const RangeTblEntr
 		(rte->relkind == RELKIND_RELATION || rte->relkind == RELKIND_MATVIEW) &&
 		rel->baserestrictinfo != NIL &&
 		root->parse->commandType == CMD_SELECT && root->parse->rowMarks == NIL &&
-		!root->hasPseudoConstantQuals &&
-		!contain_volatile_functions((Node *) extract_actual_clauses(rel->baserestrictinfo, false));
+		!root->hasPseudoConstantQuals && !has_volatile_filter(root, rel);
 }
 
 /* The best plan that is in no order of an index. */
@@ -290,7 +308,15 @@ begin(CustomScanState *css, EState *estate, int eflags)
 		ExecSetTupleBound(limit, state->fallback);
 }
 
-/* A row of a child, in the scan's own slot. */
+static ItemPointer
+tid_of(const fallback_state *state, TupleTableSlot *child)
+{
+	bool		is_null;
+
+	return (ItemPointer) DatumGetPointer(slot_getattr(child, state->tid, &is_null));
+}
+
+/* A row of a child, in the scan's own slot, where WHERE CURRENT OF finds its place. */
 static TupleTableSlot *
 store(fallback_state *state, TupleTableSlot *child)
 {
@@ -301,15 +327,9 @@ store(fallback_state *state, TupleTableSlot *child)
 	slot_getsomeattrs(child, columns);
 	memcpy(slot->tts_values, child->tts_values, sizeof(Datum) * columns);
 	memcpy(slot->tts_isnull, child->tts_isnull, sizeof(bool) * columns);
+	slot->tts_tid = *tid_of(state, child);
+	slot->tts_tableOid = RelationGetRelid(state->css.ss.ss_currentRelation);
 	return ExecStoreVirtualTuple(slot);
-}
-
-static ItemPointer
-tid_of(const fallback_state *state, TupleTableSlot *child)
-{
-	bool		is_null;
-
-	return (ItemPointer) DatumGetPointer(slot_getattr(child, state->tid, &is_null));
 }
 
 static void
@@ -431,6 +451,7 @@ explain(CustomScanState *css, List *ancestors pg_attribute_unused(), ExplainStat
 	const CustomScan *scan = (CustomScan *) css->ss.ps.plan;
 
 	ExplainPropertyInteger("Most Visits", NULL, linitial_int(scan->custom_private), es);
-	if (es->analyze)
+	/* what a worker did is not known here */
+	if (es->analyze && state->by_index->iss_ScanDesc != NULL)
 		ExplainPropertyInteger("Fallbacks", NULL, state->fallbacks, es);
 }

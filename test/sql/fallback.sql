@@ -35,6 +35,7 @@ SELECT is_offered(format(query, v(44))) AS offered, query FROM unnest(ARRAY[
     'SELECT id FROM item ORDER BY v <=> %L LIMIT 10',
     'SELECT id FROM item WHERE far ORDER BY v <=> %L LIMIT 10 FOR UPDATE',
     'SELECT id FROM item WHERE far AND random() < 0.5 ORDER BY v <=> %L LIMIT 10',
+    'SELECT id FROM item WHERE far AND (SELECT random() < 0.5 WHERE item.part >= 0) ORDER BY v <=> %L LIMIT 10',
     'DELETE FROM item WHERE id IN (SELECT id FROM item WHERE far ORDER BY v <=> %L LIMIT 1)',
     'SELECT id FROM item TABLESAMPLE system (50) WHERE far ORDER BY v <=> %L LIMIT 10']) AS query;
 SET engramk.enable_fallback = off;
@@ -99,6 +100,19 @@ BEGIN
 END $$;
 COMMIT;
 RESET cursor_tuple_fraction;
+
+-- The row that a cursor is at, by both plans.
+BEGIN;
+DECLARE at CURSOR FOR SELECT id FROM item WHERE far ORDER BY v <=> (SELECT v FROM item WHERE id = 44) LIMIT 20;
+FETCH 1 FROM at;
+UPDATE item SET part = -1 WHERE CURRENT OF at;
+FETCH 12 FROM at \g /dev/null
+UPDATE item SET part = -1 WHERE CURRENT OF at;
+CLOSE at;
+SELECT array_agg(id ORDER BY v <=> (SELECT v FROM item WHERE id = 44)) = (SELECT ARRAY[ids[1], ids[13]]
+    FROM (SELECT array_agg(id) AS ids FROM (SELECT id FROM item WHERE far ORDER BY v <=> (SELECT v FROM item WHERE id = 44)) AS q) AS q)
+FROM item WHERE part = -1;
+ROLLBACK;
 
 -- A generic plan.
 SET plan_cache_mode = force_generic_plan;
