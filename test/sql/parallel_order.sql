@@ -18,7 +18,6 @@ SET enable_sort = off;
 SET enable_seqscan = off;
 
 EXPLAIN (COSTS off) SELECT id FROM item ORDER BY v <=> '{1,1,1,1}'::real[] LIMIT 3;
-EXPLAIN (COSTS off) SELECT (SELECT id FROM item ORDER BY v <=> query.v LIMIT 1) FROM query;
 SELECT (SELECT id FROM item ORDER BY v <=> query.v LIMIT 1) FROM query;
 SELECT query.id, n.id = query.id AS found FROM query, LATERAL (SELECT item.id FROM item ORDER BY item.v <=> query.v LIMIT 1) AS n ORDER BY 1;
 EXPLAIN (COSTS off) SELECT id FROM item ORDER BY v <=> of_leader() LIMIT 1;
