@@ -470,6 +470,8 @@ extern const ek_cache *ek_cache_known(Relation index);
 extern void ek_cache_refresh(Relation index, const ek_meta *meta);
 /* The buffer of a block, pinned. */
 extern Buffer ek_pin(Relation index, BlockNumber block);
+/* Finds out where a page is that will be pinned soon, so that it can be asked for. */
+extern void ek_find(Relation index, BlockNumber block);
 /* Asks the CPU for bytes of a page that was read before, if it is still there. */
 extern void ek_ask_for(Relation index, BlockNumber block, Size offset, Size bytes);
 /* Where the page is that was read before, from here; 0 if that is unknown. */

@@ -674,11 +674,19 @@ collect_page(IndexScanDesc scan, const page_visit *visit, const page_visit *next
 	scan_state *state = scan->opaque;
 	const ek_geometry *geometry = &state->geometry;
 	const uint32 first = visit->page * geometry->coarse_per_page;
-	Buffer		buffer = lock_coarse_page(scan, visit->block);
-	Page		page = BufferGetPage(buffer);
-	const ek_coarse_query *coarse = query_for(state, page);
-	const uint32 count = entries_of(scan, buffer, first);
-	const uint32 vectors = geometry->format != EK_FORMAT_3 ? count : ek_coarse_header_on(page)->vectors;
+	Buffer		buffer;
+	Page		page;
+	const ek_coarse_query *coarse;
+	uint32		count;
+	uint32		vectors;
+
+	/* a session's first pass would wait for each page */
+	ek_find(scan->indexRelation, next->block);
+	buffer = lock_coarse_page(scan, visit->block);
+	page = BufferGetPage(buffer);
+	coarse = query_for(state, page);
+	count = entries_of(scan, buffer, first);
+	vectors = geometry->format != EK_FORMAT_3 ? count : ek_coarse_header_on(page)->vectors;
 
 	ek_test_for_old_snapshot(scan->xs_snapshot, scan->indexRelation, page);
 	ek_ask_for(scan->indexRelation, next->block, 0, 0);
@@ -763,6 +771,10 @@ pages_in_a_row(const scan_state *state, uint32 first)
 	const BlockNumber block = ek_coarse_block(&state->geometry, ek_live_page(&state->pages, first));
 	uint32		count = 1;
 
+	/* blocks ascend with pages, so none is missing in between */
+	if (ek_coarse_block(&state->geometry, ek_live_page(&state->pages, first + most - 1)) ==
+		block + most - 1)
+		return most;
 	while (count < most && block + count ==
 		   ek_coarse_block(&state->geometry, ek_live_page(&state->pages, first + count)))
 		count++;
@@ -812,6 +824,7 @@ collect_sections(IndexScanDesc scan)
 	uint32		seen = 0;
 	uint32		taken = 0;
 	uint32		section;
+	page_visit	next;
 
 	state->shared_out = true;
 	state->pages = (ek_live_pages) {.sections = palloc(sizeof(uint32) * Max(sections, 1))};
@@ -823,15 +836,17 @@ collect_sections(IndexScanDesc scan)
 			continue;
 		state->pages.sections[taken++] = section;
 		state->pages.count += end - section * per_section;
-		for (uint32 page = section * per_section; page < end; page++)
+		next.page = section * per_section;
+		next.block = ek_coarse_block(&state->geometry, next.page);
+		for (uint32 page = next.page + 1; page <= end; page++)
 		{
-			const page_visit visit = {page, ek_coarse_block(&state->geometry, page)};
-			const uint32 next = Min(page + 1, end - 1);
-			const page_visit after = {next, ek_coarse_block(&state->geometry, next)};
+			const page_visit visit = next;
 
 			CHECK_FOR_INTERRUPTS();
+			if (page < end)
+				next = (page_visit) {page, ek_coarse_block(&state->geometry, page)};
 			state->allowed = room_for(state, ++seen, 2, all.count);
-			collect_page(scan, &visit, &after);
+			collect_page(scan, &visit, &next);
 		}
 	}
 	qsort(state->pages.sections, taken, sizeof(uint32), compare_sections);
@@ -1269,31 +1284,6 @@ ek_scan_rescan(IndexScanDesc scan, ScanKey keys pg_attribute_unused(),
 	state->fresh = true;
 }
 
-/* Has this process seen every coarse page sound? */
-static bool
-knows_all_pages(IndexScanDesc scan)
-{
-	const scan_state *state = scan->opaque;
-
-	for (uint32 i = 0; i < state->pages.count; i++)
-	{
-		if (!ek_is_verified(scan->indexRelation,
-							ek_coarse_block(&state->geometry, ek_live_page(&state->pages, i))))
-			return false;
-	}
-	return true;
-}
-
-static void
-believe_all_pages(IndexScanDesc scan)
-{
-	const scan_state *state = scan->opaque;
-
-	for (uint32 i = 0; i < state->pages.count; i++)
-		ek_set_verified(scan->indexRelation,
-						ek_coarse_block(&state->geometry, ek_live_page(&state->pages, i)));
-}
-
 /*
  * A worker has seen nothing yet, and checksums are more than half of its part of a
  * pass.  It belongs to the leader's session, which may have looked at them before.
@@ -1301,14 +1291,29 @@ believe_all_pages(IndexScanDesc scan)
 static void
 share_checks(IndexScanDesc scan)
 {
+	const scan_state *state = scan->opaque;
+	const bool	is_leader = !IsParallelWorker();
+	uint32		count;
+
 	(void) ek_cache_get(scan->indexRelation);
-	if (!IsParallelWorker())
+	if (!is_leader && !ek_is_vouched(scan))
+		return;
+	for (uint32 first = 0; first < state->pages.count; first += count)
 	{
-		if (knows_all_pages(scan))
-			ek_vouch(scan);
+		const BlockNumber block = ek_coarse_block(&state->geometry,
+												  ek_live_page(&state->pages, first));
+
+		count = pages_in_a_row(state, first);
+		for (BlockNumber i = block; i < block + count; i++)
+		{
+			if (!is_leader)
+				ek_set_verified(scan->indexRelation, i);
+			else if (!ek_is_verified(scan->indexRelation, i))
+				return;
+		}
 	}
-	else if (ek_is_vouched(scan))
-		believe_all_pages(scan);
+	if (is_leader)
+		ek_vouch(scan);
 }
 
 /*
