@@ -223,12 +223,9 @@ with_fallback(PlannerInfo *root, RelOptInfo *rel, IndexPath *by_index)
 void
 ek_fallback_offer(PlannerInfo *root, RelOptInfo *rel, const RangeTblEntry *rte)
 {
-	List	   *paths;
+	List	   *paths = list_copy(rel->pathlist);
 	ListCell   *cell;
 
-	if (!may_fall_back(root, rel, rte))
-		return;
-	paths = list_copy(rel->pathlist);
 	foreach(cell, paths)
 	{
 		IndexPath  *path = lfirst(cell);
@@ -236,6 +233,8 @@ ek_fallback_offer(PlannerInfo *root, RelOptInfo *rel, const RangeTblEntry *rte)
 
 		if (!ek_is_by_index(&path->path) || path->path.param_info != NULL)
 			continue;
+		if (!may_fall_back(root, rel, rte))
+			break;
 		with = with_fallback(root, rel, path);
 		if (with == NULL)
 			continue;
