@@ -404,58 +404,55 @@ recent_buffer(Relation index, BlockNumber block)
 }
 
 /*
- * Pages that were read or built one after another are often in buffers one after
+ * Where a block is, most likely: where it was, or else after the block before it, since
+ * pages that were read or built one after another are often in buffers one after
  * another.  To look there costs a fifth of what the table of buffers does.
  */
-static Buffer
-pin_by_neighbour(Relation index, BlockNumber block)
+static inline Buffer
+likely_buffer(Relation index, BlockNumber block)
 {
-	const Buffer neighbour = block > 0 ? recent_buffer(index, block - 1) : InvalidBuffer;
-	const Buffer guess = neighbour + 1;
+	const Buffer recent = recent_buffer(index, block);
+	Buffer		neighbour;
 
-	if (!BufferIsValid(neighbour) || guess > NBuffers ||
-		!ReadRecentBuffer(ek_locator_of(index), MAIN_FORKNUM, block, guess))
-		return InvalidBuffer;
-	pgstat_count_buffer_read(index);
-	pgstat_count_buffer_hit(index);
-	return guess;
+	if (BufferIsValid(recent) || block == 0)
+		return recent;
+	neighbour = recent_buffer(index, block - 1);
+	return BufferIsValid(neighbour) && neighbour < NBuffers ? neighbour + 1 : InvalidBuffer;
 }
 
 /* Buffers of a backend's own, of temporary tables, have negative numbers. */
-static Buffer
-pin_by_table(Relation index, BlockNumber block)
+static inline void
+remember(Relation index, BlockNumber block, Buffer buffer)
 {
-	Buffer		buffer = pin_by_neighbour(index, block);
 	uint32	   *memory = memory_of(index, block);
 
-	if (!BufferIsValid(buffer))
-		buffer = ReadBuffer(index, block);
 	if (memory != NULL && buffer > 0)
 		*memory = (*memory & PAGE_VERIFIED) | (uint32) buffer;
-	return buffer;
 }
 
 Buffer
 ek_pin(Relation index, BlockNumber block)
 {
 	static uint32 visits = 0;
-	const Buffer recent = recent_buffer(index, block);
+	Buffer		buffer = likely_buffer(index, block);
 
-	if (BufferIsValid(recent) && ++visits % VISITS_TO_REFRESH != 0 &&
-		ReadRecentBuffer(ek_locator_of(index), MAIN_FORKNUM, block, recent))
+	if (BufferIsValid(buffer) && ++visits % VISITS_TO_REFRESH != 0 &&
+		ReadRecentBuffer(ek_locator_of(index), MAIN_FORKNUM, block, buffer))
 	{
 		pgstat_count_buffer_read(index);
 		pgstat_count_buffer_hit(index);
-		return recent;
 	}
-	return pin_by_table(index, block);
+	else
+		buffer = ReadBuffer(index, block);
+	remember(index, block, buffer);
+	return buffer;
 }
 
 void
 ek_find(Relation index, BlockNumber block)
 {
 	if (!BufferIsValid(recent_buffer(index, block)) && memory_of(index, block) != NULL)
-		ReleaseBuffer(pin_by_table(index, block));
+		ReleaseBuffer(ek_pin(index, block));
 }
 
 ptrdiff_t

@@ -138,40 +138,11 @@ share_passes(RelOptInfo *rel)
 	list_free(paths);
 }
 
-/*
- * PostgreSQL asks of filters and of what is selected whether workers can compute it, but
- * not of what an index orders by.  A worker would not have a query vector that comes
- * from an outer row, and crash.
- */
-static void
-keep_from_workers(PlannerInfo *root, RelOptInfo *rel)
-{
-	List	   *partial = NIL;
-	ListCell   *cell;
-
-	foreach(cell, rel->partial_pathlist)
-	{
-		IndexPath  *path = lfirst(cell);
-
-		if (!ek_is_by_index(&path->path) || is_parallel_safe(root, (Node *) path->indexorderbys))
-			partial = lappend(partial, path);
-	}
-	rel->partial_pathlist = partial;
-	foreach(cell, rel->pathlist)
-	{
-		IndexPath  *path = lfirst(cell);
-
-		if (ek_is_by_index(&path->path) && !is_parallel_safe(root, (Node *) path->indexorderbys))
-			path->path.parallel_safe = false;
-	}
-}
-
 static void
 look_at_paths(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte)
 {
 	if (earlier_hook != NULL)
 		earlier_hook(root, rel, rti, rte);
-	keep_from_workers(root, rel);
 	share_passes(rel);
 	ek_fallback_offer(root, rel, rte);
 }
@@ -185,9 +156,21 @@ ek_cost_init(void)
 	ek_fallback_init();
 }
 
-/* PostgreSQL looks at amcanparallel after it has asked what a scan costs. */
+/*
+ * PostgreSQL looks at amcanparallel after it has asked what a scan costs.  It asks of
+ * filters and of what is selected whether workers can compute it, but not of what an index
+ * orders by: a worker would not have a query vector that comes from an outer row, and
+ * crash.
+ */
+static void
+keep_from_workers(IndexPath *path)
+{
+	path->indexinfo->amcanparallel = false;
+	path->path.parallel_safe = false;
+}
+
 void
-ek_cost_estimate(PlannerInfo *root pg_attribute_unused(), IndexPath *path,
+ek_cost_estimate(PlannerInfo *root, IndexPath *path,
 				 double loop_count pg_attribute_unused(),
 				 Cost *startup_cost, Cost *total_cost,
 				 Selectivity *selectivity, double *correlation, double *pages)
@@ -213,6 +196,8 @@ ek_cost_estimate(PlannerInfo *root pg_attribute_unused(), IndexPath *path,
 	facts = look_at(path->indexinfo);
 	if (!facts.is_for_workers)
 		path->indexinfo->amcanparallel = false;
+	if (!is_parallel_safe(root, (Node *) path->indexorderbys))
+		keep_from_workers(path);
 	coarse = pass_cost(path->indexinfo, &facts);
 	*startup_cost = coarse;
 	*total_cost = coarse + entries * VISITS * ek_visit_cost(path->indexinfo);

@@ -31,6 +31,9 @@ typedef struct delta
 	char		bytes[BLCKSZ];
 } delta;
 
+StaticAssertDecl(SizeOfPageHeaderData >= 3 * sizeof(region) + sizeof(LocationIndex),
+				 "the regions of a fine page that has one entry do not fit");
+
 static void
 add_region(delta *d, const void *begin, Size length)
 {
