@@ -1,6 +1,6 @@
 # A crowd: eight sessions that insert, single rows and many, while VACUUM goes over to
 # other bases and others scan, alone and in parallel, and delete.  Nobody fails, every
-# row is found, and the index is not much larger than one that is built anew.
+# row is found, and the index is hardly larger than one that one session fills.
 #
 # CROWD_SECONDS says for how long.
 
@@ -76,18 +76,22 @@ $node->safe_psql('postgres', 'VACUUM item');
 is($node->safe_psql('postgres', q{SELECT recoding, basis > 0 FROM engram_index_info('item_v')}), 'f|t', 'in the last basis');
 is($node->safe_psql('postgres', "SELECT all_differences('item', $dims, 2, 1000000)"), '', 'and every row is found');
 
-# As many rows from as many sessions, and none deleted: as large as one session makes it
+# Rows from as many sessions, and none deleted: as large as one session makes it.  Not as
+# large as a new index: that may have room for shorter codes.
 $node->safe_psql('postgres', 'TRUNCATE item');
 @running = ();
 run_script(8, 'only', "\\set many random(1, 30)\nINSERT INTO item (v) SELECT vectors_of(0, $dims, :many);\n");
 run_script(1, 'beside', "VACUUM item;\n");
 ok($_->[1]->finish, "$_->[0]: nobody failed") or diag(${ $_->[3] }) foreach @running;
-my ($pages, $fresh, $rows) = split(/\|/, $node->safe_psql('postgres', q{
-	CREATE INDEX item_w ON item USING engramk (v);
-	SELECT a.pages, b.pages, (SELECT count(*) FROM item) FROM engram_index_info('item_v') AS a, engram_index_info('item_w') AS b}));
-note("$pages pages for $rows rows, where a new index has $fresh");
-# of eight sessions each may have a page of its own, with its fine pages; and there is room for two bases
-cmp_ok($pages, '<=', 1.5 * $fresh + 100, 'the index is not much larger than a new one');
+my ($pages, $by_one, $rows) = split(/\|/, $node->safe_psql('postgres', q{
+	CREATE TABLE one (v real[]);
+	CREATE INDEX one_v ON one USING engramk (v);
+	INSERT INTO one SELECT v FROM item;
+	VACUUM one;
+	SELECT a.pages, b.pages, (SELECT count(*) FROM item) FROM engram_index_info('item_v') AS a, engram_index_info('one_v') AS b}));
+note("$pages pages for $rows rows, where one session needs $by_one");
+# of eight sessions each may have a page of its own, with its fine pages
+cmp_ok($pages, '<=', 1.05 * $by_one + 100, 'the index is hardly larger than one session makes it');
 is($node->safe_psql('postgres', "SELECT engram_index_check('item_v') = count(*) FROM item"), 't', 'every row has its entry');
 unlike(slurp_file($node->logfile), qr/TRAP:|PANIC:/, 'no process crashed');
 $node->stop;
