@@ -33,20 +33,32 @@ PG_FUNCTION_INFO_V1(ek_sql_index_slow_because);
 /*
  * When to look for another basis: with so many times as many vectors as when that was
  * done last, or with residuals so much larger.  A residual is what a bound is too high
- * by, so survivors go up much faster.
+ * by, so survivors go up much faster.  Smaller ones do not say that all is well: vectors
+ * that are close to each other have them, and neighbours that are closer still.
  */
 #define GROWTH_WITHOUT		1.5
 #define GROWTH_WITH			4.0
-#define WORSE_RESIDUALS		1.03
+#define LARGER_RESIDUALS	1.03
+#define SMALLER_RESIDUALS	0.8
 
 /* So many of the entries that a pass reads may be free. */
-#define MOST_HOLES			0.3
+#define MOST_HOLES			0.2
 
-/* Of the vectors of a page, if their codes are in the current basis. */
+/* What exchanged codes have in their residuals beside, of the most that it is on a page. */
+#define USUAL_SLACK			0.75
+
+/*
+ * Of the vectors of a page, if their codes are in the current basis.  What the residuals
+ * of exchanged codes cover beside is left out, or it would seem that the vectors that
+ * come later are closer to the basis.
+ */
 static void
-add_residuals(const ek_geometry *geometry, Page page, ek_survey *survey)
+add_residuals(const ek_geometry *geometry, const ek_basis *basis, Page page, ek_survey *survey)
 {
-	const uint32 begun = Min(ek_coarse_header_on(page)->begun, geometry->coarse_per_page);
+	const ek_coarse_header *header = ek_coarse_header_on(page);
+	const uint32 begun = Min(header->begun, geometry->coarse_per_page);
+	const double slack = basis->coarse_dims > 0 && basis->header->usual_weight > 0.0f ?
+		USUAL_SLACK * header->slack / basis->header->usual_weight : 0.0;
 
 	if (ek_page_opaque_of(page)->count != geometry->basis_id)
 		return;
@@ -54,14 +66,14 @@ add_residuals(const ek_geometry *geometry, Page page, ek_survey *survey)
 	{
 		if (ek_coarse_state(geometry, page, i) != EK_ENTRY_VECTOR)
 			continue;
-		survey->residual += ek_coarse_residual(geometry, page, i);
+		survey->residual += Max(0.0, ek_coarse_residual(geometry, page, i) - slack);
 		survey->coded += 1.0;
 	}
 }
 
 static void
 survey_page(Relation index, BufferAccessStrategy strategy, const ek_geometry *geometry,
-			uint32 number, ek_survey *survey)
+			const ek_basis *basis, uint32 number, ek_survey *survey)
 {
 	Buffer		buffer = ReadBufferExtended(index, MAIN_FORKNUM, ek_coarse_block(geometry, number),
 											RBM_NORMAL, strategy);
@@ -73,7 +85,7 @@ survey_page(Relation index, BufferAccessStrategy strategy, const ek_geometry *ge
 	survey->begun += Min(header->begun, geometry->coarse_per_page);
 	survey->vectors += header->vectors;
 	survey->nulls += header->nulls;
-	add_residuals(geometry, page, survey);
+	add_residuals(geometry, basis, page, survey);
 	UnlockReleaseBuffer(buffer);
 }
 
@@ -82,6 +94,7 @@ ek_survey_index(Relation index, BufferAccessStrategy strategy, const ek_meta *me
 {
 	const ek_geometry geometry = ek_geometry_of(meta);
 	const ek_live_pages live = ek_find_live_pages(index, meta, &geometry);
+	const ek_basis *basis = ek_cache_current(ek_cache_get(index));
 	const uint32 step = Max(1, live.count / SURVEYED_PAGES);
 	ek_survey	survey = {0};
 	uint32		looked = 0;
@@ -89,7 +102,7 @@ ek_survey_index(Relation index, BufferAccessStrategy strategy, const ek_meta *me
 	for (uint32 i = 0; i < live.count; i += step, looked++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		survey_page(index, strategy, &geometry, ek_live_page(&live, i), &survey);
+		survey_page(index, strategy, &geometry, basis, ek_live_page(&live, i), &survey);
 	}
 	survey.residual /= Max(survey.coded, 1.0);
 	survey.vectors *= (double) live.count / Max(looked, 1);
@@ -106,7 +119,8 @@ ek_wants_basis(const ek_meta *meta, const ek_survey *survey)
 	if (meta->current == 0)
 		return survey->vectors >= GROWTH_WITHOUT * meta->tried;
 	return survey->vectors >= GROWTH_WITH * meta->tried ||
-		survey->residual > WORSE_RESIDUALS * meta->tried_residual;
+		survey->residual > LARGER_RESIDUALS * meta->tried_residual ||
+		survey->residual < SMALLER_RESIDUALS * meta->tried_residual;
 }
 
 /* Is a scan of this session without the memory that it is expected to take? */

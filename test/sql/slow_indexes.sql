@@ -4,9 +4,11 @@ CREATE SCHEMA slow_indexes;
 SET search_path = slow_indexes, public;
 SET client_min_messages = warning;
 CREATE FUNCTION narrow(i int) RETURNS real[] LANGUAGE sql IMMUTABLE AS
-    $$SELECT array_agg((sin(i * (j % 4 + 1)) * 10 / (j / 4 + 1) + sin(i * 7.3 + j))::real ORDER BY j) FROM generate_series(0, 39) j$$;
+    $$SELECT array_agg((sin(i * (j % 4 + 1)) * 10 / (j / 4 + 1) + hashint8(i * 1000 + j)::float8 / 1e9)::real ORDER BY j) FROM generate_series(0, 39) j$$;
 CREATE FUNCTION other(i int) RETURNS real[] LANGUAGE sql IMMUTABLE AS
-    $$SELECT array_agg((sin(i * (j % 5 + 2)) * 10 / (11 - j / 4) + sin(i * 3.3 + j))::real ORDER BY j) FROM generate_series(0, 39) j$$;
+    $$SELECT array_agg((sin(i * (j % 5 + 2)) * 10 / (11 - j / 4) + hashint8(i * 1000 + j)::float8 / 1e9)::real ORDER BY j) FROM generate_series(0, 39) j$$;
+CREATE FUNCTION close(i int) RETURNS real[] LANGUAGE sql IMMUTABLE AS
+    $$SELECT array_agg((30 * sin(j * j) + hashint8(i * 1000 + j)::float8 / 1e9)::real ORDER BY j) FROM generate_series(0, 39) j$$;
 CREATE FUNCTION noise(i int) RETURNS real[] LANGUAGE sql IMMUTABLE AS
     $$SELECT array_agg((hashint8(i * 1000 + j)::float8 / 2147483648)::real ORDER BY j) FROM generate_series(1, 128) j$$;
 CREATE TABLE item (id int, v real[]) WITH (autovacuum_enabled = off);
@@ -51,6 +53,17 @@ VACUUM item;
 SELECT * FROM how;
 REINDEX INDEX item_v;
 SELECT * FROM how;
+
+-- Vectors that are closer to each other than those before have smaller residuals, and
+-- are told apart the worse.
+DELETE FROM item;
+VACUUM item;
+SELECT * FROM how;
+INSERT INTO item SELECT i, close(i) FROM generate_series(1, 6000) i;
+SELECT * FROM how;
+VACUUM item;
+SELECT * FROM how;
+REINDEX INDEX item_v;
 
 -- Pages have room for codes of a length that was chosen before there were vectors.
 CREATE TABLE dense (v real[]) WITH (autovacuum_enabled = off);
