@@ -39,6 +39,12 @@
 #define COST_SURVIVOR	1000.0
 #define COST_SIZE		0.025
 
+/*
+ * Of budgets that cost so little more than the cheapest, the longest codes are taken: the
+ * cost is that of the nearest ten rows, and further on longer codes tell more apart.
+ */
+#define NEARLY			1.04
+
 /* A coordinate that varies less is rounding. */
 #define LEAST_DEVIATION	1e-9
 
@@ -341,16 +347,16 @@ ek_choose_budget(const ek_projected *model, const ek_projected *trial,
 		double		share;
 		double		cost = pass_cost(dims, entries, steps - steps2, steps2);
 
-		/* longer codes cost more even if nothing survives them */
-		if (cost >= least)
-			return;
+		/* so much even if nothing survives; pages that are better filled may follow */
+		if (cost > NEARLY * least)
+			continue;
 		allocate(m, count, steps - steps2, steps2, bits);
 		describe(m, count, bits, tried);
 		share = survivors(trial, tried, sample->nearest);
 		cost += share * survivor_cost(dims);
-		if (cost >= least)
+		if (cost > NEARLY * least)
 			continue;
-		least = cost;
+		least = Min(least, cost);
 		basis->steps4 = steps - steps2;
 		basis->steps2 = steps2;
 		basis->coarse_dims = count;

@@ -34,7 +34,7 @@
 /* In units of cpu_operator_cost, as measured beside a distance of 20. */
 #define COARSE_CODE_COST	0.5
 #define FINE_CODE_COST		10.0
-#define SURVIVOR_COST		100.0
+#define SURVIVOR_COST		300.0
 #define SURVIVORS			4.0
 #define VISITS				2.5
 #define FEW_PAGES			32.0
@@ -78,20 +78,33 @@ look_at(const IndexOptInfo *info)
 }
 
 static Cost
-pass_cost(const IndexOptInfo *info, const index_facts *facts)
+pass_cost(const IndexOptInfo *info, bool by_coarse_codes)
 {
 	return Max(info->tuples, 1.0) * cpu_operator_cost *
-		(facts->has_basis ? COARSE_CODE_COST : FINE_CODE_COST);
+		(by_coarse_codes ? COARSE_CODE_COST : FINE_CODE_COST);
 }
 
-Cost
-ek_visit_cost(const IndexOptInfo *info)
+ek_work_limit
+ek_work_costs(const IndexOptInfo *info)
 {
+	const index_facts facts = look_at(info);
 	double		page;
 
 	get_tablespace_page_costs(info->rel->reltablespace, &page, NULL);
-	return page * Min(1.0, info->rel->pages / FEW_PAGES) + cpu_index_tuple_cost +
-		SURVIVORS * SURVIVOR_COST * cpu_operator_cost;
+	return (ek_work_limit)
+	{
+		.most = get_float8_infinity(),
+			.visit = page * Min(1.0, info->rel->pages / FEW_PAGES) + cpu_index_tuple_cost,
+			.survivor = SURVIVOR_COST * cpu_operator_cost,
+			.pass = pass_cost(info, facts.has_basis),
+			.key_pass = pass_cost(info, false)
+	};
+}
+
+Cost
+ek_visit_cost(const ek_work_limit *costs)
+{
+	return costs->visit + SURVIVORS * costs->survivor;
 }
 
 bool
@@ -117,7 +130,7 @@ share_pass(RelOptInfo *rel, IndexPath *path)
 	/* the leader helps as long as it has little else to do, see get_parallel_divisor */
 	if (parallel_leader_participation)
 		divisor += Max(0.0, 1.0 - 0.3 * path->path.parallel_workers);
-	saved = pass_cost(path->indexinfo, &facts) * (1.0 - 1.0 / divisor);
+	saved = pass_cost(path->indexinfo, facts.has_basis) * (1.0 - 1.0 / divisor);
 	path->path.startup_cost -= saved;
 	path->path.total_cost -= saved;
 	rel->partial_pathlist = list_delete_ptr(rel->partial_pathlist, path);
@@ -177,7 +190,7 @@ ek_cost_estimate(PlannerInfo *root, IndexPath *path,
 {
 	double		entries = Max(path->indexinfo->tuples, 1.0);
 	index_facts facts;
-	double		coarse;
+	ek_work_limit costs;
 
 	/* this access method orders; it cannot search or merely list */
 	if (list_length(path->indexorderbys) != 1 || path->indexclauses != NIL)
@@ -198,9 +211,9 @@ ek_cost_estimate(PlannerInfo *root, IndexPath *path,
 		path->indexinfo->amcanparallel = false;
 	if (!is_parallel_safe(root, (Node *) path->indexorderbys))
 		keep_from_workers(path);
-	coarse = pass_cost(path->indexinfo, &facts);
-	*startup_cost = coarse;
-	*total_cost = coarse + entries * VISITS * ek_visit_cost(path->indexinfo);
+	costs = ek_work_costs(path->indexinfo);
+	*startup_cost = costs.pass;
+	*total_cost = costs.pass + entries * VISITS * ek_visit_cost(&costs);
 	*selectivity = 1.0;
 	*correlation = 0.0;
 	*pages = path->indexinfo->pages;

@@ -9,8 +9,9 @@
  * themselves.
  *
  * So a scan by the index under a filter is planned with what would have been the
- * best plan without the index, sorted: the fallback.  The index may visit as many rows
- * as cost TIMES what the fallback does.  If that is not enough, the fallback runs
+ * best plan without the index, sorted: the fallback.  The index may cost TIMES what the
+ * fallback does, by the rows that it visits, the fine codes that it reads and the passes
+ * that it makes.  If that is not enough, the fallback runs
  * instead, and leaves out the rows that have been returned, which it knows by
  * their place: both plans have one snapshot.  Whatever the filter, a query then takes
  * at most so many times the best plan, by the planner's costs.
@@ -181,6 +182,32 @@ limit_of(const PlannerInfo *root)
 		(int) root->limit_tuples : 0;
 }
 
+/* As a plan can have them. */
+static List *
+costs_as_list(const ek_work_limit *limit)
+{
+	return list_make5(makeFloat(psprintf("%.17g", limit->most)),
+					  makeFloat(psprintf("%.17g", limit->visit)),
+					  makeFloat(psprintf("%.17g", limit->survivor)),
+					  makeFloat(psprintf("%.17g", limit->pass)),
+					  makeFloat(psprintf("%.17g", limit->key_pass)));
+}
+
+static ek_work_limit
+costs_of(const CustomScan *scan)
+{
+	const List *costs = linitial(scan->custom_private);
+
+	return (ek_work_limit)
+	{
+		.most = floatVal(linitial(costs)),
+			.visit = floatVal(lsecond(costs)),
+			.survivor = floatVal(lthird(costs)),
+			.pass = floatVal(lfourth(costs)),
+			.key_pass = floatVal(llast(costs))
+	};
+}
+
 /* The path of the index with a fallback; NULL if the index may as well go on to its end. */
 static Path *
 with_fallback(PlannerInfo *root, RelOptInfo *rel, IndexPath *by_index)
@@ -189,7 +216,7 @@ with_fallback(PlannerInfo *root, RelOptInfo *rel, IndexPath *by_index)
 	PathTarget *target;
 	CustomPath *path;
 	Path	   *sort;
-	double		visits;
+	ek_work_limit limit = ek_work_costs(by_index->indexinfo);
 
 	if (best == NULL)
 		return NULL;
@@ -201,8 +228,8 @@ with_fallback(PlannerInfo *root, RelOptInfo *rel, IndexPath *by_index)
 									 by_index->path.pathkeys, root->limit_tuples);
 	if (is_ruled_out(sort, &by_index->path))
 		return NULL;
-	visits = Max(TIMES * sort->total_cost / ek_visit_cost(by_index->indexinfo), LEAST_VISITS);
-	if (visits >= Min(by_index->indexinfo->tuples, PG_INT32_MAX))
+	limit.most = limit.pass + Max(TIMES * sort->total_cost, LEAST_VISITS * ek_visit_cost(&limit));
+	if (limit.most >= limit.pass + by_index->indexinfo->tuples * ek_visit_cost(&limit))
 		return NULL;
 
 	path = makeNode(CustomPath);
@@ -214,7 +241,7 @@ with_fallback(PlannerInfo *root, RelOptInfo *rel, IndexPath *by_index)
 	path->flags = CUSTOMPATH_SUPPORT_PROJECTION;
 #endif
 	path->custom_paths = list_make2(create_projection_path(root, rel, &by_index->path, target), sort);
-	path->custom_private = list_make2_int((int) visits, limit_of(root));
+	path->custom_private = list_make2(costs_as_list(&limit), list_make1_int(limit_of(root)));
 	path->methods = &path_methods;
 	return &path->path;
 }
@@ -295,12 +322,13 @@ begin(CustomScanState *css, EState *estate, int eflags)
 {
 	fallback_state *state = (fallback_state *) css;
 	const CustomScan *scan = (CustomScan *) css->ss.ps.plan;
-	const int	limit = lsecond_int(scan->custom_private);
+	const ek_work_limit costs = costs_of(scan);
+	const int	limit = linitial_int(lsecond(scan->custom_private));
 
 	state->by_index = castNode(IndexScanState, ExecInitNode(linitial(scan->custom_plans), estate, eflags));
 	state->fallback = ExecInitNode(lsecond(scan->custom_plans), estate, eflags);
 	css->custom_ps = list_make2(state->by_index, state->fallback);
-	state->visits = ek_visits_create(state->by_index, linitial_int(scan->custom_private));
+	state->visits = ek_visits_create(state->by_index, &costs);
 	state->tid = tid_column(scan);
 	/* what was returned is among these, and all others that are wanted */
 	if (limit > 0)
@@ -449,7 +477,7 @@ explain(CustomScanState *css, List *ancestors pg_attribute_unused(), ExplainStat
 	const fallback_state *state = (fallback_state *) css;
 	const CustomScan *scan = (CustomScan *) css->ss.ps.plan;
 
-	ExplainPropertyInteger("Most Visits", NULL, linitial_int(scan->custom_private), es);
+	ExplainPropertyFloat("Most Cost", NULL, costs_of(scan).most, 2, es);
 	/* what a worker did is not known here */
 	if (es->analyze && state->by_index->iss_ScanDesc != NULL)
 		ExplainPropertyInteger("Fallbacks", NULL, state->fallbacks, es);

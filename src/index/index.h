@@ -800,8 +800,19 @@ extern void ek_scan_rescan(IndexScanDesc scan, ScanKey keys, int nkeys,
 						   ScanKey orderbys, int norderbys);
 extern bool ek_scan_next(IndexScanDesc scan, ScanDirection direction);
 extern void ek_scan_end(IndexScanDesc scan);
-/* The scan is to stop after so many rows, of which there may be more; */
-extern void ek_scan_limit(IndexScanDesc scan, int most_rows);
+
+/* What a scan may cost in all, in the planner's units, and what its parts do. */
+typedef struct ek_work_limit
+{
+	double		most;
+	double		visit;			/* of a row of the heap, by the executor too; */
+	double		survivor;		/* of a fine code that is somewhere; */
+	double		pass;			/* of a pass; */
+	double		key_pass;		/* of one that reads every fine code, in order */
+} ek_work_limit;
+
+/* The scan is to stop when it has cost so much, though there may be more rows; */
+extern void ek_scan_limit(IndexScanDesc scan, const ek_work_limit *limit);
 /* and has it? */
 extern bool ek_scan_stopped(IndexScanDesc scan);
 /* What a scan is expected to take of the arena. */
@@ -854,17 +865,19 @@ extern void ek_cost_estimate(PlannerInfo *root, IndexPath *path, double loop_cou
 							 Selectivity *selectivity, double *correlation,
 							 double *pages);
 extern bool ek_is_by_index(const Path *path);
-/* What the executor and a scan pay for a row of the heap that is visited. */
-extern Cost ek_visit_cost(const IndexOptInfo *info);
+/* What the parts of a scan cost; it may cost any amount. */
+extern ek_work_limit ek_work_costs(const IndexOptInfo *info);
+/* A row of the heap, with the fine codes that are usually read for it. */
+extern Cost ek_visit_cost(const ek_work_limit *costs);
 
 /* visit.c */
 typedef struct ek_visits ek_visits;
 
-/* By a scan of ours that has begun to be executed; it may visit so many rows. */
-extern ek_visits *ek_visits_create(IndexScanState *scan, int most);
+/* By a scan of ours that has begun to be executed; it may cost so much. */
+extern ek_visits *ek_visits_create(IndexScanState *scan, const ek_work_limit *limit);
 /* The next row, as the scan would return it; NULL at the end, */
 extern TupleTableSlot *ek_visits_next(ek_visits *visits);
-/* which may be because there were so many visits. */
+/* which may be because it has cost so much. */
 extern bool ek_visits_stopped(const ek_visits *visits);
 /* To be called with each rescan of the scan. */
 extern void ek_visits_rescan(ek_visits *visits);

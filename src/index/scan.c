@@ -51,11 +51,13 @@
 #include "vector/vector.h"
 
 /*
- * What the first pass has room for: enough for most queries, and quick to order;
- * or so many times what the build expects of a query.
+ * What the first pass has room for: enough for most queries; or so many times what the
+ * build expects of a query, or such a share of the entries.  Candidates that are not
+ * needed cost little, for they are never put in order; another pass costs a pass.
  */
 #define FIRST_CANDIDATES	1024
 #define EXPECTED_TIMES		8
+#define FIRST_SHARE			64
 #define GROWTH				8
 
 /*
@@ -125,11 +127,12 @@ typedef struct scan_state
 {
 	/* set by begin */
 	MemoryContext context;		/* of everything below; reset by rescan */
-	int			most_rows;		/* to return; 0 for any number */
+	bool		is_limited;
+	ek_work_limit limit;
 
 	/* set by rescan */
-	int			rows;			/* that have been returned */
-	bool		stopped;		/* there may have been more */
+	double		cost;			/* until now */
+	bool		stopped;		/* by the limit: there may have been more */
 	bool		fresh;			/* no row has been asked for */
 	bool		null_query;
 	bool		shared_out;		/* among processes: the pages are our own */
@@ -892,7 +895,7 @@ first_room(IndexScanDesc scan)
 	const ek_basis *basis = ek_cache_current(cache);
 
 	return cache->geometry.format == EK_FORMAT_1 || basis->coarse_dims == 0 ? FIRST_CANDIDATES :
-		expected_room(basis);
+		Max(expected_room(basis), cache->meta.entries / FIRST_SHARE);
 }
 
 Size
@@ -932,6 +935,19 @@ has_coarse_codes(const scan_state *state)
 	return has_coarse;
 }
 
+/* Is the next pass by keys? */
+static bool
+has_to_be_by_key(const scan_state *state)
+{
+	return !has_coarse_codes(state) || state->room == state->capacity;
+}
+
+static double
+pass_cost(const scan_state *state)
+{
+	return has_to_be_by_key(state) ? state->limit.key_pass : state->limit.pass;
+}
+
 /*
  * The next pass.  By coarse bounds first, with more room each time; by keys when
  * the budget is used up, or if there are no coarse codes to tell entries apart.
@@ -943,7 +959,8 @@ collect(IndexScanDesc scan)
 	MemoryContext caller = MemoryContextSwitchTo(state->context);
 	const uint32 per_page = state->geometry.coarse_per_page;
 
-	state->by_key = !has_coarse_codes(state) || state->room == state->capacity;
+	state->cost += pass_cost(state);
+	state->by_key = has_to_be_by_key(state);
 	if (state->bounds == NULL)
 	{
 		state->bounds = palloc(sizeof(float) * per_page);
@@ -1023,6 +1040,8 @@ refine_next(IndexScanDesc scan)
 	const candidate *c = &state->candidates[state->next++];
 	refined    *r = &state->refined[state->refined_count];
 
+	state->cost += state->limit.survivor;
+
 	if (refine(scan, c->entry, bound_of(state, c->rank), r))
 	{
 		state->refined_count++;
@@ -1044,6 +1063,15 @@ least_unrefined(IndexScanDesc scan)
 		return bound_of(state, state->candidates[state->next].rank);
 	}
 	return state->complete ? INFINITY : bound_of(state, state->horizon.rank);
+}
+
+/* May the scan cost so much more?  If not, it ends here. */
+static inline bool
+may_go_on(scan_state *state, double more)
+{
+	if (state->is_limited && state->cost + more > state->limit.most)
+		state->stopped = true;
+	return !state->stopped;
 }
 
 /* Another pass, if there may be one, leaves it out. */
@@ -1086,9 +1114,11 @@ next_refined(IndexScanDesc scan)
 			remember_returned(state, top->entry);
 			return top;
 		}
+		if (!may_go_on(state, 0.0))
+			return NULL;
 		if (state->next < state->count)
 			refine_next(scan);
-		else if (state->complete)
+		else if (state->complete || !may_go_on(state, pass_cost(state)))
 			return NULL;
 		else
 			collect(scan);
@@ -1267,7 +1297,7 @@ forget(IndexScanDesc scan)
 	MemoryContextReset(state->context);
 	*state = (scan_state)
 	{
-		.context = state->context, .most_rows = state->most_rows
+		.context = state->context, .is_limited = state->is_limited, .limit = state->limit
 	};
 }
 
@@ -1390,15 +1420,17 @@ return_row(IndexScanDesc scan, ItemPointer tid, bool is_null, double bound)
 	scan->xs_orderbyvals[0] = Float8GetDatum(is_null ? 0.0 : bound);
 	scan->xs_orderbynulls[0] = is_null;
 	state->counts.returned++;
-	if (state->most_rows > 0)
-		state->rows++;
+	state->cost += state->limit.visit;
 	return true;
 }
 
 void
-ek_scan_limit(IndexScanDesc scan, int most_rows)
+ek_scan_limit(IndexScanDesc scan, const ek_work_limit *limit)
 {
-	((scan_state *) scan->opaque)->most_rows = most_rows;
+	scan_state *state = scan->opaque;
+
+	state->is_limited = true;
+	state->limit = *limit;
 }
 
 bool
@@ -1417,11 +1449,8 @@ ek_scan_next(IndexScanDesc scan, ScanDirection direction)
 		elog(ERROR, "an engramk index cannot be scanned backward");
 	if (state->fresh)
 		start(scan);
-	if (state->most_rows > 0 && state->rows == state->most_rows)
-	{
-		state->stopped = true;
+	if (!may_go_on(state, 0.0))
 		return false;
-	}
 
 	if (state->phase == PHASE_ORDERED)
 	{
@@ -1432,6 +1461,8 @@ ek_scan_next(IndexScanDesc scan, ScanDirection direction)
 			tid = r->tid;
 			return return_row(scan, &tid, false, r->key);
 		}
+		if (state->stopped)
+			return false;
 		unpin(state);
 		state->next = 0;
 		state->phase = ek_take_rest(scan) ? PHASE_EARLY_NULLS : PHASE_END;

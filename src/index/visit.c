@@ -1,7 +1,7 @@
 /*
  * visit.c
  *		The rows of an index scan that pass its filter, in order of their distances,
- *		but for at most so many visits to the heap.
+ *		as long as it has not cost too much.
  *
  * PostgreSQL's own loop over an index that gives bounds computes the distance of every
  * row that it visits and keeps a copy until its turn has come; only then does it look at
@@ -33,7 +33,7 @@ typedef struct waiting_row
 struct ek_visits
 {
 	IndexScanState *scan;
-	int			most;
+	ek_work_limit limit;
 	pairingheap *waiting;
 	bool		at_end;			/* of the index: or else what follows has */
 	double		bound;			/* at least this distance, */
@@ -59,12 +59,12 @@ compare_rows(const pairingheap_node *a, const pairingheap_node *b, void *arg pg_
 }
 
 ek_visits *
-ek_visits_create(IndexScanState *scan, int most)
+ek_visits_create(IndexScanState *scan, const ek_work_limit *limit)
 {
 	ek_visits  *visits = palloc0(sizeof(ek_visits));
 
 	visits->scan = scan;
-	visits->most = most;
+	visits->limit = *limit;
 	visits->waiting = pairingheap_allocate(compare_rows, NULL);
 	visits->bound = -get_float8_infinity();
 	return visits;
@@ -82,7 +82,7 @@ begin(ek_visits *visits)
 										 &scan->iss_Instrument,
 #endif
 										 scan->iss_NumScanKeys, scan->iss_NumOrderByKeys);
-	ek_scan_limit(scan->iss_ScanDesc, visits->most);
+	ek_scan_limit(scan->iss_ScanDesc, &visits->limit);
 	if (scan->iss_NumRuntimeKeys == 0 || scan->iss_RuntimeKeysReady)
 		index_rescan(scan->iss_ScanDesc, scan->iss_ScanKeys, scan->iss_NumScanKeys,
 					 scan->iss_OrderByKeys, scan->iss_NumOrderByKeys);

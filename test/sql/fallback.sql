@@ -20,7 +20,7 @@ DECLARE
 BEGIN
     FOR line IN EXECUTE format('EXPLAIN (COSTS off%s) %s', CASE WHEN analyzed THEN ', ANALYZE, TIMING off, SUMMARY off, BUFFERS off' END, query) LOOP
         IF line !~ 'Memory|Planning|Index Searches|^ *Storage' THEN
-            RETURN NEXT regexp_replace(regexp_replace(line, '''\{.*\}''', '$q', 'g'), '(rows|Filter|Visits)(=|: )[0-9.]+', '\1\2...', 'g');
+            RETURN NEXT regexp_replace(regexp_replace(line, '''\{.*\}''', '$q', 'g'), '(rows|Filter|Cost)(=|: )[0-9.]+', '\1\2...', 'g');
         END IF;
     END LOOP;
 END $$;
