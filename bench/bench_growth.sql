@@ -68,6 +68,7 @@ SELECT pg_current_wal_insert_lsn() AS before, clock_timestamp() AS began,
 	pg_stat_get_blocks_fetched('items_i'::regclass) AS blocks \gset
 VACUUM (INDEX_CLEANUP on) items;
 INSERT INTO figure SELECT 'vacuum', extract(epoch FROM clock_timestamp() - :'began'::timestamptz);
+\! sleep 0.1
 \set peak `sort -n "$NOTES" | tail -1`
 \set least `sort -n "$NOTES" | head -1`
 -- the counters follow later
