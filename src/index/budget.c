@@ -40,10 +40,12 @@
 #define COST_SIZE		0.025
 
 /*
- * Of budgets that cost so little more than the cheapest, the longest codes are taken: the
- * cost is that of the nearest ten rows, and further on longer codes tell more apart.
+ * Of budgets that cost so little more than the cheapest, the longest codes are taken, if
+ * so many fewer survive them: the cost is that of the nearest ten rows, and further on
+ * longer codes tell more apart.
  */
 #define NEARLY			1.04
+#define FEWER			0.75
 
 /* A coordinate that varies less is rounding. */
 #define LEAST_DEVIATION	1e-9
@@ -339,6 +341,7 @@ ek_choose_budget(const ek_projected *model, const ek_projected *trial,
 	uint32	   *bits = palloc(sizeof(uint32) * count);
 	ek_coordinate *tried = palloc(sizeof(ek_coordinate) * count);
 	double		least = pass_cost(dims, entries, 0, 0) + survivor_cost(dims);
+	double		best = 1.0;		/* share that survives */
 
 	measure(model, m);
 	for (int steps = 1; steps <= most_steps; steps++)
@@ -354,9 +357,10 @@ ek_choose_budget(const ek_projected *model, const ek_projected *trial,
 		describe(m, count, bits, tried);
 		share = survivors(trial, tried, sample->nearest);
 		cost += share * survivor_cost(dims);
-		if (cost > NEARLY * least)
+		if (cost >= (share <= FEWER * best ? NEARLY : 1.0) * least)
 			continue;
 		least = Min(least, cost);
+		best = share;
 		basis->steps4 = steps - steps2;
 		basis->steps2 = steps2;
 		basis->coarse_dims = count;

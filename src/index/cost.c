@@ -31,10 +31,15 @@
 #include "access/genam.h"
 #include "index/index.h"
 
-/* In units of cpu_operator_cost, as measured beside a distance of 20. */
+/*
+ * In units of cpu_operator_cost, as measured beside a distance of 20.  A survivor costs
+ * three times as much in an index that is too large for a cache.
+ */
 #define COARSE_CODE_COST	0.5
 #define FINE_CODE_COST		10.0
 #define SURVIVOR_COST		300.0
+#define CACHED_COST			100.0
+#define CACHE_PAGES			(16.0 * 1024 * 1024 / BLCKSZ)
 #define SURVIVORS			4.0
 #define VISITS				2.5
 #define FEW_PAGES			32.0
@@ -95,7 +100,8 @@ ek_work_costs(const IndexOptInfo *info)
 	{
 		.most = get_float8_infinity(),
 			.visit = page * Min(1.0, info->rel->pages / FEW_PAGES) + cpu_index_tuple_cost,
-			.survivor = SURVIVOR_COST * cpu_operator_cost,
+			.survivor = (CACHED_COST + (SURVIVOR_COST - CACHED_COST) * Min(1.0, info->pages / CACHE_PAGES)) *
+			cpu_operator_cost,
 			.pass = pass_cost(info, facts.has_basis),
 			.key_pass = pass_cost(info, false)
 	};
