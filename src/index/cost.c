@@ -33,13 +33,15 @@
 
 /*
  * In units of cpu_operator_cost, as measured beside a distance of 20.  A survivor costs
- * three times as much in an index that is too large for a cache.
+ * three times as much in an index that is too large for a cache.  Of a pass, three
+ * quarters are waiting for memory, which processes share.
  */
-#define COARSE_CODE_COST	0.5
+#define COARSE_CODE_COST	2.0
 #define FINE_CODE_COST		10.0
 #define SURVIVOR_COST		300.0
 #define CACHED_COST			100.0
 #define CACHE_PAGES			(16.0 * 1024 * 1024 / BLCKSZ)
+#define DIVISIBLE			0.25
 #define SURVIVORS			4.0
 #define VISITS				2.5
 #define FEW_PAGES			32.0
@@ -136,7 +138,7 @@ share_pass(RelOptInfo *rel, IndexPath *path)
 	/* the leader helps as long as it has little else to do, see get_parallel_divisor */
 	if (parallel_leader_participation)
 		divisor += Max(0.0, 1.0 - 0.3 * path->path.parallel_workers);
-	saved = pass_cost(path->indexinfo, facts.has_basis) * (1.0 - 1.0 / divisor);
+	saved = DIVISIBLE * pass_cost(path->indexinfo, facts.has_basis) * (1.0 - 1.0 / divisor);
 	path->path.startup_cost -= saved;
 	path->path.total_cost -= saved;
 	rel->partial_pathlist = list_delete_ptr(rel->partial_pathlist, path);
