@@ -37,6 +37,7 @@ typedef struct build_state
 	MemoryContext scratch;		/* of one vector; reset for each */
 	MemoryContext lasting;
 	ek_format	format;
+	ek_meta		empty;			/* the metapage, before there is anything */
 
 	ek_sample	sample;
 
@@ -51,9 +52,11 @@ typedef struct build_state
 	double		heap_tuples;
 	uint32		null_pages;
 	uint64		early_nulls;
-	Buffer		nulls;			/* these three are pinned, or invalid */
+	uint64		filters[EK_MOST_FILTERS];	/* of the row that is stored */
+	Buffer		nulls;			/* these four are pinned, or invalid */
 	Buffer		coarse;
 	Buffer		fine;
+	Buffer		filter;
 } build_state;
 
 char *
@@ -111,6 +114,15 @@ release(Buffer *buffer)
 	*buffer = InvalidBuffer;
 }
 
+/* The buffer for pages of a kind that entries have. */
+static Buffer *
+buffer_for(build_state *state, ek_page_kind kind)
+{
+	if (kind == EK_PAGE_FILTER)
+		return &state->filter;
+	return kind == EK_PAGE_COARSE ? &state->coarse : &state->fine;
+}
+
 /* A new page, pinned; whatever was pinned there before is released. */
 static void
 append_page(build_state *state, Buffer *buffer, ek_page_kind kind)
@@ -162,7 +174,7 @@ describe_basis(ek_meta *meta, const ek_basis *basis)
 	const Size	bytes = ek_basis_bytes((ek_format) meta->format, basis->coarse_dims, meta->dims);
 
 	meta->basis_pages = (uint32) ((bytes + per_page - 1) / per_page);
-	if (meta->format != EK_FORMAT_3)
+	if (meta->format < EK_FORMAT_3)
 	{
 		meta->coarse_dims = (uint8) basis->coarse_dims;
 		meta->steps4 = (uint8) basis->steps4;
@@ -189,17 +201,15 @@ describe_basis(ek_meta *meta, const ek_basis *basis)
 static ek_cache *
 make_cache(build_state *state, uint32 dims)
 {
-	ek_meta		meta = {
-		.magic = EK_INDEX_MAGIC,
-		.format = state->format,
-		.dims = dims,
-		.null_pages = state->null_pages,
-		.sampled = (uint32) state->sample.count,
-		.tried = (uint32) Min(state->sample.expected, (double) PG_UINT32_MAX)
-	};
+	ek_meta		meta = state->empty;
 	ek_basis   *basis = ek_basis_create(dims);
 	ek_cache   *cache;
 
+	meta.magic = EK_INDEX_MAGIC;
+	meta.dims = dims;
+	meta.null_pages = state->null_pages;
+	meta.sampled = (uint32) state->sample.count;
+	meta.tried = (uint32) Min(state->sample.expected, (double) PG_UINT32_MAX);
 	ek_find_basis(&state->sample, state->format, EK_MAX_STEPS, basis);
 	describe_basis(&meta, basis);
 	meta.first_block = 1 + meta.null_pages + meta.basis_pages;
@@ -264,22 +274,28 @@ store_entry(build_state *state, ItemPointer tid)
 	const uint32 number = state->entries++;
 	ek_place	place = ek_place_of(geometry, number);
 
-	/* a new stretch begins with all of its coarse pages */
+	/* a new stretch begins with all of its filter and coarse pages */
 	while (state->end <= place.fine_block)
 	{
 		const ek_page_kind kind = ek_kind_of(geometry, state->end);
 
-		append_page(state, kind == EK_PAGE_COARSE ? &state->coarse : &state->fine, kind);
+		append_page(state, buffer_for(state, kind), kind);
 	}
 	go_to_page(state, &state->coarse, place.coarse_block);
 	go_to_page(state, &state->fine, place.fine_block);
 
 	ek_encoded_store(state->encoder, begin_write(state->coarse), begin_write(state->fine),
 					 &place, tid);
-	if (geometry->format == EK_FORMAT_3)
+	if (geometry->format >= EK_FORMAT_3)
 		ek_coarse_header_on(BufferGetPage(state->coarse))->number = number / geometry->coarse_per_page;
 	end_write(state->fine);
 	end_write(state->coarse);
+	if (geometry->filters > 0)
+	{
+		go_to_page(state, &state->filter, place.filter_block);
+		ek_store_filters(geometry, state->filters, begin_write(state->filter), &place);
+		end_write(state->filter);
+	}
 }
 
 /* Could this vector be stored beside those that are? */
@@ -319,7 +335,7 @@ store_value(build_state *state, Datum value, bool isnull, ItemPointer tid)
 }
 
 static void
-load_tuple(Relation index pg_attribute_unused(), ItemPointer tid, Datum *values,
+load_tuple(Relation index, ItemPointer tid, Datum *values,
 		   bool *isnull, bool alive, void *arg)
 {
 	build_state *state = arg;
@@ -328,7 +344,10 @@ load_tuple(Relation index pg_attribute_unused(), ItemPointer tid, Datum *values,
 	if (!alive && !isnull[0] && !fits(state, values[0]))
 		state->info->ii_BrokenHotChain = true;
 	else
+	{
+		ek_encode_filters(index, values, isnull, state->filters);
 		store_value(state, values[0], isnull[0], tid);
+	}
 	MemoryContextSwitchTo(caller);
 	MemoryContextReset(state->scratch);
 }
@@ -362,7 +381,7 @@ write_meta(build_state *state)
 	meta->null_pages = state->null_pages;
 	meta->entries = state->entries;
 	meta->free_hint = state->entries;
-	if (state->format == EK_FORMAT_3)
+	if (meta->format >= EK_FORMAT_3)
 		round_up_entries(state, meta);
 	ek_page_seal(BufferGetPage(buffer));
 	end_write(buffer);
@@ -376,6 +395,10 @@ ek_build(Relation heap, Relation index, IndexInfo *info)
 	build_state state = {.index = index,.info = info,.format = ek_format_to_build(index)};
 	Buffer		buffer;
 
+	if (info->ii_ExclusionOps != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("an engramk index cannot enforce an exclusion constraint")));
 	if (RelationGetNumberOfBlocks(index) != 0)
 		elog(ERROR, "index \"%s\" already contains data", RelationGetRelationName(index));
 
@@ -385,7 +408,9 @@ ek_build(Relation heap, Relation index, IndexInfo *info)
 										  ALLOCSET_DEFAULT_SIZES);
 
 	buffer = ek_extend(index);
-	ek_meta_init(BufferGetPage(buffer), state.format);
+	state.empty.format = state.format;
+	ek_describe_filters(index, &state.empty);
+	ek_meta_init(BufferGetPage(buffer), &state.empty);
 	end_write(buffer);
 	ReleaseBuffer(buffer);
 	state.end = 1;
@@ -400,6 +425,7 @@ ek_build(Relation heap, Relation index, IndexInfo *info)
 	release(&state.nulls);
 	release(&state.coarse);
 	release(&state.fine);
+	release(&state.filter);
 	write_meta(&state);
 	if (RelationNeedsWAL(index))
 		log_newpage_range(index, MAIN_FORKNUM, 0, RelationGetNumberOfBlocks(index), true);
@@ -416,12 +442,13 @@ ek_build(Relation heap, Relation index, IndexInfo *info)
 void
 ek_build_empty(Relation index)
 {
-	const ek_format format = ek_format_to_build(index);
+	ek_meta		empty = {.format = ek_format_to_build(index)};
 	Buffer		buffer = ReadBufferExtended(index, INIT_FORKNUM, P_NEW, RBM_NORMAL, NULL);
 
+	ek_describe_filters(index, &empty);
 	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
 	START_CRIT_SECTION();
-	ek_meta_init(BufferGetPage(buffer), format);
+	ek_meta_init(BufferGetPage(buffer), &empty);
 	MarkBufferDirty(buffer);
 	log_newpage_buffer(buffer, true);
 	END_CRIT_SECTION();

@@ -81,7 +81,7 @@ static void
 slots_of(const ek_meta *meta, ek_basis_slot *slots)
 {
 	memcpy(slots, meta->slots, sizeof(meta->slots));
-	if (meta->format == EK_FORMAT_3)
+	if (meta->format >= EK_FORMAT_3)
 		return;
 	slots[0] = (ek_basis_slot)
 	{
@@ -217,7 +217,7 @@ ek_store_basis(const ek_cache *cache, uint32 number, Page page)
 	const Size	per_page = ek_bytes_per_page();
 	const Size	done = number * per_page;
 
-	if (cache->geometry.format == EK_FORMAT_3)
+	if (cache->geometry.format >= EK_FORMAT_3)
 		ek_page_opaque_of(page)->count = basis->id;
 	if (done < bytes)
 		memcpy(ek_page_bytes(page), (char *) basis->header + done, Min(per_page, bytes - done));
@@ -263,7 +263,7 @@ read_basis(Relation index, ek_cache *cache, const ek_basis_slot *slot)
 		const BlockNumber block = slot->block + (BlockNumber) (done / per_page);
 		Buffer		buffer = ek_read_page(index, block, BUFFER_LOCK_SHARE, EK_PAGE_BASIS, NULL);
 		Page		page = BufferGetPage(buffer);
-		const bool	same = meta->format != EK_FORMAT_3 || ek_page_opaque_of(page)->count == slot->id;
+		const bool	same = meta->format < EK_FORMAT_3 || ek_page_opaque_of(page)->count == slot->id;
 
 		if (same)
 			memcpy((char *) basis->header + done, ek_page_bytes(page), Min(per_page, bytes - done));

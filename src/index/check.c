@@ -81,6 +81,7 @@ typedef struct entry_copy
 	uint8		coarse[EK_MAX_COARSE_DIMS];	/* in format 1 they are signed */
 	ek_certificate fine;
 	int8	   *fine_codes;
+	uint64		filters[EK_MOST_FILTERS];	/* not of an early NULL, which has none */
 } entry_copy;
 
 static void
@@ -234,6 +235,22 @@ hash_of(const check_state *state, ItemPointer tid)
 	return hash_bytes_extended((unsigned char *) tid, sizeof(*tid), state->seed);
 }
 
+static void
+check_filters(const check_state *state, const entry_copy *entry, const Datum *values,
+			  const bool *is_null)
+{
+	uint64		expected[EK_MOST_FILTERS];
+
+	if (entry->early)
+		return;
+	ek_encode_filters(state->index, values, is_null, expected);
+	for (uint32 i = 0; i < state->cache->geometry.filters; i++)
+	{
+		if (entry->filters[i] != expected[i])
+			complain(state, entry, "has another code of a filter than its row");
+	}
+}
+
 /* The row, if the snapshot sees it, and what the index should say of it. */
 static void
 check_against_heap(check_state *state, entry_copy *entry)
@@ -242,8 +259,8 @@ check_against_heap(check_state *state, entry_copy *entry)
 	ExprContext *context = GetPerTupleExprContext(state->estate);
 	bool		call_again = false;
 	bool		all_dead = false;
-	Datum		value;
-	bool		is_null;
+	Datum		values[INDEX_MAX_KEYS];
+	bool		is_null[INDEX_MAX_KEYS];
 
 	if (!ek_tid_is_possible(state->heap, &tid, &state->heap_blocks))
 		complain(state, entry, "points to where the table has no rows");
@@ -255,12 +272,13 @@ check_against_heap(check_state *state, entry_copy *entry)
 	context->ecxt_scantuple = state->slot;
 	if (!ExecQual(state->predicate, context))
 		complain(state, entry, "is of a row that the predicate leaves out");
-	FormIndexDatum(state->info, state->slot, state->estate, &value, &is_null);
-	if (is_null != (entry->state == EK_ENTRY_NULL))
+	FormIndexDatum(state->info, state->slot, state->estate, values, is_null);
+	check_filters(state, entry, values, is_null);
+	if (is_null[0] != (entry->state == EK_ENTRY_NULL))
 		complain(state, entry, "is NULL where its row is not, or the other way round");
-	if (!is_null)
+	if (!is_null[0])
 	{
-		ek_vector	vector = ek_vector_get(value);
+		ek_vector	vector = ek_vector_get(values[0]);
 
 		if (vector.dims != state->cache->geometry.dims)
 			complain(state, entry, "has another number of dimensions than its vector");
@@ -365,7 +383,7 @@ copy_rest(check_state *state, const ek_place *place, Page coarse, Page fine, ent
 	else
 		ek_fetch_coarse(geometry, basis, coarse, place, entry->coarse, &entry->coarse_residual,
 						&entry->coarse_norm);
-	entry->slack = geometry->format == EK_FORMAT_3 ? ek_coarse_header_on(coarse)->slack : 0.0f;
+	entry->slack = geometry->format >= EK_FORMAT_3 ? ek_coarse_header_on(coarse)->slack : 0.0f;
 	entry->fine = *certificate;
 	entry->fine_codes = palloc(geometry->dims);
 	memcpy(entry->fine_codes, ek_fine_codes(certificate), geometry->dims);
@@ -381,8 +399,21 @@ check_kind(const check_state *state, const entry_copy *entry, ek_entry_state coa
 		complain(state, entry, "is not of the kind that its coarse page says");
 }
 
+static void
+copy_filters(const check_state *state, const ek_place *place, entry_copy *entry)
+{
+	const ek_geometry *geometry = &state->cache->geometry;
+	Buffer		buffer;
+
+	if (geometry->filters == 0)
+		return;
+	buffer = ek_read_page(state->index, place->filter_block, BUFFER_LOCK_SHARE, EK_PAGE_FILTER, geometry);
+	ek_fetch_filters(geometry, BufferGetPage(buffer), place, entry->filters);
+	UnlockReleaseBuffer(buffer);
+}
+
 /*
- * Copies an entry; false if it is free.  Both of its pages are locked together, or
+ * Copies an entry; false if it is free.  All of its pages are locked together, or
  * somebody might free it and use it again in between.
  */
 static bool
@@ -392,7 +423,7 @@ copy_entry(check_state *state, uint32 number, entry_copy *entry)
 	const ek_place place = ek_place_of(geometry, number);
 	Buffer		coarse = lock_coarse_page(state, place.coarse_block);
 	const bool	apart = geometry->format != EK_FORMAT_1;
-	const ek_entry_state kind = geometry->format != EK_FORMAT_3 ? EK_ENTRY_VECTOR :
+	const ek_entry_state kind = geometry->format < EK_FORMAT_3 ? EK_ENTRY_VECTOR :
 		ek_coarse_state(geometry, BufferGetPage(coarse), number % geometry->coarse_per_page);
 	Buffer		fine;
 	ek_entry_row row;
@@ -408,12 +439,13 @@ copy_entry(check_state *state, uint32 number, entry_copy *entry)
 	entry->number = number;
 	copy_row(&row, apart ? place.fine_block : place.coarse_block, entry);
 	copy_rest(state, &place, BufferGetPage(coarse), BufferGetPage(fine), entry);
+	copy_filters(state, &place, entry);
 	UnlockReleaseBuffer(fine);
 	UnlockReleaseBuffer(coarse);
 
 	if (entry->state > EK_ENTRY_NULL)
 		complain(state, entry, "is of no known kind");
-	if (geometry->format == EK_FORMAT_3)
+	if (geometry->format >= EK_FORMAT_3)
 		check_kind(state, entry, kind);
 	return entry->state != EK_ENTRY_FREE;
 }
@@ -449,7 +481,7 @@ check_header(check_state *state, uint32 number)
 	Buffer		meta = ek_read_page(state->index, EK_META_BLOCK, BUFFER_LOCK_SHARE, EK_PAGE_META, NULL);
 	Buffer		buffer = ek_read_page(state->index, block, BUFFER_LOCK_SHARE, EK_PAGE_COARSE, geometry);
 	const ek_coarse_header header = *ek_coarse_header_on(BufferGetPage(buffer));
-	const bool	hidden = section < ek_mapped_sections() &&
+	const bool	hidden = section < ek_mapped_sections(geometry->format) &&
 		ek_is_empty_section(ek_map_on(BufferGetPage(meta)), section);
 	uint32		begun = 0;
 	uint32		vectors = 0;
@@ -483,7 +515,7 @@ check_headers(check_state *state)
 	const ek_cache *cache = state->cache;
 	const uint32 pages = cache->meta.dims == 0 ? 0 : ek_coarse_pages(&cache->meta, &cache->geometry);
 
-	for (uint32 number = 0; cache->geometry.format == EK_FORMAT_3 && number < pages; number++)
+	for (uint32 number = 0; cache->geometry.format >= EK_FORMAT_3 && number < pages; number++)
 	{
 		CHECK_FOR_INTERRUPTS();
 		check_header(state, number);

@@ -198,7 +198,7 @@ ek_encoded_store(const ek_encoder *encoder, Page coarse, Page fine,
 	else
 	{
 		row = ek_row_on(geometry, fine, place);
-		if (geometry->format == EK_FORMAT_3)
+		if (geometry->format >= EK_FORMAT_3)
 		{
 			count_entry(ek_coarse_header_on(coarse), encoded->state, place);
 			ek_reach_to(geometry, fine, place);

@@ -26,6 +26,7 @@
 #include "optimizer/pathnode.h"
 #include "optimizer/paths.h"
 #include "utils/float.h"
+#include "utils/selfuncs.h"
 #include "utils/spccache.h"
 
 #include "access/genam.h"
@@ -38,6 +39,7 @@
  */
 #define COARSE_CODE_COST	2.0
 #define FINE_CODE_COST		10.0
+#define FILTER_CODE_COST	0.1
 #define SURVIVOR_COST		300.0
 #define CACHED_COST			100.0
 #define CACHE_PAGES			(16.0 * 1024 * 1024 / BLCKSZ)
@@ -84,17 +86,43 @@ look_at(const IndexOptInfo *info)
 	return facts;
 }
 
-static Cost
-pass_cost(const IndexOptInfo *info, bool by_coarse_codes)
+/* What a path asks of filter columns. */
+typedef struct filter_facts
 {
+	int			conditions;
+	Selectivity passing;		/* the share of entries that pass */
+} filter_facts;
+
+static filter_facts
+look_at_filters(PlannerInfo *root, const IndexPath *path)
+{
+	List	   *clauses = get_quals_from_indexclauses(path->indexclauses);
+	filter_facts facts = {
+		.conditions = list_length(clauses),
+		.passing = clauselist_selectivity(root, clauses, (int) path->indexinfo->rel->relid,
+										  JOIN_INNER, NULL)
+	};
+
+	return facts;
+}
+
+/* Codes are read of the groups in which an entry passes, if these are scattered. */
+static Cost
+pass_cost(const IndexOptInfo *info, bool by_coarse_codes, const filter_facts *filters)
+{
+	const double code = by_coarse_codes ? COARSE_CODE_COST : FINE_CODE_COST;
+	const double groups = 1.0 - pow(1.0 - filters->passing, EK_LANES);
+
 	return Max(info->tuples, 1.0) * cpu_operator_cost *
-		(by_coarse_codes ? COARSE_CODE_COST : FINE_CODE_COST);
+		(filters->conditions * FILTER_CODE_COST + groups * code);
 }
 
 ek_work_limit
-ek_work_costs(const IndexOptInfo *info)
+ek_work_costs(PlannerInfo *root, const IndexPath *path)
 {
+	const IndexOptInfo *info = path->indexinfo;
 	const index_facts facts = look_at(info);
+	const filter_facts filters = look_at_filters(root, path);
 	double		page;
 
 	get_tablespace_page_costs(info->rel->reltablespace, &page, NULL);
@@ -104,8 +132,8 @@ ek_work_costs(const IndexOptInfo *info)
 			.visit = page * Min(1.0, info->rel->pages / FEW_PAGES) + cpu_index_tuple_cost,
 			.survivor = (CACHED_COST + (SURVIVOR_COST - CACHED_COST) * Min(1.0, info->pages / CACHE_PAGES)) *
 			cpu_operator_cost,
-			.pass = pass_cost(info, facts.has_basis),
-			.key_pass = pass_cost(info, false)
+			.pass = pass_cost(info, facts.has_basis, &filters),
+			.key_pass = pass_cost(info, false, &filters)
 	};
 }
 
@@ -129,16 +157,17 @@ ek_is_by_index(const Path *path)
  * and added again, since the list is in order of costs.
  */
 static void
-share_pass(RelOptInfo *rel, IndexPath *path)
+share_pass(PlannerInfo *root, RelOptInfo *rel, IndexPath *path)
 {
 	const index_facts facts = look_at(path->indexinfo);
+	const filter_facts filters = look_at_filters(root, path);
 	double		divisor = path->path.parallel_workers;
 	Cost		saved;
 
 	/* the leader helps as long as it has little else to do, see get_parallel_divisor */
 	if (parallel_leader_participation)
 		divisor += Max(0.0, 1.0 - 0.3 * path->path.parallel_workers);
-	saved = DIVISIBLE * pass_cost(path->indexinfo, facts.has_basis) * (1.0 - 1.0 / divisor);
+	saved = DIVISIBLE * pass_cost(path->indexinfo, facts.has_basis, &filters) * (1.0 - 1.0 / divisor);
 	path->path.startup_cost -= saved;
 	path->path.total_cost -= saved;
 	rel->partial_pathlist = list_delete_ptr(rel->partial_pathlist, path);
@@ -146,7 +175,7 @@ share_pass(RelOptInfo *rel, IndexPath *path)
 }
 
 static void
-share_passes(RelOptInfo *rel)
+share_passes(PlannerInfo *root, RelOptInfo *rel)
 {
 	List	   *paths = list_copy(rel->partial_pathlist);
 	ListCell   *cell;
@@ -154,7 +183,7 @@ share_passes(RelOptInfo *rel)
 	foreach(cell, paths)
 	{
 		if (ek_is_by_index(lfirst(cell)))
-			share_pass(rel, lfirst(cell));
+			share_pass(root, rel, lfirst(cell));
 	}
 	list_free(paths);
 }
@@ -164,7 +193,8 @@ look_at_paths(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte)
 {
 	if (earlier_hook != NULL)
 		earlier_hook(root, rel, rti, rte);
-	share_passes(rel);
+	ek_match_more(root, rel);
+	share_passes(root, rel);
 	ek_fallback_offer(root, rel, rte);
 }
 
@@ -190,6 +220,22 @@ keep_from_workers(IndexPath *path)
 	path->path.parallel_safe = false;
 }
 
+/* Does a path ask for what is within a distance?  Of its vector, an index has no more to tell. */
+static bool
+has_radius(const IndexPath *path)
+{
+	ListCell   *cell;
+
+	foreach(cell, path->indexclauses)
+	{
+		const IndexClause *clause = lfirst_node(IndexClause, cell);
+
+		if (clause->indexcol == 0 && !IsA(clause->rinfo->clause, NullTest))
+			return true;
+	}
+	return false;
+}
+
 void
 ek_cost_estimate(PlannerInfo *root, IndexPath *path,
 				 double loop_count pg_attribute_unused(),
@@ -198,10 +244,11 @@ ek_cost_estimate(PlannerInfo *root, IndexPath *path,
 {
 	double		entries = Max(path->indexinfo->tuples, 1.0);
 	index_facts facts;
+	filter_facts filters;
 	ek_work_limit costs;
 
-	/* this access method orders; it cannot search or merely list */
-	if (list_length(path->indexorderbys) != 1 || path->indexclauses != NIL)
+	/* this access method finds what is near; it does not merely list what passes */
+	if (path->indexorderbys == NIL && !has_radius(path))
 	{
 		*startup_cost = *total_cost = get_float8_infinity();
 		*selectivity = 0.0;
@@ -219,10 +266,11 @@ ek_cost_estimate(PlannerInfo *root, IndexPath *path,
 		path->indexinfo->amcanparallel = false;
 	if (!is_parallel_safe(root, (Node *) path->indexorderbys))
 		keep_from_workers(path);
-	costs = ek_work_costs(path->indexinfo);
+	filters = look_at_filters(root, path);
+	costs = ek_work_costs(root, path);
 	*startup_cost = costs.pass;
-	*total_cost = costs.pass + entries * VISITS * ek_visit_cost(&costs);
-	*selectivity = 1.0;
+	*total_cost = costs.pass + entries * filters.passing * VISITS * ek_visit_cost(&costs);
+	*selectivity = filters.passing;
 	*correlation = 0.0;
 	*pages = path->indexinfo->pages;
 }

@@ -216,7 +216,7 @@ with_fallback(PlannerInfo *root, RelOptInfo *rel, IndexPath *by_index)
 	PathTarget *target;
 	CustomPath *path;
 	Path	   *sort;
-	ek_work_limit limit = ek_work_costs(by_index->indexinfo);
+	ek_work_limit limit = ek_work_costs(root, by_index);
 
 	if (best == NULL)
 		return NULL;
@@ -229,7 +229,7 @@ with_fallback(PlannerInfo *root, RelOptInfo *rel, IndexPath *by_index)
 	if (is_ruled_out(sort, &by_index->path))
 		return NULL;
 	limit.most = limit.pass + Max(TIMES * sort->total_cost, LEAST_VISITS * ek_visit_cost(&limit));
-	if (limit.most >= limit.pass + by_index->indexinfo->tuples * ek_visit_cost(&limit))
+	if (limit.most >= limit.pass + by_index->indexinfo->tuples * by_index->indexselectivity * ek_visit_cost(&limit))
 		return NULL;
 
 	path = makeNode(CustomPath);
@@ -246,7 +246,21 @@ with_fallback(PlannerInfo *root, RelOptInfo *rel, IndexPath *by_index)
 	return &path->path;
 }
 
-/* Gives each path by one of our indexes under a filter a fallback. */
+/* Is there a filter that the index does not know of? */
+static bool
+has_other_filter(const RelOptInfo *rel, const IndexPath *path)
+{
+	ListCell   *cell;
+
+	foreach(cell, rel->baserestrictinfo)
+	{
+		if (!is_redundant_with_indexclauses(lfirst_node(RestrictInfo, cell), path->indexclauses))
+			return true;
+	}
+	return false;
+}
+
+/* Gives each path by one of our indexes under a filter of the table alone a fallback. */
 void
 ek_fallback_offer(PlannerInfo *root, RelOptInfo *rel, const RangeTblEntry *rte)
 {
@@ -258,7 +272,8 @@ ek_fallback_offer(PlannerInfo *root, RelOptInfo *rel, const RangeTblEntry *rte)
 		IndexPath  *path = lfirst(cell);
 		Path	   *with;
 
-		if (!ek_is_by_index(&path->path) || path->path.param_info != NULL)
+		if (!ek_is_by_index(&path->path) || path->path.param_info != NULL ||
+			!has_other_filter(rel, path))
 			continue;
 		if (!may_fall_back(root, rel, rte))
 			break;

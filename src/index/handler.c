@@ -36,10 +36,13 @@ ek_sql_index_handler(PG_FUNCTION_ARGS pg_attribute_unused())
 {
 	IndexAmRoutine *am = makeNode(IndexAmRoutine);
 
-	am->amstrategies = EK_INDEXED_METRIC_COUNT;
-	am->amsupport = 0;
+	am->amstrategies = EK_STRATEGY_COUNT;
+	am->amsupport = EK_SUPPORT_COUNT;
 	am->amcanorderbyop = true;
+	am->amcanmulticol = true;
 	am->amoptionalkey = true;
+	am->amsearcharray = true;
+	am->amsearchnulls = true;
 	am->amcanparallel = true;
 	am->amkeytype = InvalidOid;
 	am->amparallelvacuumoptions = VACUUM_OPTION_PARALLEL_BULKDEL;
@@ -69,14 +72,16 @@ format_of_version(const char *version)
 {
 	if (strcmp(version, "1.2") == 0 || strcmp(version, "1.3") == 0 || strcmp(version, "1.4") == 0)
 		return EK_FORMAT_1;
-	return strcmp(version, "1.5") == 0 ? EK_FORMAT_2 : EK_FORMAT_3;
+	if (strcmp(version, "1.5") == 0)
+		return EK_FORMAT_2;
+	return strcmp(version, "1.6") == 0 ? EK_FORMAT_3 : EK_FORMAT_4;
 }
 
 /* In which format does this version of the extension want indexes? */
 static ek_format
 format_of_extension(Oid extension)
 {
-	ek_format	format = EK_FORMAT_3;
+	ek_format	format = EK_FORMAT_4;
 	Relation	extensions = table_open(ExtensionRelationId, AccessShareLock);
 	ScanKeyData key;
 	SysScanDesc scan;
@@ -108,6 +113,16 @@ format_of_extension(Oid extension)
 ek_format
 ek_format_to_build(Relation index)
 {
+	ek_format	format;
+
 	LockDatabaseObject(AccessMethodRelationId, index->rd_rel->relam, 0, RowExclusiveLock);
-	return format_of_extension(getExtensionOfObject(ProcedureRelationId, index->rd_amhandler));
+	format = format_of_extension(getExtensionOfObject(ProcedureRelationId, index->rd_amhandler));
+	if (IndexRelationGetNumberOfKeyAttributes(index) == 1)
+		return Min(format, EK_FORMAT_3);
+	if (format < EK_FORMAT_4)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("this version of engramk has no indexes of several columns"),
+				 errhint("ALTER EXTENSION engramk UPDATE.")));
+	return format;
 }

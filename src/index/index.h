@@ -35,18 +35,20 @@
 #include "vector/encode.h"
 
 /*
- * Three formats are read and written: what SQL version 1.6 builds, what 1.5 did, and
- * what 1.2 to 1.4 did.  The first has a coarse code of its own, coarse_1.c, and the
- * other two share one, coarse.c.  In the third a coarse page says itself which of
+ * Four formats are read and written: what SQL version 1.7 builds with filter columns,
+ * and without, as 1.6 did; what 1.5 did; and what 1.2 to 1.4 did.  The first has a
+ * coarse code of its own, coarse_1.c, and the others share one, coarse.c.  From the third on a coarse page says itself which of
  * its entries are in use and which basis its codes are in, so that many can insert
  * at once, insert.c, and codes can be exchanged for better ones, learn.c.  What it
- * takes to insert into the first two is in insert_2.c.
+ * takes to insert into the first two is in insert_2.c.  The fourth is the third with
+ * pages of filter codes, filter.c.
  */
 typedef enum ek_format
 {
 	EK_FORMAT_1 = 1,
 	EK_FORMAT_2,
-	EK_FORMAT_3
+	EK_FORMAT_3,
+	EK_FORMAT_4
 } ek_format;
 
 /*
@@ -56,10 +58,11 @@ typedef enum ek_format
  * 1 ..				pages of heap pointers of NULLs that came before the first
  *					vector, when the number of dimensions was not known
  * ..				the basis, if the build found one
- * first_block ..	stretches, one after another: some coarse pages, then the
- *					fine pages of the same entries, which are added as they are
- *					needed; in format 3, between two of them, room for a basis
- *					that was found later
+ * first_block ..	stretches, one after another: in format 4 the filter codes of
+ *					some coarse pages; these coarse pages; then the fine pages of
+ *					the same entries, which are added as they are needed; from
+ *					format 3 on, between two of them, room for a basis that was
+ *					found later
  */
 #define EK_INDEX_MAGIC		0x454b4958
 #define EK_META_BLOCK		0
@@ -78,7 +81,8 @@ typedef enum ek_page_kind
 	EK_PAGE_NULLS,
 	EK_PAGE_BASIS,
 	EK_PAGE_COARSE,
-	EK_PAGE_FINE
+	EK_PAGE_FINE,
+	EK_PAGE_FILTER
 } ek_page_kind;
 
 /* In the special space of every page. */
@@ -108,6 +112,9 @@ typedef struct ek_basis_slot
 	uint8		steps2;
 	uint8		unused;
 } ek_basis_slot;
+
+/* Columns of an index after its vector. */
+#define EK_MOST_FILTERS		(INDEX_MAX_KEYS - 1)
 
 typedef struct ek_meta
 {
@@ -145,10 +152,14 @@ typedef struct ek_meta
 	uint32		tried;			/* vectors, when a basis was last looked for */
 	float		tried_residual; /* their mean, then */
 	ek_basis_slot slots[EK_BASIS_SLOTS];
+
+	/* format 4 */
+	uint8		filters;		/* columns after the vector */
+	uint8		filter_bytes[EK_MOST_FILTERS];	/* of a code of each: 4 or 8 */
 } ek_meta;
 
 /*
- * In format 3 the rest of the metapage is a map of the index: a bit for each
+ * From format 3 on the rest of the metapage is a map of the index: a bit for each
  * EK_SECTION coarse pages, set if no entry on them is in use, so that scans leave
  * them out.  An index beyond the map has all of its pages looked at.
  */
@@ -235,6 +246,9 @@ typedef struct ek_geometry
 	uint32		last_stretch;	/* and of the largest */
 	BlockNumber first_block;
 	ek_gap		gaps[EK_BASIS_SLOTS];
+	uint32		filters;
+	uint32		filter_per_page;	/* entries, in whole groups; 0 without filters */
+	uint8		filter_bytes[EK_MOST_FILTERS];
 } ek_geometry;
 
 /* Where one entry is. */
@@ -245,6 +259,8 @@ typedef struct ek_place
 	uint32		lane;
 	BlockNumber fine_block;
 	uint32		fine_slot;
+	BlockNumber filter_block;	/* with filters */
+	uint32		filter_slot;
 } ek_place;
 
 /* A page with rows, and the entries whose rows they are. */
@@ -263,12 +279,14 @@ extern double ek_pass_bytes(const ek_geometry *geometry, Size group_size);
 extern double ek_size_bytes(const ek_geometry *geometry);
 extern uint32 ek_most_entries(const ek_geometry *geometry);
 extern BlockNumber ek_coarse_block(const ek_geometry *geometry, uint32 coarse_page);
+/* The first of the stretch that a coarse page is in. */
+extern BlockNumber ek_stretch_block(const ek_geometry *geometry, uint32 coarse_page);
 extern ek_place ek_place_of(const ek_geometry *geometry, uint32 entry);
 extern uint32 ek_next_stretch(const ek_geometry *geometry, uint32 coarse_page);
 extern ek_page_kind ek_kind_of(const ek_geometry *geometry, BlockNumber block);
 extern ek_row_page ek_row_page_of(const ek_geometry *geometry, uint32 entry);
 extern ek_entry_row ek_row_on(const ek_geometry *geometry, Page page, const ek_place *place);
-/* Format 3: the contents of a fine page reach at least to the end of this entry. */
+/* From format 3 on: the contents of a fine page reach at least to the end of this entry. */
 extern void ek_reach_to(const ek_geometry *geometry, Page page, const ek_place *place);
 extern ek_coarse_header *ek_coarse_header_on(Page page);
 extern ek_group *ek_group_on(const ek_geometry *geometry, Page page, uint32 group);
@@ -278,6 +296,11 @@ extern uint16 *ek_residuals_on(const ek_geometry *geometry, Page page);
 extern float *ek_norms_on(const ek_geometry *geometry, Page page);
 extern ek_certificate *ek_fine_on(const ek_geometry *geometry, Page page, uint32 slot);
 extern int8 *ek_fine_codes(ek_certificate *fine);
+/*
+ * The codes of a filter, one for each entry of a filter page; of eight bytes, the upper
+ * halves of all, and then the lower ones.
+ */
+extern uint32 *ek_filter_codes_on(const ek_geometry *geometry, Page page, uint32 filter);
 extern ItemPointer ek_page_tids(Page page);
 extern uint32 ek_tids_per_page(void);
 extern char *ek_page_bytes(Page page);
@@ -289,13 +312,14 @@ extern ek_page_opaque *ek_page_opaque_of(Page page);
 /* The last thing to do to a page that was changed. */
 extern void ek_page_seal(Page page);
 extern bool ek_page_is(Page page, ek_page_kind kind);
-extern void ek_meta_init(Page page, ek_format format);
+/* Of an index that is empty, with what is known of it. */
+extern void ek_meta_init(Page page, const ek_meta *known);
 extern ek_meta *ek_meta_on(Page page);
 extern ek_meta ek_copy_meta(Page page);
 extern Size ek_meta_size(ek_format format);
 
-/* The map of format 3, on the metapage. */
-extern uint32 ek_mapped_sections(void);
+/* The map, from format 3 on, on the metapage. */
+extern uint32 ek_mapped_sections(ek_format format);
 extern uint8 *ek_map_on(Page page);
 
 /* The coarse pages that a pass visits: those of sections that are not empty. */
@@ -339,8 +363,8 @@ extern Buffer ek_read_page(Relation index, BlockNumber block, int lock,
 extern void ek_require_page(Relation index, Buffer buffer, ek_page_kind kind,
 							const ek_geometry *geometry);
 /*
- * The same; but false for a page of zeros, as the fine pages of format 3 are before
- * one of their entries is used.
+ * The same; but false for a page of zeros, as fine pages from format 3 on are before
+ * one of their entries is used, and filter pages.
  */
 extern bool ek_require_used_page(Relation index, Buffer buffer, ek_page_kind kind,
 								 const ek_geometry *geometry);
@@ -731,6 +755,37 @@ extern double ek_cost_of_codes(const ek_projected *trial, const ek_sample *sampl
 							   const ek_basis *basis);
 
 /*
+ * filter.c: the columns after the vector
+ */
+
+/* Support functions of their operator classes. */
+#define EK_FILTER_HASH		1
+#define EK_FILTER_NUMBER	2
+#define EK_SUPPORT_COUNT	2
+
+/* What a metapage says of them.  Raises an error if there is a column that makes no sense. */
+extern void ek_describe_filters(Relation index, ek_meta *meta);
+/* A code for each, of the values of a row, which begin with the vector. */
+extern void ek_encode_filters(Relation index, const Datum *values, const bool *isnull,
+							  uint64 *codes);
+extern void ek_store_filters(const ek_geometry *geometry, const uint64 *codes, Page page,
+							 const ek_place *place);
+extern void ek_fetch_filters(const ek_geometry *geometry, Page page, const ek_place *place,
+							 uint64 *codes);
+
+/* What the keys of a scan ask of codes. */
+typedef struct ek_conditions ek_conditions;
+
+extern ek_conditions *ek_conditions_create(IndexScanDesc scan);
+/*
+ * Which entries of some groups of a filter page pass all of them, from a slot on: a bit
+ * of a group's mask for each.  Codes that are so many bytes ahead are fetched meanwhile;
+ * 0 is for nothing.
+ */
+extern void ek_pass_groups(const ek_geometry *geometry, const ek_conditions *conditions, Page page,
+						   uint32 slot, uint32 groups, ptrdiff_t ahead, uint16 *masks);
+
+/*
  * survey.c: how an index of format 3 is doing
  */
 typedef struct ek_survey
@@ -777,12 +832,19 @@ extern const float *ek_indexed_vector(Relation index, Datum value, uint32 *dims)
 
 /* log.c */
 
-/*
- * Stores what was last encoded on two locked pages of format 3, with its record.  The
- * fine page is all zeros if it is new.
- */
-extern void ek_store_logged(Relation index, const ek_encoder *encoder, Buffer coarse, Buffer fine,
-							bool fine_is_new, const ek_place *place, ItemPointer tid);
+/* The pages of an entry from format 3 on, locked.  What is new is all zeros. */
+typedef struct ek_entry_pages
+{
+	Buffer		coarse;
+	Buffer		fine;
+	Buffer		filter;			/* invalid without filters */
+	bool		fine_is_new;
+	bool		filter_is_new;
+} ek_entry_pages;
+
+/* Stores what was last encoded, and the codes of its filters, with its record. */
+extern void ek_store_logged(Relation index, const ek_encoder *encoder, const uint64 *filters,
+							const ek_entry_pages *pages, const ek_place *place, ItemPointer tid);
 
 /* insert_2.c */
 
@@ -866,7 +928,7 @@ extern void ek_cost_estimate(PlannerInfo *root, IndexPath *path, double loop_cou
 							 double *pages);
 extern bool ek_is_by_index(const Path *path);
 /* What the parts of a scan cost; it may cost any amount. */
-extern ek_work_limit ek_work_costs(const IndexOptInfo *info);
+extern ek_work_limit ek_work_costs(PlannerInfo *root, const IndexPath *path);
 /* A row of the heap, with the fine codes that are usually read for it. */
 extern Cost ek_visit_cost(const ek_work_limit *costs);
 
@@ -881,6 +943,27 @@ extern TupleTableSlot *ek_visits_next(ek_visits *visits);
 extern bool ek_visits_stopped(const ek_visits *visits);
 /* To be called with each rescan of the scan. */
 extern void ek_visits_rescan(ek_visits *visits);
+
+/* radius.c */
+
+/* Of an operator that asks for what is within a radius, in one of the indexed metrics. */
+#define EK_RADIUS_STRATEGY(metric)	((metric) + EK_INDEXED_METRIC_COUNT)
+#define EK_STRATEGY_COUNT	(2 * EK_INDEXED_METRIC_COUNT)
+
+/* What such an operator compares with; false if it has a NULL. */
+extern bool ek_ball_of(Datum value, Datum *center, double *radius);
+/*
+ * The condition of a column that is within a radius of a center, for a family, with the
+ * types of a function of ours; NULL if there is none.
+ */
+extern Expr *ek_radius_condition(PlannerInfo *root, const IndexOptInfo *index, Oid family,
+								 ek_metric metric, Oid function, Node *column, Node *center,
+								 Node *radius);
+
+/* match.c */
+
+/* Paths by our indexes with conditions that PostgreSQL leaves out of them. */
+extern void ek_match_more(PlannerInfo *root, RelOptInfo *rel);
 
 /* fallback.c */
 extern void ek_fallback_init(void);

@@ -110,7 +110,7 @@ count_entries(Relation index, const ek_meta *meta)
 	ek_geometry geometry;
 	uint32		pages;
 
-	if (meta->format != EK_FORMAT_3 || meta->dims == 0)
+	if (meta->format < EK_FORMAT_3 || meta->dims == 0)
 		return counts;
 	geometry = ek_geometry_of(meta);
 	pages = ek_coarse_pages(meta, &geometry);
@@ -146,7 +146,7 @@ survivors_of(Oid index)
 static const ek_cache *
 up_to_date_cache(Relation index, const ek_meta *meta)
 {
-	if (meta->format == EK_FORMAT_3)
+	if (meta->format >= EK_FORMAT_3)
 		ek_cache_refresh(index, meta);
 	return ek_cache_get(index);
 }

@@ -102,7 +102,7 @@ settle_dimensions(Relation index, Buffer meta_buffer, uint32 dims)
 
 	meta->dims = dims;
 	meta->first_block = meta->null_pages + 1;
-	if (meta->format == EK_FORMAT_3)
+	if (meta->format >= EK_FORMAT_3)
 		meta->steps = (uint32) ek_usual_steps(dims);
 	ek_page_seal(page);
 	GenericXLogFinish(state);
@@ -265,8 +265,15 @@ lock_page_with_room(Relation index, const ek_geometry *geometry, uint32 known_pa
 }
 
 /*
- * Format 3: the entry
+ * From format 3 on: the entry
  */
+
+typedef struct new_entry
+{
+	const float *vector;		/* or NULL */
+	const uint64 *filters;
+	ItemPointer tid;
+} new_entry;
 
 /* A free entry of a page that has room. */
 static uint32
@@ -282,9 +289,10 @@ find_free(Relation index, const ek_geometry *geometry, Buffer buffer)
 	ek_raise_corrupted_block(index, BufferGetBlockNumber(buffer), "it counts fewer entries than it has");
 }
 
-/* The fine page of an entry, and whether it is zeros because none of its own was ever used. */
+/* A page of an entry, and whether it is zeros because none of its own was ever used. */
 static Buffer
-lock_fine_page(Relation index, const ek_geometry *geometry, BlockNumber block, bool *is_new)
+lock_page(Relation index, const ek_geometry *geometry, BlockNumber block, ek_page_kind kind,
+		  bool *is_new)
 {
 	Buffer		buffer;
 
@@ -293,35 +301,40 @@ lock_fine_page(Relation index, const ek_geometry *geometry, BlockNumber block, b
 		ek_extend_to(index, block);
 	buffer = ek_pin(index, block);
 	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
-	*is_new = !ek_require_used_page(index, buffer, EK_PAGE_FINE, geometry);
+	*is_new = !ek_require_used_page(index, buffer, kind, geometry);
 	return buffer;
 }
 
 /* The entry, on a coarse page that is locked and has room. */
 static void
-store_entry(Relation index, const ek_geometry *geometry, Buffer coarse,
-			const ek_encoder *encoder, ItemPointer tid)
+store_entry(Relation index, const ek_geometry *geometry, Buffer coarse, const new_entry *entry,
+			const ek_encoder *encoder)
 {
 	const ek_coarse_header *header = ek_coarse_header_on(BufferGetPage(coarse));
 	const uint32 on_page = find_free(index, geometry, coarse);
 	const ek_place place = ek_place_of(geometry, header->number * geometry->coarse_per_page + on_page);
-	bool		is_new;
-	Buffer		fine = lock_fine_page(index, geometry, place.fine_block, &is_new);
+	ek_entry_pages pages = {.coarse = coarse,.filter = InvalidBuffer};
 
-	ek_store_logged(index, encoder, coarse, fine, is_new, &place, tid);
-	UnlockReleaseBuffer(fine);
+	pages.fine = lock_page(index, geometry, place.fine_block, EK_PAGE_FINE, &pages.fine_is_new);
+	if (geometry->filters > 0)
+		pages.filter = lock_page(index, geometry, place.filter_block, EK_PAGE_FILTER,
+								 &pages.filter_is_new);
+	ek_store_logged(index, encoder, entry->filters, &pages, &place, entry->tid);
+	if (BufferIsValid(pages.filter))
+		UnlockReleaseBuffer(pages.filter);
+	UnlockReleaseBuffer(pages.fine);
 }
 
 /* The metapage, locked, with a map on which the section of a page is not empty. */
 static Buffer
-lock_mapped(Relation index, uint32 coarse_page)
+lock_mapped(Relation index, const ek_geometry *geometry, uint32 coarse_page)
 {
 	const uint32 section = coarse_page / EK_SECTION;
 	Buffer		buffer = ek_read_page(index, EK_META_BLOCK, BUFFER_LOCK_SHARE, EK_PAGE_META, NULL);
 	GenericXLogState *state;
 	Page		page;
 
-	if (section >= ek_mapped_sections() ||
+	if (section >= ek_mapped_sections(geometry->format) ||
 		!ek_is_empty_section(ek_map_on(BufferGetPage(buffer)), section))
 		return buffer;
 	LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
@@ -351,7 +364,7 @@ typedef struct refusal
 } refusal;
 
 static attempt
-try_to_store(Relation index, const ek_encoder *encoder, ItemPointer tid, refusal *why)
+try_to_store(Relation index, const new_entry *entry, const ek_encoder *encoder, refusal *why)
 {
 	const ek_geometry *geometry = &encoder->geometry;
 	const uint32 known_pages = ek_coarse_pages(&ek_cache_known(index)->meta, geometry);
@@ -366,7 +379,7 @@ try_to_store(Relation index, const ek_encoder *encoder, ItemPointer tid, refusal
 
 		/* the metapage comes first; somebody may come in between */
 		LockBuffer(coarse, BUFFER_LOCK_UNLOCK);
-		meta = lock_mapped(index, number);
+		meta = lock_mapped(index, geometry, number);
 		LockBuffer(coarse, BUFFER_LOCK_EXCLUSIVE);
 	}
 
@@ -383,7 +396,7 @@ try_to_store(Relation index, const ek_encoder *encoder, ItemPointer tid, refusal
 	else if (!has_room(geometry, header))
 		result = FULL;
 	else
-		store_entry(index, geometry, coarse, encoder, tid);
+		store_entry(index, geometry, coarse, entry, encoder);
 	UnlockReleaseBuffer(coarse);
 	if (BufferIsValid(meta))
 		UnlockReleaseBuffer(meta);
@@ -430,7 +443,7 @@ catch_up(Relation index, const refusal *why)
  * has another one, or this session does not know yet of what has come since.
  */
 static void
-insert_3(Relation index, const float *vector, ItemPointer tid)
+insert_3(Relation index, const new_entry *entry)
 {
 	const ek_cache *cache = settled_cache(index);
 	const ek_basis *basis = ek_cache_current(cache);
@@ -438,7 +451,7 @@ insert_3(Relation index, const float *vector, ItemPointer tid)
 	for (int tries = 0;;)
 	{
 		refusal		why;
-		const attempt result = try_to_store(index, encode(cache, basis, vector), tid, &why);
+		const attempt result = try_to_store(index, entry, encode(cache, basis, entry->vector), &why);
 
 		if (result == STORED)
 			return;
@@ -455,7 +468,7 @@ insert_3(Relation index, const float *vector, ItemPointer tid)
 }
 
 static void
-insert_value(Relation index, Datum value, bool isnull, ItemPointer tid)
+insert_value(Relation index, Datum value, bool isnull, const uint64 *filters, ItemPointer tid)
 {
 	uint32		dims = settled_cache(index)->meta.dims;
 	const bool	early = dims == 0;
@@ -472,8 +485,8 @@ insert_value(Relation index, Datum value, bool isnull, ItemPointer tid)
 	}
 
 	cache = settled_cache(index);
-	if (cache->geometry.format == EK_FORMAT_3)
-		insert_3(index, vector, tid);
+	if (cache->geometry.format >= EK_FORMAT_3)
+		insert_3(index, &(new_entry) {.vector = vector,.filters = filters,.tid = tid});
 	else
 		ek_insert_2(index, encode(cache, ek_cache_current(cache), vector), tid);
 }
@@ -489,8 +502,10 @@ ek_insert(Relation index, Datum *values, bool *isnull, ItemPointer tid,
 												  "engramk insert",
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(scratch);
+	uint64		filters[EK_MOST_FILTERS];
 
-	insert_value(index, values[0], isnull[0], tid);
+	ek_encode_filters(index, values, isnull, filters);
+	insert_value(index, values[0], isnull[0], filters, tid);
 
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(scratch);

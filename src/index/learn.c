@@ -114,7 +114,7 @@ make_room(learner *l pg_attribute_unused(), ek_meta *meta)
 	if (slot->block != 0)
 		return;
 	slot->from = ek_next_stretch(&geometry, ek_coarse_pages(meta, &geometry));
-	slot->block = ek_coarse_block(&geometry, slot->from);
+	slot->block = ek_stretch_block(&geometry, slot->from);
 }
 
 static void
@@ -411,7 +411,7 @@ learn(learner *l)
 	const ek_meta meta = ek_read_meta(l->index);
 
 	/* before the first vector there is no geometry */
-	if (meta.format != EK_FORMAT_3 || meta.entries == 0)
+	if (meta.format < EK_FORMAT_3 || meta.entries == 0)
 		return;
 	set_meta(l, &meta);
 	/* another session may have begun, and been interrupted */

@@ -1,8 +1,8 @@
 /*
  * log.c
- *		One more entry, on two pages and in the write-ahead log.
+ *		One more entry, on its pages and in the write-ahead log.
  *
- * Generic WAL would find out what has changed: it copies both pages, twice, and compares
+ * Generic WAL would find out what has changed: it copies each page, twice, and compares
  * them byte by byte, which took a third of what an insert costs.  Here it is known
  * beforehand.  What is written is a record of generic WAL, which only it replays: for
  * each page the changed regions, each as its offset, its length and its bytes; or, for
@@ -81,46 +81,93 @@ find_fine_changes(delta *d, const ek_geometry *geometry, Page page, const ek_pla
 }
 
 static void
+find_filter_changes(delta *d, const ek_geometry *geometry, Page page, const ek_place *place)
+{
+	begin_delta(d, page);
+	for (uint32 i = 0; i < geometry->filters; i++)
+	{
+		const uint32 *codes = ek_filter_codes_on(geometry, page, i) + place->filter_slot;
+
+		/* of eight bytes, the two halves are apart */
+		add_region(d, codes, sizeof(uint32));
+		if (geometry->filter_bytes[i] == sizeof(uint64))
+			add_region(d, codes + geometry->filter_per_page, sizeof(uint32));
+	}
+}
+
+static void
 register_delta(uint8 id, Buffer buffer, delta *d)
 {
 	XLogRegisterBuffer(id, buffer, REGBUF_STANDARD);
 	XLogRegisterBufData(id, d->bytes, (int) (d->end - d->bytes));
 }
 
-void
-ek_store_logged(Relation index, const ek_encoder *encoder, Buffer coarse, Buffer fine,
-				bool fine_is_new, const ek_place *place, ItemPointer tid)
+static void
+register_new(uint8 id, Buffer buffer)
 {
-	const Page	coarse_page = BufferGetPage(coarse);
-	const Page	fine_page = BufferGetPage(fine);
-	delta		coarse_delta;
-	delta		fine_delta;
+	XLogRegisterBuffer(id, buffer, REGBUF_FORCE_IMAGE | REGBUF_STANDARD);
+}
+
+/* What is new is formatted now: until then it may stay as it is. */
+static void
+store(const ek_encoder *encoder, const uint64 *filters, const ek_entry_pages *pages,
+	  const ek_place *place, ItemPointer tid)
+{
+	const ek_geometry *geometry = &encoder->geometry;
+
+	if (pages->fine_is_new)
+		ek_page_init(BufferGetPage(pages->fine), EK_PAGE_FINE, geometry);
+	ek_encoded_store(encoder, BufferGetPage(pages->coarse), BufferGetPage(pages->fine), place, tid);
+	ek_page_seal(BufferGetPage(pages->coarse));
+	ek_page_seal(BufferGetPage(pages->fine));
+	MarkBufferDirty(pages->coarse);
+	MarkBufferDirty(pages->fine);
+	if (!BufferIsValid(pages->filter))
+		return;
+	if (pages->filter_is_new)
+		ek_page_init(BufferGetPage(pages->filter), EK_PAGE_FILTER, geometry);
+	ek_store_filters(geometry, filters, BufferGetPage(pages->filter), place);
+	ek_page_seal(BufferGetPage(pages->filter));
+	MarkBufferDirty(pages->filter);
+}
+
+void
+ek_store_logged(Relation index, const ek_encoder *encoder, const uint64 *filters,
+				const ek_entry_pages *pages, const ek_place *place, ItemPointer tid)
+{
+	const ek_geometry *geometry = &encoder->geometry;
+	const Page	coarse = BufferGetPage(pages->coarse);
+	const Page	fine = BufferGetPage(pages->fine);
+	const bool	has_filter = BufferIsValid(pages->filter);
+	delta		deltas[3];
 	XLogRecPtr	end;
 
 	START_CRIT_SECTION();
-	if (fine_is_new)
-		ek_page_init(fine_page, EK_PAGE_FINE, &encoder->geometry);
-	ek_encoded_store(encoder, coarse_page, fine_page, place, tid);
-	ek_page_seal(coarse_page);
-	ek_page_seal(fine_page);
-	MarkBufferDirty(coarse);
-	MarkBufferDirty(fine);
-
+	store(encoder, filters, pages, place, tid);
 	if (RelationNeedsWAL(index))
 	{
-		find_coarse_changes(&coarse_delta, encoder, coarse_page, place);
 		XLogBeginInsert();
-		register_delta(0, coarse, &coarse_delta);
-		if (fine_is_new)
-			XLogRegisterBuffer(1, fine, REGBUF_FORCE_IMAGE | REGBUF_STANDARD);
+		find_coarse_changes(&deltas[0], encoder, coarse, place);
+		register_delta(0, pages->coarse, &deltas[0]);
+		if (pages->fine_is_new)
+			register_new(1, pages->fine);
 		else
 		{
-			find_fine_changes(&fine_delta, &encoder->geometry, fine_page, place);
-			register_delta(1, fine, &fine_delta);
+			find_fine_changes(&deltas[1], geometry, fine, place);
+			register_delta(1, pages->fine, &deltas[1]);
+		}
+		if (has_filter && pages->filter_is_new)
+			register_new(2, pages->filter);
+		else if (has_filter)
+		{
+			find_filter_changes(&deltas[2], geometry, BufferGetPage(pages->filter), place);
+			register_delta(2, pages->filter, &deltas[2]);
 		}
 		end = XLogInsert(RM_GENERIC_ID, 0);
-		PageSetLSN(coarse_page, end);
-		PageSetLSN(fine_page, end);
+		PageSetLSN(coarse, end);
+		PageSetLSN(fine, end);
+		if (has_filter)
+			PageSetLSN(BufferGetPage(pages->filter), end);
 	}
 	END_CRIT_SECTION();
 }

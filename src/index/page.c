@@ -10,10 +10,11 @@
  * on rows are on fine pages, so that a coarse page holds what a pass reads and no
  * more; all of a coarse page's entries are on fine pages of its own; and
  * stretches grow, so that a small index is small and a large one is read in
- * stretches of a megabyte, or two in format 3.
+ * stretches of a megabyte, or two from format 3 on.  In format 4 a stretch begins with
+ * the filter codes of its entries, which pay no heed to where a coarse page ends.
  *
- * Locks: the metapage before a coarse page before a fine page, and never two of
- * a kind.  A scan holds one page at a time; in a pass by keys, a coarse page and
+ * Locks: the metapage before a coarse page before a fine page before a filter page,
+ * and never two of a kind.  A scan holds one page at a time; in a pass by keys, a coarse page and
  * one of the fine pages of its entries.
  */
 #include "postgres.h"
@@ -85,6 +86,20 @@ set_sizes(ek_geometry *g, int steps)
 	g->last_stretch = g->format == EK_FORMAT_2 ? LAST_STRETCH_2 : LAST_STRETCH_3;
 }
 
+static void
+set_filters(ek_geometry *g, const ek_meta *meta)
+{
+	const Size	usable = usable_bytes() + MAXALIGN(SizeOfPageHeaderData) - CODES_BEGIN;
+	Size		size = 0;
+
+	g->filters = meta->filters;
+	memcpy(g->filter_bytes, meta->filter_bytes, sizeof(g->filter_bytes));
+	for (uint32 i = 0; i < g->filters; i++)
+		size += g->filter_bytes[i];
+	if (size > 0)
+		g->filter_per_page = (uint32) (usable / (size * EK_LANES)) * EK_LANES;
+}
+
 uint32
 ek_slot_pages(uint32 dims)
 {
@@ -122,6 +137,7 @@ ek_geometry_of(const ek_meta *meta)
 		g.basis_id = meta->current;
 		set_sizes(&g, (int) meta->steps);
 		set_gaps(&g, meta);
+		set_filters(&g, meta);
 	}
 	return g;
 }
@@ -137,8 +153,9 @@ ek_size_bytes(const ek_geometry *g)
 {
 	const uint64 stretch = g->format == EK_FORMAT_1 ? STRETCH_1 : 1;
 	const uint64 pages = stretch + g->fine_pages;
+	const double filters = g->filters == 0 ? 0.0 : (double) BLCKSZ / g->filter_per_page;
 
-	return (double) (pages * BLCKSZ) / (double) (stretch * g->coarse_per_page);
+	return (double) (pages * BLCKSZ) / (double) (stretch * g->coarse_per_page) + filters;
 }
 
 uint32
@@ -152,16 +169,31 @@ typedef struct stretch
 {
 	uint32		first;			/* number of its first coarse page */
 	uint32		pages;
-	BlockNumber block;			/* of that */
+	BlockNumber begin;			/* its first block */
+	BlockNumber block;			/* of its first coarse page */
 } stretch;
 
-/* Blocks that a stretch of so many coarse pages takes, without the pages of others. */
+/* Blocks of so many coarse pages and of the fine pages of the same entries. */
 static inline uint64
 blocks_of(const ek_geometry *g, uint32 coarse_pages)
 {
 	if (g->format == EK_FORMAT_1)
 		return (uint64) coarse_pages / STRETCH_1 * (STRETCH_1 + g->fine_pages);
 	return (uint64) coarse_pages * (1 + g->fine_pages);
+}
+
+/* Blocks of the filter codes of a stretch. */
+static inline uint32
+filter_pages_of(const ek_geometry *g, uint32 coarse_pages)
+{
+	return g->filters == 0 ? 0 : divide_up(coarse_pages * g->coarse_per_page, g->filter_per_page);
+}
+
+/* Blocks that a stretch takes, without room for a basis before it. */
+static inline uint64
+stretch_blocks(const ek_geometry *g, uint32 coarse_pages)
+{
+	return filter_pages_of(g, coarse_pages) + blocks_of(g, coarse_pages);
 }
 
 /* The stretches before those of the largest size, in coarse pages. */
@@ -171,25 +203,45 @@ growing_pages(const ek_geometry *g)
 	return OF_EACH_SIZE * (g->last_stretch - g->first_stretch);
 }
 
+/* Blocks of the filter codes of all stretches before those of the largest size. */
+static inline uint32
+growing_filter_pages(const ek_geometry *g)
+{
+	uint32		sum = 0;
+
+	for (uint32 pages = g->first_stretch; g->filters > 0 && pages < g->last_stretch; pages *= 2)
+		sum += OF_EACH_SIZE * filter_pages_of(g, pages);
+	return sum;
+}
+
 static stretch
 stretch_of(const ek_geometry *g, uint32 coarse_page)
 {
 	stretch		s = {.pages = g->first_stretch};
+	uint32		before = 0;		/* blocks of filter codes */
+	uint32		of_its_size;
 
 	if (coarse_page >= growing_pages(g))
+	{
 		s = (stretch) {.first = growing_pages(g),.pages = g->last_stretch};
+		before = growing_filter_pages(g);
+	}
 	while (s.pages < g->last_stretch && coarse_page >= s.first + OF_EACH_SIZE * s.pages)
 	{
+		before += OF_EACH_SIZE * filter_pages_of(g, s.pages);
 		s.first += OF_EACH_SIZE * s.pages;
 		s.pages *= 2;
 	}
-	s.first += (coarse_page - s.first) / s.pages * s.pages;
-	s.block = g->first_block + (BlockNumber) blocks_of(g, s.first);
+	of_its_size = (coarse_page - s.first) / s.pages;
+	before += of_its_size * filter_pages_of(g, s.pages);
+	s.first += of_its_size * s.pages;
+	s.begin = g->first_block + (BlockNumber) blocks_of(g, s.first) + before;
 	for (int i = 0; i < EK_BASIS_SLOTS; i++)
 	{
 		if (s.first >= g->gaps[i].from)
-			s.block += g->gaps[i].blocks;
+			s.begin += g->gaps[i].blocks;
 	}
+	s.block = s.begin + filter_pages_of(g, s.pages);
 	return s;
 }
 
@@ -209,7 +261,7 @@ ek_most_entries(const ek_geometry *g)
 	const uint32 most = g->format == EK_FORMAT_1 ? PG_UINT32_MAX : PG_INT32_MAX;
 	const uint32 unit = g->last_stretch;
 	const uint64 gaps = (uint64) g->gaps[0].blocks + g->gaps[1].blocks;
-	const uint64 units = (MaxBlockNumber - g->first_block - gaps) / blocks_of(g, unit);
+	const uint64 units = (MaxBlockNumber - g->first_block - gaps) / stretch_blocks(g, unit);
 
 	return (uint32) Min((units - 1) * unit * g->coarse_per_page,
 						most - unit * g->coarse_per_page);
@@ -221,6 +273,12 @@ ek_coarse_block(const ek_geometry *geometry, uint32 coarse_page)
 	const stretch s = stretch_of(geometry, coarse_page);
 
 	return s.block + (coarse_page - s.first);
+}
+
+BlockNumber
+ek_stretch_block(const ek_geometry *geometry, uint32 coarse_page)
+{
+	return stretch_of(geometry, coarse_page).begin;
 }
 
 ek_place
@@ -248,6 +306,13 @@ ek_place_of(const ek_geometry *g, uint32 entry)
 		place.fine_block = s.block + s.pages + page * g->fine_pages + on_page / g->fine_per_page;
 		place.fine_slot = on_page % g->fine_per_page;
 	}
+	if (g->filters > 0)
+	{
+		const uint32 within = page * g->coarse_per_page + on_page;
+
+		place.filter_block = s.begin + within / g->filter_per_page;
+		place.filter_slot = within % g->filter_per_page;
+	}
 	return place;
 }
 
@@ -258,12 +323,15 @@ ek_kind_of(const ek_geometry *g, BlockNumber block)
 	uint32		pages = g->first_stretch;
 	uint64		within = block - g->first_block;
 
-	while (pages < g->last_stretch && within >= blocks_of(g, OF_EACH_SIZE * pages))
+	while (pages < g->last_stretch && within >= OF_EACH_SIZE * stretch_blocks(g, pages))
 	{
-		within -= blocks_of(g, OF_EACH_SIZE * pages);
+		within -= OF_EACH_SIZE * stretch_blocks(g, pages);
 		pages *= 2;
 	}
-	return within % blocks_of(g, pages) < pages ? EK_PAGE_COARSE : EK_PAGE_FINE;
+	within %= stretch_blocks(g, pages);
+	if (within < filter_pages_of(g, pages))
+		return EK_PAGE_FILTER;
+	return within < filter_pages_of(g, pages) + pages ? EK_PAGE_COARSE : EK_PAGE_FINE;
 }
 
 /* The page with the row of an entry. */
@@ -356,6 +424,23 @@ ek_fine_codes(ek_certificate *fine)
 	return (int8 *) (fine + 1);
 }
 
+/* Where the codes of a filter begin, from the page's beginning on. */
+static Size
+filter_begin(const ek_geometry *g, uint32 filter)
+{
+	Size		begin = CODES_BEGIN;
+
+	for (uint32 i = 0; i < filter; i++)
+		begin += (Size) g->filter_per_page * g->filter_bytes[i];
+	return begin;
+}
+
+uint32 *
+ek_filter_codes_on(const ek_geometry *geometry, Page page, uint32 filter)
+{
+	return (uint32 *) (void *) ((char *) page + filter_begin(geometry, filter));
+}
+
 ItemPointer
 ek_page_tids(Page page)
 {
@@ -389,26 +474,28 @@ ek_page_opaque_of(Page page)
 Size
 ek_meta_size(ek_format format)
 {
-	return format == EK_FORMAT_3 ? sizeof(ek_meta) : offsetof(ek_meta, steps);
+	if (format < EK_FORMAT_3)
+		return offsetof(ek_meta, steps);
+	return format == EK_FORMAT_3 ? offsetof(ek_meta, filters) : sizeof(ek_meta);
 }
 
 /* After the metapage's struct. */
 static inline Size
-map_begin(void)
+map_begin(ek_format format)
 {
-	return MAXALIGN(SizeOfPageHeaderData) + MAXALIGN(sizeof(ek_meta));
+	return MAXALIGN(SizeOfPageHeaderData) + MAXALIGN(ek_meta_size(format));
 }
 
 uint32
-ek_mapped_sections(void)
+ek_mapped_sections(ek_format format)
 {
-	return (uint32) (BLCKSZ - MAXALIGN(sizeof(ek_page_opaque)) - map_begin()) * 8;
+	return (uint32) (BLCKSZ - MAXALIGN(sizeof(ek_page_opaque)) - map_begin(format)) * 8;
 }
 
 uint8 *
 ek_map_on(Page page)
 {
-	return (uint8 *) page + map_begin();
+	return (uint8 *) page + map_begin((ek_format) ek_meta_on(page)->format);
 }
 
 static Size
@@ -420,7 +507,7 @@ coarse_bytes(const ek_geometry *g)
 		g->coarse_per_page * (sizeof(uint16) + sizeof(float));
 }
 
-/* Where the contents of a page end, at most.  Only coarse and fine pages ask for geometry. */
+/* Where the contents of a page end, at most.  Coarse, fine and filter pages ask for geometry. */
 static LocationIndex
 lower_of(ek_page_kind kind, const ek_geometry *geometry)
 {
@@ -430,6 +517,8 @@ lower_of(ek_page_kind kind, const ek_geometry *geometry)
 		used = coarse_bytes(geometry);
 	else if (geometry != NULL && kind == EK_PAGE_FINE)
 		used = geometry->fine_per_page * geometry->fine_size;
+	else if (geometry != NULL && kind == EK_PAGE_FILTER)
+		return (LocationIndex) filter_begin(geometry, geometry->filters);
 	return (LocationIndex) (MAXALIGN(SizeOfPageHeaderData) + used);
 }
 
@@ -437,7 +526,7 @@ lower_of(ek_page_kind kind, const ek_geometry *geometry)
 static LocationIndex
 meta_lower(ek_format format)
 {
-	if (format == EK_FORMAT_3)
+	if (format >= EK_FORMAT_3)
 		return lower_of(EK_PAGE_META, NULL);
 	return (LocationIndex) (MAXALIGN(SizeOfPageHeaderData) + ek_meta_size(format));
 }
@@ -455,7 +544,7 @@ ek_page_init(Page page, ek_page_kind kind, const ek_geometry *geometry)
 	ek_page_opaque_of(page)->kind = (uint16) kind;
 	ek_page_opaque_of(page)->magic = EK_PAGE_MAGIC;
 	((PageHeader) page)->pd_lower = lower_of(kind, geometry);
-	if (kind == EK_PAGE_FINE && geometry->format == EK_FORMAT_3)
+	if (kind == EK_PAGE_FINE && geometry->format >= EK_FORMAT_3)
 		((PageHeader) page)->pd_lower = MAXALIGN(SizeOfPageHeaderData);
 	if (kind == EK_PAGE_COARSE && geometry->format != EK_FORMAT_1)
 	{
@@ -476,15 +565,16 @@ ek_meta_on(Page page)
 }
 
 void
-ek_meta_init(Page page, ek_format format)
+ek_meta_init(Page page, const ek_meta *known)
 {
+	const ek_format format = (ek_format) known->format;
 	ek_meta    *meta;
 
 	ek_page_init(page, EK_PAGE_META, NULL);
 	((PageHeader) page)->pd_lower = meta_lower(format);
 	meta = ek_meta_on(page);
+	memcpy(meta, known, ek_meta_size(format));
 	meta->magic = EK_INDEX_MAGIC;
-	meta->format = format;
 	ek_page_seal(page);
 }
 
@@ -550,7 +640,7 @@ has_room_for(const ek_meta *meta, BlockNumber blocks)
 	if (meta->entries > ek_most_entries(&geometry))
 		return false;
 	last = ek_place_of(&geometry, meta->entries - 1);
-	return (geometry.format == EK_FORMAT_3 ? last.coarse_block : last.fine_block) < blocks;
+	return (geometry.format >= EK_FORMAT_3 ? last.coarse_block : last.fine_block) < blocks;
 }
 
 /*
@@ -587,7 +677,7 @@ is_in_place(const ek_meta *meta, const ek_geometry *geometry, const ek_basis_slo
 		return false;
 	if (slot->from == 0)
 		return meta->basis_pages > 0 && slot->block == meta->null_pages + 1;
-	end = ek_coarse_block(geometry, slot->from);
+	end = ek_stretch_block(geometry, slot->from);
 	return slot->block == end - pages || (other->from == slot->from && slot->block == end - 2 * pages);
 }
 
@@ -630,14 +720,30 @@ has_possible_code(const ek_meta *meta)
 		(meta->coarse_dims == 0) == (meta->basis_id == 0);
 }
 
-/* Before the first vector there are NULLs and nothing else. */
+/* An index has filters from its beginning on, or never. */
+static bool
+has_possible_filters(const ek_meta *meta)
+{
+	if ((meta->format == EK_FORMAT_4) != (meta->filters > 0) || meta->filters > EK_MOST_FILTERS)
+		return false;
+	for (uint32 i = 0; i < EK_MOST_FILTERS; i++)
+	{
+		const uint32 bytes = meta->filter_bytes[i];
+
+		if (i < meta->filters ? bytes != sizeof(uint32) && bytes != sizeof(uint64) : bytes != 0)
+			return false;
+	}
+	return true;
+}
+
+/* Before the first vector there are NULLs, and perhaps filters, and nothing else. */
 static bool
 is_consistent(const ek_meta *meta, BlockNumber blocks)
 {
 	const Size	per_page = ek_bytes_per_page();
 	const Size	basis = ek_basis_bytes((ek_format) meta->format, meta->coarse_dims, meta->dims);
 
-	if (meta->null_pages >= blocks || meta->basis_pages >= blocks)
+	if (meta->null_pages >= blocks || meta->basis_pages >= blocks || !has_possible_filters(meta))
 		return false;
 	if (meta->dims == 0)
 		return meta->coarse_dims == 0 && meta->basis_pages == 0 &&
@@ -646,7 +752,7 @@ is_consistent(const ek_meta *meta, BlockNumber blocks)
 	if (meta->dims > EK_INDEX_MAX_DIMS ||
 		meta->first_block != (uint64) 1 + meta->null_pages + meta->basis_pages)
 		return false;
-	if (meta->format == EK_FORMAT_3)
+	if (meta->format >= EK_FORMAT_3)
 		return (meta->basis_pages == 0 || meta->basis_pages == ek_slot_pages(meta->dims)) &&
 			has_possible_slots(meta, blocks);
 	return has_possible_code(meta) && meta->basis_pages == (basis + per_page - 1) / per_page &&
@@ -658,11 +764,11 @@ check_meta(Relation index, const ek_meta *meta, BlockNumber blocks)
 {
 	if (meta->magic != EK_INDEX_MAGIC)
 		ek_raise_corrupted_block(index, EK_META_BLOCK, "this is not an engramk index");
-	if (meta->format < EK_FORMAT_1 || meta->format > EK_FORMAT_3)
+	if (meta->format < EK_FORMAT_1 || meta->format > EK_FORMAT_4)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("index \"%s\" has format %u, but this library knows formats %d to %d",
-						RelationGetRelationName(index), meta->format, EK_FORMAT_1, EK_FORMAT_3),
+						RelationGetRelationName(index), meta->format, EK_FORMAT_1, EK_FORMAT_4),
 				 errhint("REINDEX it, or use the library that made it.")));
 
 	if (!is_consistent(meta, blocks))
@@ -694,7 +800,7 @@ ek_page_seal(Page page)
 static bool
 has_known_basis(Page page, const ek_geometry *geometry)
 {
-	return geometry->format == EK_FORMAT_3 || ek_page_opaque_of(page)->count == geometry->basis_id;
+	return geometry->format >= EK_FORMAT_3 || ek_page_opaque_of(page)->count == geometry->basis_id;
 }
 
 /* A page with another end of its contents would be cut there when it is next changed. */
@@ -705,7 +811,7 @@ has_possible_end(Page page, ek_page_kind kind, const ek_geometry *geometry)
 
 	if (kind == EK_PAGE_META)
 		return lower == meta_lower((ek_format) ek_meta_on(page)->format);
-	if (kind == EK_PAGE_FINE && geometry->format == EK_FORMAT_3)
+	if (kind == EK_PAGE_FINE && geometry->format >= EK_FORMAT_3)
 		return lower >= MAXALIGN(SizeOfPageHeaderData) && lower <= lower_of(kind, geometry);
 	return lower == lower_of(kind, geometry);
 }
@@ -755,7 +861,7 @@ bool
 ek_require_used_page(Relation index, Buffer buffer, ek_page_kind kind,
 					 const ek_geometry *geometry)
 {
-	if (geometry->format == EK_FORMAT_3 && kind == EK_PAGE_FINE && PageIsNew(BufferGetPage(buffer)))
+	if (geometry->format >= EK_FORMAT_3 && kind != EK_PAGE_COARSE && PageIsNew(BufferGetPage(buffer)))
 		return false;
 	ek_require_page(index, buffer, kind, geometry);
 	return true;
@@ -907,14 +1013,14 @@ ek_find_live_pages(Relation index, const ek_meta *meta, const ek_geometry *geome
 	Buffer		buffer;
 	const uint8 *map;
 
-	if (geometry->format != EK_FORMAT_3 || sections == 0)
+	if (geometry->format < EK_FORMAT_3 || sections == 0)
 		return live;
 	live.sections = palloc(sizeof(uint32) * sections);
 	buffer = ek_read_page(index, EK_META_BLOCK, BUFFER_LOCK_SHARE, EK_PAGE_META, NULL);
 	map = ek_map_on(BufferGetPage(buffer));
 	for (uint32 section = 0; section < sections; section++)
 	{
-		if (section == sections - 1 || section >= ek_mapped_sections() ||
+		if (section == sections - 1 || section >= ek_mapped_sections(geometry->format) ||
 			!ek_is_empty_section(map, section))
 			live.sections[count++] = section;
 	}

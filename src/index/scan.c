@@ -109,6 +109,10 @@ typedef struct page_visit
 {
 	uint32		page;
 	BlockNumber block;
+	uint32		allowed;		/* of the room, by then */
+	const uint16 *passing;		/* its entries that pass, see ek_pass_groups; NULL: all */
+	uint32		groups;			/* in which some do */
+	uint32		entries;		/* how many do */
 } page_visit;
 
 /* What the budget pays for a candidate: itself, and its place in the heap. */
@@ -127,19 +131,26 @@ typedef struct scan_state
 {
 	/* set by begin */
 	MemoryContext context;		/* of everything below; reset by rescan */
-	bool		is_limited;
 	ek_work_limit limit;
+	bool		is_limited;
 
 	/* set by rescan */
-	double		cost;			/* until now */
 	bool		stopped;		/* by the limit: there may have been more */
 	bool		fresh;			/* no row has been asked for */
 	bool		null_query;
+	bool		without_nulls;
+	bool		without_vectors;
 	bool		shared_out;		/* among processes: the pages are our own */
 	scan_phase	phase;
+	float		least_bound;	/* of what may be within the radius, by the kernel; or -infinite */
+	double		radius;			/* nothing further away is wanted; or infinite */
+	double		cost;			/* until now */
 	ek_meta		meta;
 	ek_geometry geometry;
 	ek_coded_query *query;
+	ek_conditions *conditions;	/* of filters; NULL without */
+	uint16	   *passing;		/* a bit for each entry that passes them, of the sections */
+	Bitmapset  *swept;			/* whose filter codes have been looked at */
 	ek_live_pages pages;		/* coarse pages that a pass visits */
 	uint32		capacity;		/* candidates that the budget holds */
 	BlockNumber heap_blocks;	/* of the table, when last asked */
@@ -150,13 +161,16 @@ typedef struct scan_state
 	uint32		allowed;		/* of the room, so far: more as the pass goes on */
 	uint32		count;
 	candidate	horizon;		/* the first that this pass left out */
-	float		threshold;		/* the same for the kernel */
+	double		cut;			/* candidates of a higher rank are outside the radius */
+	float		threshold;		/* the same as the horizon, or the cut, for the kernel */
 	bool		complete;		/* it left out nothing */
 	bool		by_key;			/* it reads every fine code */
 	bool		cold;			/* most of what it reads is on disk */
+	bool		is_waiting;		/* is there a page to visit when the next one is known? */
 	uint32		asked;			/* pages of the pass, of the disk */
 	float	   *bounds;			/* of the entries of a page, and for each group a */
 	uint16	   *masks;			/* bit for each that is within the horizon */
+	page_visit	waiting;		/* that page */
 
 	/* changes with each row */
 	uint32		ordered;		/* of the candidates, the first are in order */
@@ -170,6 +184,7 @@ typedef struct scan_state
 	ek_index_counts counts;		/* not yet in the statistics */
 	Buffer		fine_buffer;	/* pinned, or invalid: the last fine page */
 	bool		fine_locked;
+	Buffer		filter_buffer;	/* and the last filter page */
 } scan_state;
 
 static inline bool
@@ -200,12 +215,21 @@ unlock(scan_state *state)
 }
 
 static void
-unpin(scan_state *state)
+unpin_fine(scan_state *state)
 {
 	unlock(state);
 	if (BufferIsValid(state->fine_buffer))
 		ReleaseBuffer(state->fine_buffer);
 	state->fine_buffer = InvalidBuffer;
+}
+
+static void
+unpin(scan_state *state)
+{
+	unpin_fine(state);
+	if (BufferIsValid(state->filter_buffer))
+		ReleaseBuffer(state->filter_buffer);
+	state->filter_buffer = InvalidBuffer;
 }
 
 /* The bound that a rank stands for. */
@@ -279,7 +303,7 @@ select_smallest(candidate *c, uint32 count, uint32 keep)
 static inline bool
 within_horizon(const scan_state *state, const candidate *c)
 {
-	return state->complete || before(c, &state->horizon);
+	return c->rank <= state->cut && (state->complete || before(c, &state->horizon));
 }
 
 /* Halves what is kept; what goes moves the horizon. */
@@ -315,25 +339,36 @@ keep(scan_state *state, double rank, uint32 entry)
  * Fine codes
  */
 
-/* The fine page of an entry, locked: often the last one. */
+/* The fine page of an entry, locked: often the last one.  NULL for zeros: nobody has used it. */
 static Page
-lock_fine_page(IndexScanDesc scan, BlockNumber block)
+lock_if_used(IndexScanDesc scan, BlockNumber block)
 {
 	scan_state *state = scan->opaque;
 
 	if (BufferIsValid(state->fine_buffer) &&
 		BufferGetBlockNumber(state->fine_buffer) != block)
-		unpin(state);
+		unpin_fine(state);
 	if (!BufferIsValid(state->fine_buffer))
 		state->fine_buffer = ek_pin(scan->indexRelation, block);
 	if (!state->fine_locked)
 	{
 		LockBuffer(state->fine_buffer, BUFFER_LOCK_SHARE);
 		state->fine_locked = true;
-		ek_require_page(scan->indexRelation, state->fine_buffer, EK_PAGE_FINE,
-						&state->geometry);
+		if (!ek_require_used_page(scan->indexRelation, state->fine_buffer, EK_PAGE_FINE,
+								  &state->geometry))
+			return NULL;
 	}
 	return BufferGetPage(state->fine_buffer);
+}
+
+static Page
+lock_fine_page(IndexScanDesc scan, BlockNumber block)
+{
+	const Page	page = lock_if_used(scan, block);
+
+	if (page == NULL)
+		ek_raise_corrupted_block(scan->indexRelation, block, "the page is empty, but for entries that are in use");
+	return page;
 }
 
 static ek_entry_state
@@ -426,6 +461,123 @@ refine(IndexScanDesc scan, uint32 entry, double bound, refined *result)
 }
 
 /*
+ * Filters
+ */
+
+/* The filter page of an entry, locked: often the last one.  Zeros if nobody has used it. */
+static Page
+lock_filter_page(IndexScanDesc scan, BlockNumber block)
+{
+	scan_state *state = scan->opaque;
+
+	if (BufferIsValid(state->filter_buffer) && BufferGetBlockNumber(state->filter_buffer) != block)
+	{
+		ReleaseBuffer(state->filter_buffer);
+		state->filter_buffer = InvalidBuffer;
+	}
+	if (!BufferIsValid(state->filter_buffer))
+		state->filter_buffer = ek_pin(scan->indexRelation, block);
+	LockBuffer(state->filter_buffer, BUFFER_LOCK_SHARE);
+	(void) ek_require_used_page(scan->indexRelation, state->filter_buffer, EK_PAGE_FILTER,
+								&state->geometry);
+	return BufferGetPage(state->filter_buffer);
+}
+
+/* Entries whose filter codes follow one another on a page, from one on, at most so many. */
+static uint32
+entries_in_a_row(const ek_geometry *g, uint32 entry, const ek_place *place, uint32 most)
+{
+	const uint32 end = ek_next_stretch(g, entry / g->coarse_per_page + 1) * g->coarse_per_page;
+
+	return Min(Min(g->filter_per_page - place->filter_slot, end - entry), most);
+}
+
+/* Finds out which entries of a section pass, once. */
+static void
+sweep_section(IndexScanDesc scan, uint32 section)
+{
+	scan_state *state = scan->opaque;
+	const ek_geometry *g = &state->geometry;
+	const uint32 per_section = EK_SECTION * g->coarse_per_page;
+	const uint32 end = Min((section + 1) * per_section, state->meta.entries);
+	MemoryContext caller;
+	uint32		count;
+
+	if (bms_is_member((int) section, state->swept))
+		return;
+	for (uint32 entry = section * per_section; entry < end; entry += count)
+	{
+		const ek_place place = ek_place_of(g, entry);
+		const Page	page = lock_filter_page(scan, place.filter_block);
+
+		count = entries_in_a_row(g, entry, &place, end - entry);
+		/* what nobody has used stays zero: nothing passes */
+		if (!PageIsNew(page))
+			ek_pass_groups(g, state->conditions, page, place.filter_slot, count / EK_LANES,
+						   ek_distance_to(scan->indexRelation, place.filter_block + 1, page),
+						   state->passing + entry / EK_LANES);
+		LockBuffer(state->filter_buffer, BUFFER_LOCK_UNLOCK);
+		CHECK_FOR_INTERRUPTS();
+	}
+	caller = MemoryContextSwitchTo(state->context);
+	state->swept = bms_add_member(state->swept, (int) section);
+	MemoryContextSwitchTo(caller);
+}
+
+/* The sections of the pages that a pass visits; */
+static void
+sweep(IndexScanDesc scan)
+{
+	scan_state *state = scan->opaque;
+
+	for (uint32 i = 0; state->conditions != NULL && i < state->pages.count; i += EK_SECTION)
+		sweep_section(scan, ek_live_page(&state->pages, i) / EK_SECTION);
+}
+
+/* or all of them, for a process of several that lists what all have. */
+static void
+sweep_all(IndexScanDesc scan)
+{
+	scan_state *state = scan->opaque;
+	const uint32 pages = state->meta.dims == 0 ? 0 : ek_coarse_pages(&state->meta, &state->geometry);
+
+	for (uint32 page = 0; state->conditions != NULL && page < pages; page += EK_SECTION)
+		sweep_section(scan, page / EK_SECTION);
+}
+
+/* Fills in which entries of a page pass; false if none does. */
+static bool
+find_passing(const scan_state *state, page_visit *visit)
+{
+	const Size	per_page = state->geometry.groups_per_page;
+	uint32		any = 0;
+
+	visit->groups = state->geometry.groups_per_page;
+	visit->entries = state->geometry.coarse_per_page;
+	if (state->conditions == NULL)
+		return true;
+	visit->passing = state->passing + visit->page * per_page;
+	visit->groups = visit->entries = 0;
+	for (uint32 group = 0; group < per_page; group++)
+		any |= visit->passing[group];
+	/* which most pages are spared, if few pass */
+	if (any == 0)
+		return false;
+	for (uint32 group = 0; group < per_page; group++)
+	{
+		visit->groups += visit->passing[group] != 0;
+		visit->entries += (uint32) pg_popcount32(visit->passing[group]);
+	}
+	return true;
+}
+
+static inline bool
+passes(const uint16 *passing, uint32 on_page)
+{
+	return passing == NULL || (passing[on_page / EK_LANES] >> on_page % EK_LANES & 1) != 0;
+}
+
+/*
  * A pass
  */
 
@@ -487,7 +639,7 @@ bound_groups(scan_state *state, const ek_coarse_query *coarse, Page page, uint32
 	const ek_geometry *g = &state->geometry;
 	const Size	first = (Size) group * EK_LANES;
 	const bool	with_norms = state->query->metric != EK_METRIC_COSINE;
-	const float slack = g->format == EK_FORMAT_3 ? ek_coarse_header_on(page)->slack : 0.0f;
+	const float slack = g->format >= EK_FORMAT_3 ? ek_coarse_header_on(page)->slack : 0.0f;
 	const ek_bound_query bound = ek_bound_on_page(coarse, slack, state->threshold);
 
 	ek_compute_bound_groups(&bound, ek_codes_on(page) + group * coarse->group_size,
@@ -504,31 +656,96 @@ known_bound(float bound)
 }
 
 /* The kernel's masks tell apart most groups, which have nothing to offer. */
-static void
-collect_groups(scan_state *state, const ek_coarse_query *coarse, Page page, uint32 first,
-			   uint32 count, ptrdiff_t ahead)
+static inline void
+collect_group(scan_state *state, const float *bounds, uint32 mask, uint32 first, uint32 count)
 {
+	for (; mask != 0; mask &= mask - 1)
+	{
+		const uint32 i = pg_rightmost_one_pos32(mask);
+		const float bound = known_bound(bounds[i]);
+
+		if (i < count && bound != -INFINITY)
+			keep(state, -bound, first + i);
+	}
+}
+
+static void
+collect_groups(scan_state *state, const ek_coarse_query *coarse, Page page,
+			   const page_visit *visit, uint32 count, ptrdiff_t ahead)
+{
+	const uint32 first = visit->page * state->geometry.coarse_per_page;
 	const uint32 groups = (count + EK_LANES - 1) / EK_LANES;
 
 	bound_groups(state, coarse, page, 0, groups, ahead);
 	for (uint32 group = 0; group < groups; group++)
-	{
-		for (uint32 mask = state->masks[group]; mask != 0; mask &= mask - 1)
-		{
-			const uint32 i = group * EK_LANES + pg_rightmost_one_pos32(mask);
-			const float bound = known_bound(state->bounds[i]);
+		collect_group(state, state->bounds + (Size) group * EK_LANES,
+					  state->masks[group] & (visit->passing == NULL ? PG_UINT16_MAX : visit->passing[group]),
+					  first + group * EK_LANES, count - group * EK_LANES);
+}
 
-			if (i < count && bound != -INFINITY)
-				keep(state, -bound, first + i);
-		}
+/* From a group on, where the next groups begin in which an entry passes, and end. */
+static uint32
+next_passing(const page_visit *visit, uint32 group, uint32 groups, uint32 *end)
+{
+	while (group < groups && visit->passing[group] == 0)
+		group++;
+	for (*end = group; *end < groups && visit->passing[*end] != 0; (*end)++)
+		;
+	return group;
+}
+
+/* Groups in which no entry passes are not read. */
+static void
+collect_passing(scan_state *state, const ek_coarse_query *coarse, Page page,
+				const page_visit *visit, uint32 count)
+{
+	const uint32 first = visit->page * state->geometry.coarse_per_page;
+	const uint32 groups = (count + EK_LANES - 1) / EK_LANES;
+	uint32		end;
+
+	for (uint32 begin = next_passing(visit, 0, groups, &end); begin < groups;
+		 begin = next_passing(visit, end, groups, &end))
+	{
+		bound_groups(state, coarse, page, begin, end - begin, 0);
+		for (uint32 group = begin; group < end; group++)
+			collect_group(state, state->bounds + (Size) (group - begin) * EK_LANES,
+						  state->masks[group - begin] & visit->passing[group],
+						  first + group * EK_LANES, count - group * EK_LANES);
 	}
+}
+
+/* Of a page that is visited next, the codes that will be read, if it is like this one. */
+static void
+ask_for_passing(IndexScanDesc scan, const ek_coarse_query *coarse, Page page,
+				const page_visit *next)
+{
+	const scan_state *state = scan->opaque;
+	const ek_geometry *g = &state->geometry;
+	const Size	codes = (Size) ((const char *) ek_codes_on(page) - (const char *) page);
+	uint32		end;
+
+	ek_ask_for(scan->indexRelation, next->block,
+			   (Size) ((const char *) ek_residuals_on(g, page) - (const char *) page),
+			   sizeof(uint16) * g->coarse_per_page);
+	for (uint32 begin = next_passing(next, 0, g->groups_per_page, &end); begin < g->groups_per_page;
+		 begin = next_passing(next, end, g->groups_per_page, &end))
+		ek_ask_for(scan->indexRelation, next->block, codes + begin * coarse->group_size,
+				   (end - begin) * coarse->group_size);
+}
+
+/* Where so few groups have nothing that passes, the whole page is read. */
+static inline bool
+is_dense(const scan_state *state, const page_visit *visit)
+{
+	return visit->groups * 4 >= state->geometry.groups_per_page * 3;
 }
 
 /* A page of format 3 without coarse codes: what the kernel would say of fine codes. */
 static void
-collect_fine_codes(IndexScanDesc scan, Page page, uint32 first, uint32 count)
+collect_fine_codes(IndexScanDesc scan, Page page, const page_visit *visit, uint32 count)
 {
 	scan_state *state = scan->opaque;
+	const uint32 first = visit->page * state->geometry.coarse_per_page;
 
 	for (uint32 i = 0; i < count; i++)
 	{
@@ -536,7 +753,8 @@ collect_fine_codes(IndexScanDesc scan, Page page, uint32 first, uint32 count)
 		Page		fine_page;
 		double		norm;
 
-		if (ek_coarse_state(&state->geometry, page, i) != EK_ENTRY_VECTOR)
+		if (!passes(visit->passing, i) ||
+			ek_coarse_state(&state->geometry, page, i) != EK_ENTRY_VECTOR)
 			continue;
 		fine_page = lock_fine_page(scan, place.fine_block);
 		norm = *ek_row_on(&state->geometry, fine_page, &place).norm;
@@ -545,6 +763,75 @@ collect_fine_codes(IndexScanDesc scan, Page page, uint32 first, uint32 count)
 			 first + i);
 	}
 	unlock(state);
+}
+
+/*
+ * Of so few entries of a page, fine codes are read at once: each is a fifth of a group of
+ * coarse codes.
+ */
+#define FEW_ENTRIES			4
+
+static inline bool
+has_few(const scan_state *state, const page_visit *visit)
+{
+	return visit->passing != NULL && visit->entries <= FEW_ENTRIES && !state->by_key;
+}
+
+static void
+collect_row(IndexScanDesc scan, uint32 entry)
+{
+	scan_state *state = scan->opaque;
+	const ek_place place = ek_place_of(&state->geometry, entry);
+	Page		page;
+	ek_entry_row row;
+	ek_entry_state kind;
+
+	/* of what was never used, all codes are those of NULL */
+	if (!ek_block_exists(scan->indexRelation, place.fine_block))
+		return;
+	page = lock_if_used(scan, place.fine_block);
+	if (page == NULL)
+		return;
+	ek_test_for_old_snapshot(scan->xs_snapshot, scan->indexRelation, page);
+	row = ek_row_on(&state->geometry, page, &place);
+	kind = state_of(scan, &row, place.fine_block);
+	if (kind == EK_ENTRY_VECTOR || kind == EK_ENTRY_ZERO)
+		keep(state, -known_bound(ek_kernel_bound(state->query, *row.norm,
+												 cosine_by_fine_code(scan, page, &place))),
+			 entry);
+}
+
+static void
+collect_few(IndexScanDesc scan, const page_visit *visit)
+{
+	scan_state *state = scan->opaque;
+	const ek_geometry *geometry = &state->geometry;
+
+	for (uint32 group = 0; group < geometry->groups_per_page; group++)
+	{
+		for (uint32 mask = visit->passing[group]; mask != 0; mask &= mask - 1)
+			collect_row(scan, visit->page * geometry->coarse_per_page + group * EK_LANES +
+						pg_rightmost_one_pos32(mask));
+	}
+	unlock(state);
+}
+
+static void
+ask_for_few(IndexScanDesc scan, const page_visit *visit)
+{
+	const ek_geometry *geometry = &((scan_state *) scan->opaque)->geometry;
+
+	for (uint32 group = 0; group < geometry->groups_per_page; group++)
+	{
+		for (uint32 mask = visit->passing[group]; mask != 0; mask &= mask - 1)
+		{
+			const ek_place place = ek_place_of(geometry, visit->page * geometry->coarse_per_page +
+											   group * EK_LANES + pg_rightmost_one_pos32(mask));
+
+			ek_ask_for(scan->indexRelation, place.fine_block, MAXALIGN(SizeOfPageHeaderData) +
+					   place.fine_slot * geometry->fine_size, geometry->fine_size);
+		}
+	}
 }
 
 /* What coarse codes say of the entries of a group; without them, nothing. */
@@ -584,7 +871,7 @@ keep_by_key(IndexScanDesc scan, Page page, uint32 entry, double bound)
 	if (!within_horizon(state, &at_least) || bms_is_member((int) entry, state->returned))
 		return;
 	/* its fine page may not be there */
-	if (geometry->format == EK_FORMAT_3 &&
+	if (geometry->format >= EK_FORMAT_3 &&
 		ek_coarse_state(geometry, page, entry % geometry->coarse_per_page) != EK_ENTRY_VECTOR)
 		return;
 	ek_ask_for(scan->indexRelation, place.fine_block + 1,
@@ -598,16 +885,23 @@ keep_by_key(IndexScanDesc scan, Page page, uint32 entry, double bound)
 }
 
 static void
-collect_keys(IndexScanDesc scan, const ek_coarse_query *coarse, Page page, uint32 first,
-			 uint32 count)
+collect_keys(IndexScanDesc scan, const ek_coarse_query *coarse, Page page,
+			 const page_visit *visit, uint32 count)
 {
+	const uint32 first = visit->page * ((scan_state *) scan->opaque)->geometry.coarse_per_page;
+
 	for (uint32 i = 0; i < count; i += EK_LANES)
 	{
 		double		bounds[EK_LANES];
 
+		if (visit->passing != NULL && visit->passing[i / EK_LANES] == 0)
+			continue;
 		bound_group(scan->opaque, coarse, page, i / EK_LANES, bounds);
 		for (uint32 lane = 0; lane < Min(EK_LANES, count - i); lane++)
-			keep_by_key(scan, page, first + i + lane, bounds[lane]);
+		{
+			if (passes(visit->passing, i + lane))
+				keep_by_key(scan, page, first + i + lane, bounds[lane]);
+		}
 	}
 	unlock(scan->opaque);
 }
@@ -662,7 +956,7 @@ entries_of(IndexScanDesc scan, Buffer buffer, uint32 first)
 	const uint32 per_page = state->geometry.coarse_per_page;
 	const ek_coarse_header *header = ek_coarse_header_on(BufferGetPage(buffer));
 
-	if (state->geometry.format != EK_FORMAT_3)
+	if (state->geometry.format < EK_FORMAT_3)
 		return Min(per_page, state->meta.entries - first);
 	if (header->begun > per_page || header->vectors > header->begun || !(header->slack >= 0.0f))
 		ek_raise_corrupted_block(scan->indexRelation, BufferGetBlockNumber(buffer),
@@ -683,28 +977,39 @@ collect_page(IndexScanDesc scan, const page_visit *visit, const page_visit *next
 	uint32		count;
 	uint32		vectors;
 
+	state->allowed = visit->allowed;
+	if (has_few(state, visit))
+	{
+		collect_few(scan, visit);
+		return;
+	}
 	/* a session's first pass would wait for each page */
 	ek_find(scan->indexRelation, next->block);
 	buffer = lock_coarse_page(scan, visit->block);
 	page = BufferGetPage(buffer);
 	coarse = query_for(state, page);
 	count = entries_of(scan, buffer, first);
-	vectors = geometry->format != EK_FORMAT_3 ? count : ek_coarse_header_on(page)->vectors;
+	vectors = geometry->format < EK_FORMAT_3 ? count : ek_coarse_header_on(page)->vectors;
 
 	ek_test_for_old_snapshot(scan->xs_snapshot, scan->indexRelation, page);
-	ek_ask_for(scan->indexRelation, next->block, 0, 0);
+	if (has_few(state, next) || is_dense(state, next) || !coarse->has_coarse)
+		ek_ask_for(scan->indexRelation, next->block, 0, 0);
+	else
+		ask_for_passing(scan, coarse, page, next);
 	if (vectors == 0)
 	{
 		/* an empty page is not worth more than its header */
 	}
 	else if (state->by_key)
-		collect_keys(scan, coarse, page, first, count);
+		collect_keys(scan, coarse, page, visit, count);
 	else if (geometry->format == EK_FORMAT_1)
 		collect_groups_1(scan, page, first, count);
 	else if (!coarse->has_coarse)
-		collect_fine_codes(scan, page, first, count);
+		collect_fine_codes(scan, page, visit, count);
+	else if (!is_dense(state, visit))
+		collect_passing(state, coarse, page, visit, count);
 	else
-		collect_groups(state, coarse, page, first, count,
+		collect_groups(state, coarse, page, visit, count, !is_dense(state, next) ? 0 :
 					   ek_distance_to(scan->indexRelation, next->block, page));
 	UnlockReleaseBuffer(buffer);
 	state->counts.coarse_codes += vectors;
@@ -720,7 +1025,38 @@ visit_of(const scan_state *state, uint32 turn, uint32 step, uint32 pages)
 	const uint32 page = ek_live_page(&state->pages, turn < sampled ? turn * step :
 								   other / others * step + other % others + 1);
 
-	return (page_visit) {page, ek_coarse_block(&state->geometry, page)};
+	return (page_visit) {.page = page};
+}
+
+/*
+ * A page's turn has come, if any of its entries passes.  It is visited when the next one
+ * is known, which is asked for meanwhile.
+ */
+static void
+take_turn(IndexScanDesc scan, page_visit visit, uint32 allowed)
+{
+	scan_state *state = scan->opaque;
+
+	visit.allowed = allowed;
+	if (!find_passing(state, &visit))
+		return;
+	visit.block = ek_coarse_block(&state->geometry, visit.page);
+	if (has_few(state, &visit))
+		ask_for_few(scan, &visit);
+	if (state->is_waiting)
+		collect_page(scan, &state->waiting, &visit);
+	state->waiting = visit;
+	state->is_waiting = true;
+}
+
+static void
+end_pass(IndexScanDesc scan)
+{
+	scan_state *state = scan->opaque;
+
+	if (state->is_waiting)
+		collect_page(scan, &state->waiting, &state->waiting);
+	state->is_waiting = false;
 }
 
 static int
@@ -827,7 +1163,6 @@ collect_sections(IndexScanDesc scan)
 	uint32		seen = 0;
 	uint32		taken = 0;
 	uint32		section;
-	page_visit	next;
 
 	state->shared_out = true;
 	state->pages = (ek_live_pages) {.sections = palloc(sizeof(uint32) * Max(sections, 1))};
@@ -839,19 +1174,15 @@ collect_sections(IndexScanDesc scan)
 			continue;
 		state->pages.sections[taken++] = section;
 		state->pages.count += end - section * per_section;
-		next.page = section * per_section;
-		next.block = ek_coarse_block(&state->geometry, next.page);
-		for (uint32 page = next.page + 1; page <= end; page++)
+		if (state->conditions != NULL)
+			sweep_section(scan, section);
+		for (uint32 page = section * per_section; page < end; page++)
 		{
-			const page_visit visit = next;
-
 			CHECK_FOR_INTERRUPTS();
-			if (page < end)
-				next = (page_visit) {page, ek_coarse_block(&state->geometry, page)};
-			state->allowed = room_for(state, ++seen, 2, all.count);
-			collect_page(scan, &visit, &next);
+			take_turn(scan, (page_visit) {.page = page}, room_for(state, ++seen, 2, all.count));
 		}
 	}
+	end_pass(scan);
 	qsort(state->pages.sections, taken, sizeof(uint32), compare_sections);
 }
 
@@ -862,22 +1193,16 @@ collect_pages(IndexScanDesc scan)
 	scan_state *state = scan->opaque;
 	const uint32 pages = state->pages.count;
 	const uint32 step = state->by_key || state->cold ? 1 : Max(pages / SAMPLE_PAGES, 1);
-	page_visit	visit;
 
-	if (pages == 0)
-		return;
-	visit = visit_of(state, 0, step, pages);
+	sweep(scan);
 	for (uint32 turn = 0; turn < pages; turn++)
 	{
-		const page_visit next = visit_of(state, Min(turn + 1, pages - 1), step, pages);
-
 		CHECK_FOR_INTERRUPTS();
 		if (state->cold)
 			ask_for_pages(scan, turn);
-		state->allowed = room_for(state, turn + 1, step, pages);
-		collect_page(scan, &visit, &next);
-		visit = next;
+		take_turn(scan, visit_of(state, turn, step, pages), room_for(state, turn + 1, step, pages));
 	}
+	end_pass(scan);
 }
 
 static uint32
@@ -972,7 +1297,9 @@ collect(IndexScanDesc scan)
 	state->count = state->ordered = state->next = state->refined_count = 0;
 	state->pivot_count = 0;
 	state->complete = true;
-	state->threshold = -INFINITY;
+	state->threshold = state->least_bound;
+	state->cut = state->by_key || state->geometry.format == EK_FORMAT_1 ? state->radius :
+		-state->least_bound;
 	binaryheap_reset(state->heap);
 	state->cold = is_cold(scan);
 	state->asked = 0;
@@ -1110,6 +1437,8 @@ next_refined(IndexScanDesc scan)
 		CHECK_FOR_INTERRUPTS();
 		if (top != NULL && top->key <= least)
 		{
+			if (top->key > state->radius)
+				return NULL;
 			binaryheap_remove_first(state->heap);
 			remember_returned(state, top->entry);
 			return top;
@@ -1136,9 +1465,11 @@ is_worth_listing(IndexScanDesc scan, uint32 coarse_page, bool nulls)
 	scan_state *state = scan->opaque;
 	Buffer		buffer;
 	ek_coarse_header header;
+	page_visit	visit = {.page = coarse_page};
+	const bool	any = find_passing(state, &visit);
 
-	if (state->geometry.format != EK_FORMAT_3)
-		return true;
+	if (state->geometry.format < EK_FORMAT_3 || !any)
+		return any;
 	buffer = ek_read_page(scan->indexRelation, ek_coarse_block(&state->geometry, coarse_page),
 						  BUFFER_LOCK_SHARE, EK_PAGE_COARSE, &state->geometry);
 	header = *ek_coarse_header_on(BufferGetPage(buffer));
@@ -1153,7 +1484,7 @@ lock_rows(IndexScanDesc scan, const ek_row_page *rows)
 	scan_state *state = scan->opaque;
 	Buffer		buffer;
 
-	if (state->geometry.format != EK_FORMAT_3)
+	if (state->geometry.format < EK_FORMAT_3)
 		return ek_read_page(scan->indexRelation, rows->block, BUFFER_LOCK_SHARE, rows->kind,
 							&state->geometry);
 	if (rows->block >= RelationGetNumberOfBlocks(scan->indexRelation))
@@ -1176,11 +1507,12 @@ next_on_page(IndexScanDesc scan, Page page, const ek_row_page *rows, bool nulls,
 
 	while (state->next < end)
 	{
-		const ek_place place = ek_place_of(&state->geometry, state->next++);
+		const uint32 entry = state->next++;
+		const ek_place place = ek_place_of(&state->geometry, entry);
 		const ek_entry_row row = ek_row_on(&state->geometry, page, &place);
 		const ek_entry_state kind = state_of(scan, &row, rows->block);
 
-		if (kind != EK_ENTRY_FREE && (kind == EK_ENTRY_NULL) == nulls)
+		if (kind != EK_ENTRY_FREE && (kind == EK_ENTRY_NULL) == nulls && passes(state->passing, entry))
 		{
 			*tid = *row.tid;
 			return true;
@@ -1195,6 +1527,8 @@ next_listed(IndexScanDesc scan, bool nulls, ItemPointer tid)
 	scan_state *state = scan->opaque;
 	const uint32 per_page = state->geometry.coarse_per_page;
 
+	if (state->next == 0)
+		sweep_all(scan);
 	while (state->next < state->meta.entries)
 	{
 		const ek_row_page rows = ek_row_page_of(&state->geometry, state->next);
@@ -1302,11 +1636,12 @@ forget(IndexScanDesc scan)
 }
 
 void
-ek_scan_rescan(IndexScanDesc scan, ScanKey keys pg_attribute_unused(),
-			   int nkeys pg_attribute_unused(), ScanKey orderbys, int norderbys)
+ek_scan_rescan(IndexScanDesc scan, ScanKey keys, int nkeys, ScanKey orderbys, int norderbys)
 {
 	scan_state *state = scan->opaque;
 
+	if (keys != NULL && nkeys > 0)
+		memmove(scan->keyData, keys, sizeof(ScanKeyData) * nkeys);
 	if (orderbys != NULL && norderbys > 0)
 		memmove(scan->orderByData, orderbys, sizeof(ScanKeyData) * norderbys);
 	forget(scan);
@@ -1346,6 +1681,109 @@ share_checks(IndexScanDesc scan)
 		ek_vouch(scan);
 }
 
+/* What rows are near to, in this metric; 0 for none: nothing is said of that. */
+typedef struct target
+{
+	ek_metric	metric;
+	bool		is_null;
+	Datum		vector;
+} target;
+
+static bool
+is_same_vector(Datum a, Datum b)
+{
+	ek_vector	x;
+	ek_vector	y;
+
+	if (!ek_vector_is_valid(a) || !ek_vector_is_valid(b))
+		return false;
+	x = ek_vector_get(a);
+	y = ek_vector_get(b);
+	return x.dims == y.dims && memcmp(x.values, y.values, sizeof(float) * x.dims) == 0;
+}
+
+/*
+ * A radius about what rows are put in order by limits the scan, and if there is no order
+ * it gives one.  About anything else, it is for the executor.
+ */
+static void
+start_radius(scan_state *state, const ScanKeyData *key, target *to)
+{
+	const ek_metric metric = (ek_metric) (key->sk_strategy - EK_RADIUS_STRATEGY(0));
+	Datum		center;
+	double		radius;
+
+	state->without_nulls = true;
+	if ((key->sk_flags & SK_ISNULL) || !ek_ball_of(key->sk_argument, &center, &radius))
+	{
+		state->without_vectors = true;
+		return;
+	}
+	if (to->metric == 0)
+		*to = (target) {.metric = metric,.vector = center};
+	if (!isnan(radius) && metric == to->metric && !to->is_null && is_same_vector(center, to->vector))
+		state->radius = Min(state->radius, radius);
+}
+
+/* Of the vector itself, an index is asked whether it is NULL, or within a radius. */
+static void
+start_conditions(IndexScanDesc scan, target *to)
+{
+	scan_state *state = scan->opaque;
+	const uint32 groups = state->meta.entries / EK_LANES;
+
+	state->radius = INFINITY;
+	for (int i = 0; i < scan->numberOfKeys; i++)
+	{
+		const ScanKeyData *key = &scan->keyData[i];
+
+		if (key->sk_attno != 1)
+			continue;
+		if (key->sk_flags & SK_SEARCHNOTNULL)
+			state->without_nulls = true;
+		else if (key->sk_flags & SK_SEARCHNULL)
+			state->without_vectors = true;
+		else
+			start_radius(state, key, to);
+	}
+	if (state->geometry.filters == 0 || scan->numberOfKeys == 0)
+		return;
+	state->conditions = ek_conditions_create(scan);
+	state->passing = palloc0(sizeof(uint16) * Max(groups, 1));
+}
+
+/* Floats in their order, from -infinity to infinity. */
+#define INFINITE_NUMBER		0x7f800000
+
+static float
+float_number(int32 number)
+{
+	const uint32 bits = (uint32) abs(number);
+	float		value;
+
+	memcpy(&value, &bits, sizeof(value));
+	return number < 0 ? -value : value;
+}
+
+/* The least that the kernel can say of what is within a radius: it is more for what is nearer. */
+static float
+least_bound_within(const ek_coded_query *query, double radius)
+{
+	int64		low = -INFINITE_NUMBER;
+	int64		high = INFINITE_NUMBER;
+
+	while (low < high)
+	{
+		const int64 middle = (low + high) >> 1;
+
+		if (ek_distance_of(query, float_number((int32) middle)) > radius)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return float_number((int32) low);
+}
+
 /*
  * The query is encoded when the first row is asked for, not before: a scan
  * that is never run should not raise the errors of its query.
@@ -1355,10 +1793,10 @@ start(IndexScanDesc scan)
 {
 	scan_state *state = scan->opaque;
 	MemoryContext caller = MemoryContextSwitchTo(state->context);
-	ScanKey		orderby = scan->orderByData;
+	target		to = {0};
 	ek_vector	vector;
 
-	if (scan->numberOfOrderBys != 1)
+	if (scan->numberOfOrderBys > 1)
 		elog(ERROR, "an engramk index is scanned for one order only");
 	/* others may see the rows of entries that are used again meanwhile */
 	if (!IsMVCCSnapshot(scan->xs_snapshot))
@@ -1375,26 +1813,35 @@ start(IndexScanDesc scan)
 			share_checks(scan);
 	}
 	state->capacity = (uint32) (ek_scratch_size() / CANDIDATE_BYTES);
-	state->null_query = (orderby->sk_flags & SK_ISNULL) != 0;
+	if (scan->numberOfOrderBys > 0)
+		to = (target)
+		{
+			.metric = (ek_metric) scan->orderByData->sk_strategy,
+				.is_null = (scan->orderByData->sk_flags & SK_ISNULL) != 0,
+				.vector = scan->orderByData->sk_argument
+		};
+	start_conditions(scan, &to);
+	state->null_query = to.metric == 0 || to.is_null;
 	state->phase = PHASE_LIST;
 
 	/*
 	 * A query that the operator refuses is left to the operator: it gets every
 	 * row, and raises its own error at the first that it can see.
 	 */
-	if (!state->null_query && state->meta.entries > 0 &&
-		ek_vector_is_valid(orderby->sk_argument))
+	state->least_bound = -INFINITY;
+	if (state->without_vectors)
+		state->phase = state->without_nulls ? PHASE_END : PHASE_EARLY_NULLS;
+	else if (!state->null_query && state->meta.entries > 0 && ek_vector_is_valid(to.vector))
 	{
-		vector = ek_vector_get(orderby->sk_argument);
+		vector = ek_vector_get(to.vector);
 		if ((uint32) vector.dims == state->meta.dims)
 		{
-			state->query = ek_encode_query(ek_cache_get(scan->indexRelation),
-										   (ek_metric) orderby->sk_strategy,
-										   vector.values);
+			state->query = ek_encode_query(ek_cache_get(scan->indexRelation), to.metric, vector.values);
+			state->least_bound = least_bound_within(state->query, state->radius);
 			state->phase = PHASE_ORDERED;
 		}
 	}
-	if (state->phase == PHASE_LIST && !ek_take_rest(scan))
+	if (state->phase != PHASE_ORDERED && !ek_take_rest(scan))
 		state->phase = PHASE_END;
 	pgstat_count_index_scan(scan->indexRelation);
 #if PG_VERSION_NUM >= 180000
@@ -1415,7 +1862,7 @@ return_row(IndexScanDesc scan, ItemPointer tid, bool is_null, double bound)
 									ItemPointerGetBlockNumberNoCheck(tid),
 									ItemPointerGetOffsetNumberNoCheck(tid)));
 	scan->xs_heaptid = *tid;
-	scan->xs_recheck = false;
+	scan->xs_recheck = scan->numberOfKeys > 0;
 	scan->xs_recheckorderby = true;
 	scan->xs_orderbyvals[0] = Float8GetDatum(is_null ? 0.0 : bound);
 	scan->xs_orderbynulls[0] = is_null;
@@ -1465,13 +1912,13 @@ ek_scan_next(IndexScanDesc scan, ScanDirection direction)
 			return false;
 		unpin(state);
 		state->next = 0;
-		state->phase = ek_take_rest(scan) ? PHASE_EARLY_NULLS : PHASE_END;
+		state->phase = !state->without_nulls && ek_take_rest(scan) ? PHASE_EARLY_NULLS : PHASE_END;
 	}
 	if (state->phase == PHASE_LIST)
 	{
 		if (next_listed(scan, false, &tid))
 			return return_row(scan, &tid, state->null_query, -get_float8_infinity());
-		state->phase = PHASE_EARLY_NULLS;
+		state->phase = state->without_nulls ? PHASE_END : PHASE_EARLY_NULLS;
 		state->next = 0;
 	}
 	if (state->phase == PHASE_EARLY_NULLS)

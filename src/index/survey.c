@@ -141,7 +141,7 @@ find_reasons(Relation index, const char **reasons)
 
 	if (meta.dims == 0)
 		return 0;
-	if (meta.format != EK_FORMAT_3)
+	if (meta.format < EK_FORMAT_3)
 	{
 		reasons[count++] = "old format";
 		return count;

@@ -146,7 +146,7 @@ vacuum_rows(vacuum_state *state, const ek_geometry *geometry, const ek_row_page 
 		if (!is_dead(state, rows->block, &row, entry))
 			continue;
 		changed = true;
-		if (geometry->format == EK_FORMAT_3)
+		if (geometry->format >= EK_FORMAT_3)
 			uncount(geometry, coarse_page, &at);
 		if (apart)
 			ek_forget_coarse(geometry, coarse_page, &at);
@@ -258,7 +258,7 @@ vacuum_section(vacuum_state *state, const ek_geometry *geometry, uint32 section,
 
 	for (uint32 number = first; number < end; number++)
 		in_use += vacuum_coarse_page(state, geometry, number);
-	if (in_use == 0 && end == first + EK_SECTION && section < ek_mapped_sections())
+	if (in_use == 0 && end == first + EK_SECTION && section < ek_mapped_sections(geometry->format))
 		mark_if_empty(state, geometry, section);
 }
 
@@ -382,7 +382,7 @@ ek_bulk_delete(IndexVacuumInfo *info, IndexBulkDeleteResult *stats,
 		ek_vacuum_delay_point();
 		vacuum_nulls_page(&state, block);
 	}
-	if (meta.entries > 0 && meta.format == EK_FORMAT_3)
+	if (meta.entries > 0 && meta.format >= EK_FORMAT_3)
 		vacuum_entries_3(&state, &meta);
 	else if (meta.entries > 0)
 	{

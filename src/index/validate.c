@@ -2,17 +2,20 @@
  * validate.c
  *		Does an operator class make sense for this access method?
  *
- * It needs the three operators of its strategies, for ordering, and no support
- * function: what they compute is built in.
+ * One for vectors needs the three operators for ordering and, from 1.7 on, those of
+ * radii, and no support function: what they compute is built in.  One for filters has operators of a
+ * B-tree's strategies, and support functions for each type that they compare with.
  */
 #include "postgres.h"
 
 #include "access/amvalidate.h"
 #include "access/htup_details.h"
+#include "access/stratnum.h"
 #include "catalog/pg_amop.h"
 #include "catalog/pg_opclass.h"
 #include "catalog/pg_type.h"
 #include "utils/catcache.h"
+#include "utils/lsyscache.h"
 #include "utils/regproc.h"
 #include "utils/syscache.h"
 
@@ -28,15 +31,72 @@ complain(Oid family, const char *what)
 }
 
 static bool
-valid_operator(Oid family, Form_pg_amop op)
+valid_order(Oid family, Form_pg_amop op)
 {
-	if (op->amopstrategy < 1 || op->amopstrategy > EK_INDEXED_METRIC_COUNT)
-		return complain(family, "has an operator with a strategy that is not 1, 2 or 3");
+	if (op->amopstrategy < 1 || op->amopstrategy > EK_STRATEGY_COUNT)
+		return complain(family, "has an operator with a strategy that is not 1 to 6");
+	if (op->amopstrategy > EK_INDEXED_METRIC_COUNT)
+		return op->amoppurpose == AMOP_SEARCH ||
+			complain(family, "has an operator of a radius that is for ordering");
 	if (op->amoppurpose != AMOP_ORDER)
 		return complain(family, "has an operator that is not for ordering");
 	if (op->amoplefttype != FLOAT4ARRAYOID || op->amoprighttype != FLOAT4ARRAYOID)
 		return complain(family, "has an operator of other types than real[]");
 	return true;
+}
+
+static bool
+valid_vector_family(Oid family, const CatCList *operators)
+{
+	bool		valid = true;
+
+	/* radii have come later */
+	if (operators->n_members != EK_INDEXED_METRIC_COUNT && operators->n_members != EK_STRATEGY_COUNT)
+		valid = complain(family, "has neither three operators nor six");
+	for (int i = 0; i < operators->n_members; i++)
+	{
+		Form_pg_amop op = (Form_pg_amop) GETSTRUCT(&operators->members[i]->tuple);
+
+		valid = valid_order(family, op) && valid;
+	}
+	return valid;
+}
+
+/* A support function for values of this type, with its signature. */
+static bool
+has_support(Oid family, Oid type, int16 number, Oid result)
+{
+	const Oid	procedure = get_opfamily_proc(family, type, type, number);
+
+	return OidIsValid(procedure) && check_amproc_signature(procedure, result, false, 1, 1, type);
+}
+
+static bool
+valid_condition(Oid family, Form_pg_amop op)
+{
+	const bool	is_number = has_support(family, op->amoprighttype, EK_FILTER_NUMBER, INT8OID);
+
+	if (op->amoppurpose != AMOP_SEARCH)
+		return complain(family, "has an operator of a filter that is for ordering");
+	if (!is_number && !has_support(family, op->amoprighttype, EK_FILTER_HASH, INT4OID))
+		return complain(family, "has an operator for a type without a support function");
+	if (op->amopstrategy != BTEqualStrategyNumber && !is_number)
+		return complain(family, "has a hash, and an operator that is not for equality");
+	return true;
+}
+
+static bool
+valid_filter_family(Oid family, const CatCList *operators)
+{
+	bool		valid = true;
+
+	for (int i = 0; i < operators->n_members; i++)
+	{
+		Form_pg_amop op = (Form_pg_amop) GETSTRUCT(&operators->members[i]->tuple);
+
+		valid = valid_condition(family, op) && valid;
+	}
+	return valid;
 }
 
 bool
@@ -45,26 +105,20 @@ ek_validate(Oid opclass)
 	HeapTuple	tuple = SearchSysCache1(CLAOID, ObjectIdGetDatum(opclass));
 	Form_pg_opclass class_form;
 	Oid			family;
+	Oid			type;
 	CatCList   *operators;
-	bool		valid = true;
+	bool		valid;
 
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for operator class %u", opclass);
 	class_form = (Form_pg_opclass) GETSTRUCT(tuple);
 	family = class_form->opcfamily;
-	if (class_form->opcintype != FLOAT4ARRAYOID)
-		valid = complain(family, "is not for real[]");
+	type = class_form->opcintype;
 	ReleaseSysCache(tuple);
 
 	operators = SearchSysCacheList1(AMOPSTRATEGY, ObjectIdGetDatum(family));
-	if (operators->n_members != EK_INDEXED_METRIC_COUNT)
-		valid = complain(family, "does not have three operators");
-	for (int i = 0; i < operators->n_members; i++)
-	{
-		Form_pg_amop op = (Form_pg_amop) GETSTRUCT(&operators->members[i]->tuple);
-
-		valid = valid_operator(family, op) && valid;
-	}
+	valid = type == FLOAT4ARRAYOID ? valid_vector_family(family, operators) :
+		valid_filter_family(family, operators);
 	ReleaseCatCacheList(operators);
 	return valid;
 }

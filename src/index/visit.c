@@ -101,6 +101,11 @@ keep(ek_visits *visits, TupleTableSlot *slot)
 
 	econtext->ecxt_scantuple = slot;
 	ResetExprContext(econtext);
+	if (scan->iss_ScanDesc->xs_recheck && !ExecQual(scan->indexqualorig, econtext))
+	{
+		InstrCountFiltered2(scan, 1);
+		return;
+	}
 	if (!ExecQual(scan->ss.ps.qual, econtext))
 	{
 		InstrCountFiltered1(scan, 1);

@@ -21,6 +21,7 @@
 #include "base/rows.h"
 #include "base/scratch.h"
 #include "base/stats.h"
+#include "vector/functions.h"
 #include "vector/batch.h"
 #include "vector/compute.h"
 #include "vector/operands.h"
@@ -32,6 +33,9 @@ PG_FUNCTION_INFO_V1(ek_sql_inner_product);
 PG_FUNCTION_INFO_V1(ek_sql_negative_inner_product);
 PG_FUNCTION_INFO_V1(ek_sql_l2_distance);
 PG_FUNCTION_INFO_V1(ek_sql_l1_distance);
+PG_FUNCTION_INFO_V1(ek_sql_cosine_within);
+PG_FUNCTION_INFO_V1(ek_sql_inner_product_within);
+PG_FUNCTION_INFO_V1(ek_sql_l2_within);
 PG_FUNCTION_INFO_V1(ek_sql_norm);
 PG_FUNCTION_INFO_V1(ek_sql_normalize);
 PG_FUNCTION_INFO_V1(ek_sql_is_valid);
@@ -148,6 +152,48 @@ ek_sql_l2_distance(PG_FUNCTION_ARGS)
 
 	end_pair(EK_L2, call, &operands, isfinite(l2_squared));
 	PG_RETURN_FLOAT8(sqrt(l2_squared));
+}
+
+void
+ek_require_radius(double radius)
+{
+	if (isnan(radius))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("radius must not be NaN")));
+}
+
+/*
+ * engram_cosine_within(a real[], b real[], radius double precision) returns boolean
+ *
+ * Is the distance at most the radius?  Of the inner product, as of its operator, the
+ * distance is the negative product: a radius of -0.8 asks for products of 0.8 and more.
+ */
+Datum
+ek_sql_cosine_within(PG_FUNCTION_ARGS)
+{
+	const double radius = PG_GETARG_FLOAT8(2);
+
+	ek_require_radius(radius);
+	PG_RETURN_BOOL(DatumGetFloat8(ek_sql_cosine_distance(fcinfo)) <= radius);
+}
+
+Datum
+ek_sql_inner_product_within(PG_FUNCTION_ARGS)
+{
+	const double radius = PG_GETARG_FLOAT8(2);
+
+	ek_require_radius(radius);
+	PG_RETURN_BOOL(DatumGetFloat8(ek_sql_negative_inner_product(fcinfo)) <= radius);
+}
+
+Datum
+ek_sql_l2_within(PG_FUNCTION_ARGS)
+{
+	const double radius = PG_GETARG_FLOAT8(2);
+
+	ek_require_radius(radius);
+	PG_RETURN_BOOL(DatumGetFloat8(ek_sql_l2_distance(fcinfo)) <= radius);
 }
 
 /*

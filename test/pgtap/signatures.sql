@@ -249,7 +249,7 @@ INSERT INTO item VALUES (1, '{1,0}'), (2, '{3,4}'), (3, '{0,0}');
 
 SELECT results_eq(
 	$$SELECT source, target, path FROM pg_extension_update_paths('engramk') WHERE path IS NOT NULL ORDER BY source, target$$,
-	$$WITH version AS (SELECT * FROM unnest('{1.0,1.1,1.2,1.3,1.4,1.5,1.6}'::text[]) WITH ORDINALITY AS v (name, number))
+	$$WITH version AS (SELECT * FROM unnest('{1.0,1.1,1.2,1.3,1.4,1.5,1.6,1.7}'::text[]) WITH ORDINALITY AS v (name, number))
 	  SELECT a.name, b.name,
 		(SELECT string_agg(name, '--' ORDER BY number * sign(b.number - a.number)) FROM version
 		 WHERE number BETWEEN least(a.number, b.number) AND greatest(a.number, b.number))

@@ -1,0 +1,159 @@
+# Filter columns while everything else happens: eight sessions that insert and change
+# them, VACUUM that goes over to other bases, crashes, and a standby that compares each
+# page it replays with the primary's.  Scans under filters, within radii, alone and in
+# parallel, find what the sequential scan finds.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+use EngramkIndex;
+use IPC::Run;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+plan skip_all => 'earlier versions have no filter columns' if !makes_format_3();
+
+my $dims = 32;
+my $primary = start_index_node('filters', "wal_consistency_checking = 'generic'\nautovacuum = off\nmax_connections = 50\nmax_parallel_workers = 8\nmax_wal_size = 1GB\nwal_keep_size = 1GB",
+	allows_streaming => 1);
+$primary->safe_psql('postgres', "ALTER EXTENSION engramk UPDATE TO '1.7'");
+$primary->safe_psql('postgres', slurp_file("$FindBin::RealBin/model.sql"));
+$primary->safe_psql('postgres', q{
+	CREATE TABLE item (id serial, v real[], tenant integer, moment timestamptz, name text);
+	CREATE INDEX item_v ON item USING engramk (v, tenant, moment, name);
+
+	-- Finds nothing, or says where the index and the sequential scan differ.  In one
+	-- statement, so that both see the same rows.
+	CREATE FUNCTION filtered_differences(q real[], filter text) RETURNS SETOF text LANGUAGE plpgsql STABLE
+	SET enable_seqscan = off SET enable_sort = off SET jit = off AS $$
+	DECLARE
+		m record;
+		k integer;
+		differ boolean;
+	BEGIN
+		FOR m IN SELECT * FROM (VALUES ('<=>', 'engram_cosine_distance', 'engram_cosine_within'), ('<#>', 'engram_negative_inner_product', 'engram_inner_product_within'),
+			('<->', 'engram_l2_distance', 'engram_l2_within')) AS m(operator, function, within)
+		LOOP
+			FOREACH k IN ARRAY ARRAY[3, 100, 1000000] LOOP
+				EXECUTE format('SELECT (SELECT array_agg(d) FROM (SELECT v %s $1 AS d FROM item WHERE %s ORDER BY v %1$s $1 LIMIT $2) x) IS DISTINCT FROM
+					(SELECT array_agg(d ORDER BY d) FROM (SELECT %3$s(v, $1) AS d FROM item WHERE %2$s ORDER BY 1 LIMIT $2) x)', m.operator, filter, m.function)
+				INTO differ USING q, k;
+				IF differ THEN RETURN NEXT format('%s of %s, %s rows where %s', m.operator, q, k, filter); END IF;
+			END LOOP;
+			EXECUTE format('SELECT (SELECT array_agg(id ORDER BY id) FROM item WHERE %s(v, $1, r) AND %s) IS DISTINCT FROM
+				(SELECT array_agg(id ORDER BY id) FROM item WHERE %3$s(v, $1) <= r AND %2$s)
+				FROM (SELECT percentile_disc(0.03) WITHIN GROUP (ORDER BY %3$s(v, $1)) AS r FROM item) r', m.within, filter, m.function)
+			INTO differ USING q;
+			IF differ THEN RETURN NEXT format('%s of %s where %s', m.within, q, filter); END IF;
+		END LOOP;
+	END $$;
+	CREATE FUNCTION any_filtered_differences(dims integer, queries integer) RETURNS text LANGUAGE sql VOLATILE AS $$
+		SELECT string_agg(d, '; ') FROM (
+			SELECT v[1:dims] AS q FROM stock WHERE i IN (SELECT 1 + floor(random() * 1500)::integer FROM generate_series(1, queries))
+			AND kind IN (SELECT floor(random() * 8)::integer FROM generate_series(1, 2)) LIMIT queries) AS x,
+			(SELECT f FROM unnest(ARRAY['tenant = 3', 'tenant IN (1, 5, 7, 8, 9, 11)', 'tenant < 2::bigint', 'tenant IS NULL', 'name = ''n5''', 'name IN (''n1'', ''n2'')',
+				'moment > ''2024-06-01''', 'tenant = 1 AND name = ''n1''', 'tenant > 15 AND moment < ''2024-02-01''', 'v IS NOT NULL AND tenant = 2', 'tenant = 77']) f
+				ORDER BY random() LIMIT 3) AS f, filtered_differences(q, f) AS d
+	$$;});
+$primary->backup('base');
+my $standby = PostgreSQL::Test::Cluster->new('filters_standby');
+$standby->init_from_backup($primary, 'base', has_streaming => 1);
+$standby->start;
+
+my $directory = PostgreSQL::Test::Utils::tempdir();
+my $workers = '-c max_parallel_workers_per_gather=2 -c parallel_setup_cost=0 -c parallel_tuple_cost=0 -c min_parallel_table_scan_size=0 -c min_parallel_index_scan_size=0';
+my $insert = "INSERT INTO item (v, tenant, moment, name) SELECT v, nullif(floor(random() * 20)::int, 0), timestamptz '2024-01-01' + random() * interval '1 year', 'n' || floor(random() * 10) FROM vectors_of((random() * 2)::int, $dims, :many) v;\n";
+my @running;
+
+sub run_script
+{
+	my ($clients, $name, $script, $environment) = @_;
+	my ($out, $err) = ('', '');
+
+	append_to_file("$directory/$name.sql", $script);
+	local $ENV{PGOPTIONS} = $environment // '';
+	push @running, [ $name, IPC::Run::start([ 'pgbench', '-n', '-c', $clients, '-j', $clients, '-T', 3, '-f', "$directory/$name.sql", $primary->connstr('postgres') ],
+			'>', \$out, '2>', \$err), \$out, \$err ];
+	return;
+}
+
+sub must_be_right
+{
+	my ($node, $name) = @_;
+
+	is($node->safe_psql('postgres', "SELECT engram_index_check('item_v') = count(*) FROM item"), 't', "$name: every row has its entry and its codes");
+	is($node->safe_psql('postgres', "SELECT any_filtered_differences($dims, 4)"), '', "$name: right answers");
+	local $ENV{PGOPTIONS} = $workers;
+	is($node->safe_psql('postgres', "SELECT any_filtered_differences($dims, 2)"), '', "$name: in parallel");
+	return;
+}
+
+sub must_be_right_on_both
+{
+	my ($name) = @_;
+
+	must_be_right($primary, $name);
+	$primary->wait_for_catchup($standby);
+	must_be_right($standby, "$name, the standby");
+	return;
+}
+
+$primary->safe_psql('postgres', "INSERT INTO item (v, tenant) SELECT NULL, i % 20 FROM generate_series(1, 50) i");
+run_script(8, 'insert', "\\set many random(1, 20)\n$insert" . "BEGIN;\n${insert}ROLLBACK;\n");
+run_script(1, 'change', "UPDATE item SET tenant = 3 WHERE id = (SELECT max(id) - 10 FROM item);\nDELETE FROM item WHERE id % 5 = 0 AND id < (SELECT max(id) FROM item) - 500;\n");
+run_script(1, 'vacuum', "VACUUM item;\nSELECT pg_sleep(0.2);\n");
+run_script(1, 'scan', "SELECT 1 / (any_filtered_differences($dims, 1) IS NULL)::int;\n");
+run_script(1, 'small', "SELECT 1 / (any_filtered_differences($dims, 1) IS NULL)::int;\n", '-c engramk.arena_size=64kB');
+run_script(1, 'parallel', "SELECT 1 / (any_filtered_differences($dims, 1) IS NULL)::int;\n", $workers);
+foreach my $one (@running)
+{
+	my ($name, $handle, $out, $err) = @$one;
+
+	ok($handle->finish, "$name: nobody failed") or diag($$err);
+	unlike($$err, qr/ERROR|FATAL|aborted/, "$name: no error");
+	like($$out, qr/actually processed: [1-9]/, "$name: something was done");
+}
+must_be_right_on_both('after a crowd');
+
+# Whatever was logged is there after a crash, filter codes too
+foreach my $round (1 .. 2)
+{
+	$primary->safe_psql('postgres', 'CHECKPOINT') if $round == 2;
+	$primary->safe_psql('postgres', $insert =~ s/:many/700/r);
+	$primary->safe_psql('postgres', 'UPDATE item SET name = \'n5\' WHERE id % 7 = 0');
+	$primary->stop('immediate');
+	$primary->start;
+	must_be_right_on_both("after crash $round");
+}
+$primary->safe_psql('postgres', 'DELETE FROM item WHERE id % 3 = 0');
+$primary->safe_psql('postgres', 'VACUUM item');
+$primary->safe_psql('postgres', $insert =~ s/:many/700/r);
+must_be_right_on_both('in entries that are used again');
+$primary->safe_psql('postgres', 'REINDEX INDEX item_v');
+must_be_right_on_both('built again');
+
+# A cursor sees what its snapshot has, whatever happens to filters meanwhile
+my $cursor = $primary->background_psql('postgres');
+$cursor->query_safe('SET enable_seqscan = off');
+$cursor->query_safe('BEGIN');
+$cursor->query_safe("DECLARE c CURSOR FOR SELECT v <=> (SELECT v[1:$dims] FROM stock WHERE kind = 1 AND i = 5) FROM item WHERE tenant = 3 ORDER BY 1");
+my $expected = $primary->safe_psql('postgres', "SET enable_indexscan = off; SELECT v <=> (SELECT v[1:$dims] FROM stock WHERE kind = 1 AND i = 5) FROM item WHERE tenant = 3 ORDER BY 1");
+my $first = $cursor->query_safe('FETCH 5 FROM c');
+$primary->safe_psql('postgres', 'UPDATE item SET tenant = 4 WHERE tenant = 3');
+$primary->safe_psql('postgres', 'VACUUM item');
+$primary->safe_psql('postgres', $insert =~ s/:many/700/r);
+is("$first\n" . $cursor->query_safe('FETCH ALL FROM c'), $expected, 'a cursor goes on with its own rows');
+$cursor->quit;
+
+$standby->promote;
+is($standby->safe_psql('postgres', $insert =~ s/:many/300/r . 'VACUUM item'), '', 'a promoted standby goes on') or diag('insert');
+must_be_right($standby, 'promoted');
+foreach my $node ($primary, $standby)
+{
+	unlike(slurp_file($node->logfile), qr/TRAP:|PANIC:|inconsistent page/, $node->name . ': no process crashed');
+	$node->stop;
+}
+done_testing();
