@@ -105,9 +105,12 @@ COMMENT ON FUNCTION engram_cosine_in_ball(real[], engram_ball) IS 'implementatio
 COMMENT ON FUNCTION engram_inner_product_in_ball(real[], engram_ball) IS 'implementation of <#>@ operator';
 COMMENT ON FUNCTION engram_l2_in_ball(real[], engram_ball) IS 'implementation of <->@ operator';
 
-CREATE OPERATOR <=>@ (LEFTARG = real[], RIGHTARG = engram_ball, FUNCTION = engram_cosine_in_ball);
-CREATE OPERATOR <#>@ (LEFTARG = real[], RIGHTARG = engram_ball, FUNCTION = engram_inner_product_in_ball);
-CREATE OPERATOR <->@ (LEFTARG = real[], RIGHTARG = engram_ball, FUNCTION = engram_l2_in_ball);
+CREATE OPERATOR <=>@ (LEFTARG = real[], RIGHTARG = engram_ball, FUNCTION = engram_cosine_in_ball,
+    RESTRICT = contsel, JOIN = contjoinsel);
+CREATE OPERATOR <#>@ (LEFTARG = real[], RIGHTARG = engram_ball, FUNCTION = engram_inner_product_in_ball,
+    RESTRICT = contsel, JOIN = contjoinsel);
+CREATE OPERATOR <->@ (LEFTARG = real[], RIGHTARG = engram_ball, FUNCTION = engram_l2_in_ball,
+    RESTRICT = contsel, JOIN = contjoinsel);
 COMMENT ON OPERATOR <=>@ (real[], engram_ball) IS 'is within a cosine distance';
 COMMENT ON OPERATOR <#>@ (real[], engram_ball) IS 'is within a negative inner product';
 COMMENT ON OPERATOR <->@ (real[], engram_ball) IS 'is within a Euclidean distance';
