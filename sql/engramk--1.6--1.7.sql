@@ -145,3 +145,14 @@ COMMENT ON FUNCTION engram_inner_product_within(real[], real[], double precision
     'is the negative inner product, a <#> b, at most the radius?';
 COMMENT ON FUNCTION engram_l2_within(real[], real[], double precision) IS
     'is the Euclidean distance, a <-> b, at most the radius?';
+
+-- A join of what is near enough: near-duplicates
+
+CREATE FUNCTION engram_knn_join(
+    queries text, targets text, k integer, max_distance double precision, metric text DEFAULT 'cosine',
+    exclude_self boolean DEFAULT false)
+    RETURNS TABLE (query_id bigint, target_id bigint, rank integer, distance double precision)
+    AS 'MODULE_PATHNAME', 'ek_sql_knn_join_within'
+    LANGUAGE C STABLE STRICT PARALLEL UNSAFE COST 100000 ROWS 10000;
+COMMENT ON FUNCTION engram_knn_join(text, text, integer, double precision, text, boolean) IS
+    'the k nearest targets of each query that are at most so far away, both of them a SELECT of (id, vector)';

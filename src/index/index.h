@@ -322,11 +322,12 @@ extern Size ek_meta_size(ek_format format);
 extern uint32 ek_mapped_sections(ek_format format);
 extern uint8 *ek_map_on(Page page);
 
-/* The coarse pages that a pass visits: those of sections that are not empty. */
+/* The coarse pages that a pass visits: those of sections that are not empty, or some of them. */
 typedef struct ek_live_pages
 {
 	uint32		count;
 	uint32	   *sections;		/* NULL: all of them */
+	uint32	   *chosen;			/* NULL: all of the sections */
 } ek_live_pages;
 
 extern ek_live_pages ek_find_live_pages(Relation index, const ek_meta *meta,
@@ -336,6 +337,8 @@ extern ek_live_pages ek_find_live_pages(Relation index, const ek_meta *meta,
 static inline uint32
 ek_live_page(const ek_live_pages *live, uint32 i)
 {
+	if (live->chosen != NULL)
+		return live->chosen[i];
 	if (live->sections == NULL)
 		return i;
 	return live->sections[i / EK_SECTION] * EK_SECTION + i % EK_SECTION;

@@ -524,27 +524,6 @@ sweep_section(IndexScanDesc scan, uint32 section)
 	MemoryContextSwitchTo(caller);
 }
 
-/* The sections of the pages that a pass visits; */
-static void
-sweep(IndexScanDesc scan)
-{
-	scan_state *state = scan->opaque;
-
-	for (uint32 i = 0; state->conditions != NULL && i < state->pages.count; i += EK_SECTION)
-		sweep_section(scan, ek_live_page(&state->pages, i) / EK_SECTION);
-}
-
-/* or all of them, for a process of several that lists what all have. */
-static void
-sweep_all(IndexScanDesc scan)
-{
-	scan_state *state = scan->opaque;
-	const uint32 pages = state->meta.dims == 0 ? 0 : ek_coarse_pages(&state->meta, &state->geometry);
-
-	for (uint32 page = 0; state->conditions != NULL && page < pages; page += EK_SECTION)
-		sweep_section(scan, page / EK_SECTION);
-}
-
 /* Fills in which entries of a page pass; false if none does. */
 static bool
 find_passing(const scan_state *state, page_visit *visit)
@@ -569,6 +548,47 @@ find_passing(const scan_state *state, page_visit *visit)
 		visit->entries += (uint32) pg_popcount32(visit->passing[group]);
 	}
 	return true;
+}
+
+/* From here on passes visit the pages where something passes, and no others. */
+static void
+choose_pages(scan_state *state)
+{
+	uint32	   *chosen = MemoryContextAlloc(state->context, sizeof(uint32) * Max(state->pages.count, 1));
+	uint32		count = 0;
+
+	for (uint32 i = 0; i < state->pages.count; i++)
+	{
+		page_visit	visit = {.page = ek_live_page(&state->pages, i)};
+
+		if (find_passing(state, &visit))
+			chosen[count++] = visit.page;
+	}
+	state->pages = (ek_live_pages) {.count = count,.chosen = chosen};
+}
+
+/* The sections of the pages that a pass visits; */
+static void
+sweep(IndexScanDesc scan)
+{
+	scan_state *state = scan->opaque;
+
+	if (state->conditions == NULL || state->pages.chosen != NULL)
+		return;
+	for (uint32 i = 0; i < state->pages.count; i += EK_SECTION)
+		sweep_section(scan, ek_live_page(&state->pages, i) / EK_SECTION);
+	choose_pages(state);
+}
+
+/* or all of them, for a process of several that lists what all have. */
+static void
+sweep_all(IndexScanDesc scan)
+{
+	scan_state *state = scan->opaque;
+	const uint32 pages = state->meta.dims == 0 ? 0 : ek_coarse_pages(&state->meta, &state->geometry);
+
+	for (uint32 page = 0; state->conditions != NULL && page < pages; page += EK_SECTION)
+		sweep_section(scan, page / EK_SECTION);
 }
 
 static inline bool
@@ -1191,10 +1211,12 @@ static void
 collect_pages(IndexScanDesc scan)
 {
 	scan_state *state = scan->opaque;
-	const uint32 pages = state->pages.count;
-	const uint32 step = state->by_key || state->cold ? 1 : Max(pages / SAMPLE_PAGES, 1);
+	uint32		pages;
+	uint32		step;
 
 	sweep(scan);
+	pages = state->pages.count;
+	step = state->by_key || state->cold ? 1 : Max(pages / SAMPLE_PAGES, 1);
 	for (uint32 turn = 0; turn < pages; turn++)
 	{
 		CHECK_FOR_INTERRUPTS();

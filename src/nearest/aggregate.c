@@ -13,6 +13,8 @@
  */
 #include "postgres.h"
 
+#include <math.h>
+
 #include "access/detoast.h"
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
@@ -335,7 +337,7 @@ begin_group(FunctionCallInfo fcinfo, call_site *site, MemoryContext context)
 	caller = MemoryContextSwitchTo(context);
 	state = palloc(sizeof(nearest_state));
 	state->shared = queries_of_group(site, context, metric, raw);
-	state->nearest = ek_nearest_create(state->shared->queries, k, NULL, EK_NEAREST, NULL);
+	state->nearest = ek_nearest_create(state->shared->queries, k, INFINITY, NULL, EK_NEAREST, NULL);
 	MemoryContextSwitchTo(caller);
 	return state;
 }

@@ -1,6 +1,7 @@
 /*
  * join.c
- *		engram_knn_join: the k nearest targets of each of many queries.
+ *		engram_knn_join: the k nearest targets of each of many queries, or those of them
+ *		that are near enough.
  *
  * Queries and targets are two SELECTs, run with the rights and the snapshot of
  * the caller, one statement each and read only.  Functions that they call may do
@@ -14,6 +15,8 @@
  * give the same rows each time.
  */
 #include "postgres.h"
+
+#include <math.h>
 
 #include "access/tupdesc.h"
 #include "catalog/pg_type.h"
@@ -30,8 +33,10 @@
 #include "utils/tuplestore.h"
 
 #include "nearest/nearest.h"
+#include "vector/functions.h"
 
 PG_FUNCTION_INFO_V1(ek_sql_knn_join);
+PG_FUNCTION_INFO_V1(ek_sql_knn_join_within);
 
 /* Queries fetched from the cursor at a time. */
 #define FETCH_ROWS	64
@@ -384,7 +389,7 @@ open_queries(join_side *queries)
 }
 
 static void
-join(join_side *queries, join_side *targets, int k, ek_metric metric,
+join(join_side *queries, join_side *targets, int k, double max_distance, ek_metric metric,
 	 bool exclude_self, const join_result *result)
 {
 	Portal		cursor;
@@ -405,7 +410,7 @@ join(join_side *queries, join_side *targets, int k, ek_metric metric,
 
 		if (block.count == 0)
 			break;
-		nearest = ek_nearest_create(ek_queries_create(metric, vectors), k,
+		nearest = ek_nearest_create(ek_queries_create(metric, vectors), k, max_distance,
 									exclude_self ? block.ids : NULL, EK_KNN_JOIN, &learnt);
 		count = read_targets(targets, nearest);
 		ek_nearest_finish(nearest);
@@ -421,6 +426,21 @@ join(join_side *queries, join_side *targets, int k, ek_metric metric,
 	SPI_cursor_close(cursor);
 }
 
+static void
+join_texts(FunctionCallInfo fcinfo, int k, double max_distance, ek_metric metric, bool exclude_self)
+{
+	join_side	queries = {.name = "queries",.statement = text_to_cstring(PG_GETARG_TEXT_PP(0))};
+	join_side	targets = {.name = "targets",.statement = text_to_cstring(PG_GETARG_TEXT_PP(1))};
+	join_result result;
+
+	ek_nearest_check_k(k);
+	result = begin_result(fcinfo);
+
+	SPI_connect();
+	join(&queries, &targets, k, max_distance, metric, exclude_self, &result);
+	SPI_finish();
+}
+
 /*
  * engram_knn_join(queries text, targets text, k integer, metric text,
  *				   exclude_self boolean)
@@ -433,18 +453,24 @@ join(join_side *queries, join_side *targets, int k, ek_metric metric,
 Datum
 ek_sql_knn_join(PG_FUNCTION_ARGS)
 {
-	const int	k = PG_GETARG_INT32(2);
-	const ek_metric metric = ek_metric_of(PG_GETARG_TEXT_PP(3));
-	const bool	exclude_self = PG_GETARG_BOOL(4);
-	join_side	queries = {.name = "queries",.statement = text_to_cstring(PG_GETARG_TEXT_PP(0))};
-	join_side	targets = {.name = "targets",.statement = text_to_cstring(PG_GETARG_TEXT_PP(1))};
-	join_result result;
+	join_texts(fcinfo, PG_GETARG_INT32(2), INFINITY, ek_metric_of(PG_GETARG_TEXT_PP(3)),
+			   PG_GETARG_BOOL(4));
+	PG_RETURN_NULL();
+}
 
-	ek_nearest_check_k(k);
-	result = begin_result(fcinfo);
+/*
+ * engram_knn_join(queries text, targets text, k integer,
+ *				   max_distance double precision, metric text, exclude_self boolean)
+ *
+ * The same of what is at most so far away.
+ */
+Datum
+ek_sql_knn_join_within(PG_FUNCTION_ARGS)
+{
+	const double max_distance = PG_GETARG_FLOAT8(3);
 
-	SPI_connect();
-	join(&queries, &targets, k, metric, exclude_self, &result);
-	SPI_finish();
+	ek_require_radius(max_distance);
+	join_texts(fcinfo, PG_GETARG_INT32(2), max_distance, ek_metric_of(PG_GETARG_TEXT_PP(4)),
+			   PG_GETARG_BOOL(5));
 	PG_RETURN_NULL();
 }

@@ -73,6 +73,7 @@ struct ek_nearest
 	const ek_queries *queries;	/* NULL if there is nothing but neighbours */
 	int			count;
 	int			k;
+	double		max_distance;
 	ek_metric metric;
 	uint64		identity;
 	const ek_id *own;
@@ -363,7 +364,16 @@ take_up(ek_nearest *nearest, Size bytes)
  * The block
  */
 
-/* Once there are k neighbours. */
+/* What is further away cannot be among the k nearest any more, or was not to be at all. */
+static double
+limit_of(const ek_nearest *nearest, int q)
+{
+	const ek_neighbours *neighbours = &nearest->neighbours[q];
+
+	return neighbours->count < nearest->k ? nearest->max_distance :
+		Min(neighbours->heap[0].distance, nearest->max_distance);
+}
+
 static void
 raise_need(ek_nearest *nearest, int q)
 {
@@ -371,15 +381,14 @@ raise_need(ek_nearest *nearest, int q)
 
 	ek_screen_set_need(&nearest->screens[q],
 					   ek_needed_reach(nearest->metric, queries->vectors.dims, queries->norm2[q],
-									   nearest->neighbours[q].heap[0].distance));
+									   limit_of(nearest, q)));
 }
 
 static void
 set_screen(ek_nearest *nearest, int q, const ek_factors *factors)
 {
 	ek_screen_set_query(&nearest->screens[q], factors);
-	if (nearest->neighbours[q].count == nearest->k)
-		raise_need(nearest, q);
+	raise_need(nearest, q);
 }
 
 /* From here on codes are compared, or again. */
@@ -565,7 +574,7 @@ offer(ek_nearest *nearest, int q, ek_id id, double distance)
 	bool		kept;
 	Size		grown;
 
-	if (nearest->own != NULL && ek_same_id(nearest->own[q], id))
+	if (distance > nearest->max_distance || (nearest->own != NULL && ek_same_id(nearest->own[q], id)))
 		return false;
 	grown = ek_neighbours_offer(&nearest->neighbours[q], nearest->k, neighbour,
 								nearest->context, &kept);
@@ -760,6 +769,7 @@ ek_nearest_create_empty(int count, int k, ek_metric metric,
 
 	nearest->count = count;
 	nearest->k = k;
+	nearest->max_distance = INFINITY;
 	nearest->metric = metric;
 	nearest->identity = identity;
 	nearest->operation = operation;
@@ -771,13 +781,14 @@ ek_nearest_create_empty(int count, int k, ek_metric metric,
 }
 
 ek_nearest *
-ek_nearest_create(const ek_queries *queries, int k, const ek_id *own,
+ek_nearest_create(const ek_queries *queries, int k, double max_distance, const ek_id *own,
 				  ek_operation operation, ek_learnt *learnt)
 {
 	ek_nearest *nearest = ek_nearest_create_empty(queries->vectors.count, k, queries->metric,
 												  queries->identity, operation);
 
 	nearest->queries = queries;
+	nearest->max_distance = max_distance;
 	nearest->own = own;
 	take_up(nearest, sizeof(ek_nearest) + queries->size + sizeof(ek_neighbours) * nearest->count);
 	nearest->alone.context = nearest->context;

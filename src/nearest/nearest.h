@@ -50,12 +50,12 @@ extern Size ek_nearest_size_of_query(ek_metric metric, int dims, int k);
 extern Size ek_nearest_room_for_queries(int dims);
 
 /*
- * Everything in the current memory context.  With `own` ids, one a query, a
- * target of the query's own id is left out of its neighbours.  What was learnt may
- * be NULL.
+ * Everything in the current memory context.  What is further away than max_distance,
+ * which may be infinite, is nobody's neighbour.  With `own` ids, one a query, a target of
+ * the query's own id is left out of its neighbours.  What was learnt may be NULL.
  */
-extern ek_nearest *ek_nearest_create(const ek_queries *queries, int k, const ek_id *own,
-									 ek_operation operation, ek_learnt *learnt);
+extern ek_nearest *ek_nearest_create(const ek_queries *queries, int k, double max_distance,
+									 const ek_id *own, ek_operation operation, ek_learnt *learnt);
 /* Only to be combined with others: it has no queries, and takes no targets. */
 extern ek_nearest *ek_nearest_create_empty(int count, int k, ek_metric metric,
 										   uint64 identity, ek_operation operation);

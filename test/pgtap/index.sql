@@ -15,14 +15,14 @@ SELECT is((SELECT opcdefault FROM pg_opclass c JOIN pg_am a ON a.oid = opcmethod
 SELECT is((SELECT bool_and(amvalidate(c.oid)) FROM pg_opclass c JOIN pg_am a ON a.oid = opcmethod WHERE amname = 'engramk'),
 	true, 'which is valid');
 SELECT is(pg_indexam_has_property(a.oid, property), expected, property || ' of the access method')
-FROM pg_am a, (VALUES ('can_order', false), ('can_unique', false), ('can_multi_col', false), ('can_exclude', true), ('can_include', false)) p(property, expected)
+FROM pg_am a, (VALUES ('can_order', false), ('can_unique', false), ('can_multi_col', true), ('can_exclude', true), ('can_include', false)) p(property, expected)
 WHERE amname = 'engramk';
 
 CREATE TABLE item (id integer, v real[]);
 INSERT INTO item SELECT i, ARRAY[i, i % 7, 1]::real[] FROM generate_series(1, 1000) i;
 CREATE INDEX item_v ON item USING engramk (v);
 SELECT is(pg_index_column_has_property('item_v', 1, property), expected, property || ' of its column')
-FROM (VALUES ('returnable', false), ('search_nulls', false), ('search_array', false), ('orderable', false)) p(property, expected);
+FROM (VALUES ('returnable', false), ('search_nulls', true), ('search_array', true), ('orderable', false)) p(property, expected);
 SELECT is(pg_index_has_property('item_v', property), expected, property || ' of its index')
 FROM (VALUES ('index_scan', true), ('bitmap_scan', false), ('backward_scan', false), ('clusterable', false)) p(property, expected);
 

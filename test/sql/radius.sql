@@ -69,5 +69,25 @@ RESET enable_mergejoin;
 RESET enable_hashjoin;
 SET enable_indexscan = off;
 SELECT count(*), sum(a.id * b.id) FROM item a JOIN item b ON engram_cosine_within(b.v, a.v, 0.05) AND a.id < b.id WHERE a.id < 100;
+RESET enable_indexscan;
+
+-- The join of many: what is near enough of the k nearest, as brute force has it
+CREATE FUNCTION join_differs(k int, most float8, metric text, distance text) RETURNS bool LANGUAGE plpgsql AS $$
+DECLARE differs bool;
+BEGIN
+    EXECUTE format('SELECT (SELECT array_agg((query_id, target_id, rank, distance)::text ORDER BY query_id, rank)
+            FROM engram_knn_join(''SELECT id, v FROM item WHERE id < 40'', ''SELECT id, v FROM item WHERE id %% 5 = 0'', $1, $2, $3, true)) IS DISTINCT FROM
+        (SELECT array_agg((q, t, rank, d)::text ORDER BY q, rank) FROM (
+            SELECT a.id::bigint AS q, b.id::bigint AS t, a.v %1$s b.v AS d, (row_number() OVER (PARTITION BY a.id ORDER BY a.v %1$s b.v, b.id))::int AS rank
+            FROM item a, item b WHERE a.id < 40 AND b.id %% 5 = 0 AND a.id <> b.id AND a.v %1$s b.v <= $2 AND b.v IS NOT NULL) s WHERE rank <= $1)', distance)
+    INTO differs USING k, most, metric;
+    RETURN differs;
+END $$;
+SELECT k, most, metric, distance FROM unnest(ARRAY[1, 5, 1000000]) k, unnest(ARRAY[-1, 0, 0.05, 0.4, 1, 'infinity']::float8[]) most,
+    (VALUES ('cosine', '<=>'), ('l2', '<->'), ('inner_product', '<#>'), ('l1', '<+>')) m (metric, distance)
+WHERE join_differs(k, most, metric, distance);
+SELECT count(*) > 100 AS some, max(distance) <= 0.05 AS near FROM engram_knn_join('SELECT id, v FROM item', 'SELECT id, v FROM item', 3, max_distance => 0.05, exclude_self => true);
+SELECT count(*) FROM engram_knn_join('SELECT id, v FROM item', 'SELECT id, v FROM item', 3, 'NaN'::float8);
+SELECT count(*) FROM engram_knn_join('SELECT id, v FROM item WHERE id < 10', 'SELECT id, v FROM item', 3, 'l2', false);
 DROP SCHEMA radius CASCADE;
 ALTER EXTENSION engramk UPDATE TO '1.6';
