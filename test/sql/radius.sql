@@ -1,12 +1,20 @@
 -- Everything within a distance: by the index, with an order or without, under filters and
 -- in joins, what the sequential scan finds.
 SET client_min_messages = warning;
-ALTER EXTENSION engramk UPDATE TO '1.7';
 CREATE SCHEMA radius;
 SET search_path = radius, public;
 SET jit = off;
 CREATE FUNCTION vec(i int, dims int) RETURNS real[] LANGUAGE sql IMMUTABLE AS
     $$SELECT array_agg(((hashint8(i * 1000 + j)::float8 / 2147483648) / j + (i % 5 = j)::int)::real ORDER BY j) FROM generate_series(1, dims) j$$;
+CREATE TABLE old_1 AS SELECT i AS id, CASE WHEN i % 97 <> 0 THEN vec(i, 40) END AS v FROM generate_series(1, 3000) i;
+CREATE TABLE old_2 AS TABLE old_1;
+ALTER EXTENSION engramk UPDATE TO '1.4';
+CREATE INDEX old_1_v ON old_1 USING engramk (v);
+ALTER EXTENSION engramk UPDATE TO '1.5';
+CREATE INDEX old_2_v ON old_2 USING engramk (v);
+ALTER EXTENSION engramk UPDATE TO '1.7';
+ANALYZE old_1;
+ANALYZE old_2;
 CREATE TABLE item AS SELECT i AS id, CASE WHEN i % 97 <> 0 THEN vec(i, 24) END AS v, i % 7 AS kind FROM generate_series(1, 5000) i;
 INSERT INTO item VALUES (0, array_fill(0::real, ARRAY[24]), 3);
 CREATE INDEX item_v ON item USING engramk (v, kind);
@@ -59,6 +67,18 @@ INSERT INTO query SELECT format(q, vec(7, 24)) FROM unnest(ARRAY[
     'SELECT count(*) FROM item WHERE engram_cosine_within(v, array_fill(0::real, ARRAY[24]), 0.99)']) q;
 SELECT q, rows_of(q, true), rows_of(q, false) FROM query WHERE rows_of(q, true) IS DISTINCT FROM rows_of(q, false);
 SELECT count(*), count(*) FILTER (WHERE rows_of(q, false) LIKE '2%') AS errors FROM query;
+
+-- Indexes of the first two formats know radii as well, also when there is no room for all
+-- that is within
+SELECT format FROM engram_index_info('old_1_v') UNION ALL SELECT format FROM engram_index_info('old_2_v');
+SELECT t, f, r FROM unnest(ARRAY['old_1', 'old_2']) t, unnest(ARRAY['cosine', 'l2', 'inner_product']) f, unnest(ARRAY[-1, 0, 0.05, 0.3, 1, 1.4]::float8[]) r,
+    format('SELECT count(*), min(id), max(id), sum(id) FROM %s WHERE engram_%s_within(v, %L, %s)', t, f, vec(7, 40), r) q
+WHERE rows_of(q, true) IS DISTINCT FROM rows_of(q, false);
+SET engramk.arena_size = '64kB';
+SELECT t, f FROM unnest(ARRAY['old_1', 'old_2', 'item']) t, unnest(ARRAY['cosine', 'l2', 'inner_product']) f,
+    format('SELECT count(*), min(id), max(id), sum(id) FROM %s WHERE engram_%s_within(v, %L, 1)', t, f, vec(7, CASE t WHEN 'item' THEN 24 ELSE 40 END)) q
+WHERE rows_of(q, true) IS DISTINCT FROM rows_of(q, false);
+RESET engramk.arena_size;
 
 -- In a join each query is asked of the index; and it goes on until it is canceled where nobody asks
 SET enable_mergejoin = off;
