@@ -1765,6 +1765,8 @@ start_conditions(IndexScanDesc scan, target *to)
 			state->without_nulls = true;
 		else if (key->sk_flags & SK_SEARCHNULL)
 			state->without_vectors = true;
+		else if (key->sk_flags & SK_SEARCHARRAY)
+			state->without_nulls = true;	/* of several balls, the executor knows */
 		else
 			start_radius(state, key, to);
 	}

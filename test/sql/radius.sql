@@ -64,6 +64,11 @@ INSERT INTO query SELECT format(q, vec(7, 24)) FROM unnest(ARRAY[
     'SELECT count(*) FROM item WHERE engram_cosine_within(v, ''{}'', 0.5)',
     'SELECT v <=> %1$L FROM item WHERE v <=> %1$L < ''NaN''::float8 ORDER BY v <=> %1$L LIMIT 10',
     'SELECT count(*) FROM item WHERE engram_cosine_within(v, array_fill(0::real, ARRAY[24]), 1)',
+    'SELECT count(*), sum(id) FROM item WHERE v <=>@ ANY (ARRAY[engram_ball(%1$L, 0.1), NULL])',
+    'SELECT count(*), sum(id) FROM item WHERE v <=>@ ANY (ARRAY[engram_ball(%1$L, 0.1), engram_ball(%1$L, 0.05)]) AND kind = 3',
+    'SELECT v <=> %1$L FROM item WHERE v <=>@ ANY (ARRAY[engram_ball(%1$L, 0.1), engram_ball(%1$L, 0.05)]) ORDER BY v <=> %1$L LIMIT 20',
+    'SELECT count(*), sum(id) FROM item WHERE engram_cosine_within(v, %1$L, 0.3) AND engram_l2_within(v, array_fill(0.1::real, ARRAY[24]), 0.9)',
+    'SELECT count(*), sum(id) FROM item WHERE v <=>@ ROW(NULL, 1)::engram_ball',
     'SELECT count(*) FROM item WHERE engram_cosine_within(v, array_fill(0::real, ARRAY[24]), 0.99)']) q;
 SELECT q, rows_of(q, true), rows_of(q, false) FROM query WHERE rows_of(q, true) IS DISTINCT FROM rows_of(q, false);
 SELECT count(*), count(*) FILTER (WHERE rows_of(q, false) LIKE '2%') AS errors FROM query;
