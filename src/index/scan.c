@@ -1761,12 +1761,11 @@ start_conditions(IndexScanDesc scan, target *to)
 
 		if (key->sk_attno != 1)
 			continue;
-		if (key->sk_flags & SK_SEARCHNOTNULL)
+		/* of several balls, the executor knows */
+		if (key->sk_flags & (SK_SEARCHNOTNULL | SK_SEARCHARRAY))
 			state->without_nulls = true;
 		else if (key->sk_flags & SK_SEARCHNULL)
 			state->without_vectors = true;
-		else if (key->sk_flags & SK_SEARCHARRAY)
-			state->without_nulls = true;	/* of several balls, the executor knows */
 		else
 			start_radius(state, key, to);
 	}
