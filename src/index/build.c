@@ -36,7 +36,6 @@ typedef struct build_state
 	IndexInfo  *info;
 	MemoryContext scratch;		/* of one vector; reset for each */
 	MemoryContext lasting;
-	ek_format	format;
 	ek_meta		empty;			/* the metapage, before there is anything */
 
 	ek_sample	sample;
@@ -205,12 +204,11 @@ make_cache(build_state *state, uint32 dims)
 	ek_basis   *basis = ek_basis_create(dims);
 	ek_cache   *cache;
 
-	meta.magic = EK_INDEX_MAGIC;
 	meta.dims = dims;
 	meta.null_pages = state->null_pages;
 	meta.sampled = (uint32) state->sample.count;
 	meta.tried = (uint32) Min(state->sample.expected, (double) PG_UINT32_MAX);
-	ek_find_basis(&state->sample, state->format, EK_MAX_STEPS, basis);
+	ek_find_basis(&state->sample, (ek_format) meta.format, EK_MAX_STEPS, basis);
 	describe_basis(&meta, basis);
 	meta.first_block = 1 + meta.null_pages + meta.basis_pages;
 	cache = ek_cache_create(state->lasting, &meta, 0);
@@ -377,7 +375,7 @@ write_meta(build_state *state)
 	ek_meta    *meta = ek_meta_on(begin_write(buffer));
 
 	if (state->cache != NULL)
-		memcpy(meta, &state->cache->meta, ek_meta_size(state->format));
+		memcpy(meta, &state->cache->meta, ek_meta_size((ek_format) meta->format));
 	meta->null_pages = state->null_pages;
 	meta->entries = state->entries;
 	meta->free_hint = state->entries;
@@ -388,11 +386,21 @@ write_meta(build_state *state)
 	ReleaseBuffer(buffer);
 }
 
+/* Of an index that has nothing yet. */
+static ek_meta
+empty_meta(Relation index)
+{
+	ek_meta		meta = {.magic = EK_INDEX_MAGIC,.format = ek_format_to_build(index)};
+
+	ek_describe_filters(index, &meta);
+	return meta;
+}
+
 IndexBuildResult *
 ek_build(Relation heap, Relation index, IndexInfo *info)
 {
 	IndexBuildResult *result = palloc0(sizeof(IndexBuildResult));
-	build_state state = {.index = index,.info = info,.format = ek_format_to_build(index)};
+	build_state state = {.index = index,.info = info};
 	Buffer		buffer;
 
 	if (info->ii_ExclusionOps != NULL)
@@ -401,6 +409,7 @@ ek_build(Relation heap, Relation index, IndexInfo *info)
 				 errmsg("an engramk index cannot enforce an exclusion constraint")));
 	if (RelationGetNumberOfBlocks(index) != 0)
 		elog(ERROR, "index \"%s\" already contains data", RelationGetRelationName(index));
+	state.empty = empty_meta(index);
 
 	state.lasting = AllocSetContextCreate(CurrentMemoryContext, "engramk build",
 										  ALLOCSET_DEFAULT_SIZES);
@@ -408,15 +417,13 @@ ek_build(Relation heap, Relation index, IndexInfo *info)
 										  ALLOCSET_DEFAULT_SIZES);
 
 	buffer = ek_extend(index);
-	state.empty.format = state.format;
-	ek_describe_filters(index, &state.empty);
 	ek_meta_init(BufferGetPage(buffer), &state.empty);
 	end_write(buffer);
 	ReleaseBuffer(buffer);
 	state.end = 1;
 
 	show_phase(PHASE_SAMPLE);
-	ek_sample_table(heap, index, info, state.format, state.lasting, &state.sample);
+	ek_sample_table(heap, index, info, (ek_format) state.empty.format, state.lasting, &state.sample);
 	if (state.sample.dims > 0)
 		settle_basis(&state, (uint32) state.sample.dims);
 	show_phase(PHASE_LOAD);
@@ -442,10 +449,9 @@ ek_build(Relation heap, Relation index, IndexInfo *info)
 void
 ek_build_empty(Relation index)
 {
-	ek_meta		empty = {.format = ek_format_to_build(index)};
+	const ek_meta empty = empty_meta(index);
 	Buffer		buffer = ReadBufferExtended(index, INIT_FORKNUM, P_NEW, RBM_NORMAL, NULL);
 
-	ek_describe_filters(index, &empty);
 	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
 	START_CRIT_SECTION();
 	ek_meta_init(BufferGetPage(buffer), &empty);

@@ -117,12 +117,9 @@ pass_cost(const IndexOptInfo *info, bool by_coarse_codes, const filter_facts *fi
 		(filters->conditions * FILTER_CODE_COST + groups * code);
 }
 
-ek_work_limit
-ek_work_costs(PlannerInfo *root, const IndexPath *path)
+static ek_work_limit
+work_costs(const IndexOptInfo *info, const index_facts *facts, const filter_facts *filters)
 {
-	const IndexOptInfo *info = path->indexinfo;
-	const index_facts facts = look_at(info);
-	const filter_facts filters = look_at_filters(root, path);
 	double		page;
 
 	get_tablespace_page_costs(info->rel->reltablespace, &page, NULL);
@@ -132,9 +129,18 @@ ek_work_costs(PlannerInfo *root, const IndexPath *path)
 			.visit = page * Min(1.0, info->rel->pages / FEW_PAGES) + cpu_index_tuple_cost,
 			.survivor = (CACHED_COST + (SURVIVOR_COST - CACHED_COST) * Min(1.0, info->pages / CACHE_PAGES)) *
 			cpu_operator_cost,
-			.pass = pass_cost(info, facts.has_basis, &filters),
-			.key_pass = pass_cost(info, false, &filters)
+			.pass = pass_cost(info, facts->has_basis, filters),
+			.key_pass = pass_cost(info, false, filters)
 	};
+}
+
+ek_work_limit
+ek_work_costs(PlannerInfo *root, const IndexPath *path)
+{
+	const index_facts facts = look_at(path->indexinfo);
+	const filter_facts filters = look_at_filters(root, path);
+
+	return work_costs(path->indexinfo, &facts, &filters);
 }
 
 Cost
@@ -159,15 +165,13 @@ ek_is_by_index(const Path *path)
 static void
 share_pass(PlannerInfo *root, RelOptInfo *rel, IndexPath *path)
 {
-	const index_facts facts = look_at(path->indexinfo);
-	const filter_facts filters = look_at_filters(root, path);
 	double		divisor = path->path.parallel_workers;
 	Cost		saved;
 
 	/* the leader helps as long as it has little else to do, see get_parallel_divisor */
 	if (parallel_leader_participation)
 		divisor += Max(0.0, 1.0 - 0.3 * path->path.parallel_workers);
-	saved = DIVISIBLE * pass_cost(path->indexinfo, facts.has_basis, &filters) * (1.0 - 1.0 / divisor);
+	saved = DIVISIBLE * ek_work_costs(root, path).pass * (1.0 - 1.0 / divisor);
 	path->path.startup_cost -= saved;
 	path->path.total_cost -= saved;
 	rel->partial_pathlist = list_delete_ptr(rel->partial_pathlist, path);
@@ -267,7 +271,7 @@ ek_cost_estimate(PlannerInfo *root, IndexPath *path,
 	if (!is_parallel_safe(root, (Node *) path->indexorderbys))
 		keep_from_workers(path);
 	filters = look_at_filters(root, path);
-	costs = ek_work_costs(root, path);
+	costs = work_costs(path->indexinfo, &facts, &filters);
 	*startup_cost = costs.pass;
 	*total_cost = costs.pass + entries * filters.passing * VISITS * ek_visit_cost(&costs);
 	*selectivity = filters.passing;

@@ -11,10 +11,10 @@
  * So a scan by the index under a filter is planned with what would have been the
  * best plan without the index, sorted: the fallback.  The index may cost TIMES what the
  * fallback does, by the rows that it visits, the fine codes that it reads and the passes
- * that it makes.  If that is not enough, the fallback runs
- * instead, and leaves out the rows that have been returned, which it knows by
- * their place: both plans have one snapshot.  Whatever the filter, a query then takes
- * at most so many times the best plan, by the planner's costs.
+ * that it makes.  If that is not enough, the fallback runs instead, and leaves out the
+ * rows that have been returned, which it knows by their place: both plans have one
+ * snapshot.  Whatever the filter, a query then takes at most so many times the best plan,
+ * by the planner's costs.
  *
  * What the index returned until then are the nearest rows in order, and all others
  * are no nearer, so rows come in the order and with the distances of either plan.

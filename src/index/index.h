@@ -312,8 +312,7 @@ extern ek_page_opaque *ek_page_opaque_of(Page page);
 /* The last thing to do to a page that was changed. */
 extern void ek_page_seal(Page page);
 extern bool ek_page_is(Page page, ek_page_kind kind);
-/* Of an index that is empty, with what is known of it. */
-extern void ek_meta_init(Page page, const ek_meta *known);
+extern void ek_meta_init(Page page, const ek_meta *meta);
 extern ek_meta *ek_meta_on(Page page);
 extern ek_meta ek_copy_meta(Page page);
 extern Size ek_meta_size(ek_format format);

@@ -565,16 +565,13 @@ ek_meta_on(Page page)
 }
 
 void
-ek_meta_init(Page page, const ek_meta *known)
+ek_meta_init(Page page, const ek_meta *meta)
 {
-	const ek_format format = (ek_format) known->format;
-	ek_meta    *meta;
+	const ek_format format = (ek_format) meta->format;
 
 	ek_page_init(page, EK_PAGE_META, NULL);
 	((PageHeader) page)->pd_lower = meta_lower(format);
-	meta = ek_meta_on(page);
-	memcpy(meta, known, ek_meta_size(format));
-	meta->magic = EK_INDEX_MAGIC;
+	memcpy(ek_meta_on(page), meta, ek_meta_size(format));
 	ek_page_seal(page);
 }
 

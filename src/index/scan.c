@@ -131,8 +131,7 @@ typedef struct scan_state
 {
 	/* set by begin */
 	MemoryContext context;		/* of everything below; reset by rescan */
-	ek_work_limit limit;
-	bool		is_limited;
+	ek_work_limit limit;		/* infinite, unless somebody says otherwise */
 
 	/* set by rescan */
 	bool		stopped;		/* by the limit: there may have been more */
@@ -339,11 +338,21 @@ keep(scan_state *state, double rank, uint32 entry)
  * Fine codes
  */
 
+/* Asks memory for the row and the fine code in a place, on this block. */
+static inline void
+ask_for_row(IndexScanDesc scan, BlockNumber block, const ek_place *place)
+{
+	const Size	size = ((const scan_state *) scan->opaque)->geometry.fine_size;
+
+	ek_ask_for(scan->indexRelation, block, MAXALIGN(SizeOfPageHeaderData) + place->fine_slot * size, size);
+}
+
 /* The fine page of an entry, locked: often the last one.  NULL for zeros: nobody has used it. */
 static Page
 lock_if_used(IndexScanDesc scan, BlockNumber block)
 {
 	scan_state *state = scan->opaque;
+	Page		page;
 
 	if (BufferIsValid(state->fine_buffer) &&
 		BufferGetBlockNumber(state->fine_buffer) != block)
@@ -354,11 +363,11 @@ lock_if_used(IndexScanDesc scan, BlockNumber block)
 	{
 		LockBuffer(state->fine_buffer, BUFFER_LOCK_SHARE);
 		state->fine_locked = true;
-		if (!ek_require_used_page(scan->indexRelation, state->fine_buffer, EK_PAGE_FINE,
-								  &state->geometry))
-			return NULL;
+		(void) ek_require_used_page(scan->indexRelation, state->fine_buffer, EK_PAGE_FINE,
+									&state->geometry);
 	}
-	return BufferGetPage(state->fine_buffer);
+	page = BufferGetPage(state->fine_buffer);
+	return PageIsNew(page) ? NULL : page;
 }
 
 static Page
@@ -760,7 +769,18 @@ is_dense(const scan_state *state, const page_visit *visit)
 	return visit->groups * 4 >= state->geometry.groups_per_page * 3;
 }
 
-/* A page of format 3 without coarse codes: what the kernel would say of fine codes. */
+/* In a pass by coarse codes, by what the kernel would say of a fine code. */
+static void
+keep_by_fine_code(IndexScanDesc scan, Page page, const ek_place *place, uint32 entry)
+{
+	scan_state *state = scan->opaque;
+	const double norm = *ek_row_on(&state->geometry, page, place).norm;
+
+	keep(state, -known_bound(ek_kernel_bound(state->query, norm, cosine_by_fine_code(scan, page, place))),
+		 entry);
+}
+
+/* A page without coarse codes, from format 3 on. */
 static void
 collect_fine_codes(IndexScanDesc scan, Page page, const page_visit *visit, uint32 count)
 {
@@ -770,17 +790,11 @@ collect_fine_codes(IndexScanDesc scan, Page page, const page_visit *visit, uint3
 	for (uint32 i = 0; i < count; i++)
 	{
 		const ek_place place = ek_place_of(&state->geometry, first + i);
-		Page		fine_page;
-		double		norm;
 
 		if (!passes(visit->passing, i) ||
 			ek_coarse_state(&state->geometry, page, i) != EK_ENTRY_VECTOR)
 			continue;
-		fine_page = lock_fine_page(scan, place.fine_block);
-		norm = *ek_row_on(&state->geometry, fine_page, &place).norm;
-		keep(state, -known_bound(ek_kernel_bound(state->query, norm,
-												 cosine_by_fine_code(scan, fine_page, &place))),
-			 first + i);
+		keep_by_fine_code(scan, lock_fine_page(scan, place.fine_block), &place, first + i);
 	}
 	unlock(state);
 }
@@ -816,9 +830,7 @@ collect_row(IndexScanDesc scan, uint32 entry)
 	row = ek_row_on(&state->geometry, page, &place);
 	kind = state_of(scan, &row, place.fine_block);
 	if (kind == EK_ENTRY_VECTOR || kind == EK_ENTRY_ZERO)
-		keep(state, -known_bound(ek_kernel_bound(state->query, *row.norm,
-												 cosine_by_fine_code(scan, page, &place))),
-			 entry);
+		keep_by_fine_code(scan, page, &place, entry);
 }
 
 static void
@@ -848,8 +860,7 @@ ask_for_few(IndexScanDesc scan, const page_visit *visit)
 			const ek_place place = ek_place_of(geometry, visit->page * geometry->coarse_per_page +
 											   group * EK_LANES + pg_rightmost_one_pos32(mask));
 
-			ek_ask_for(scan->indexRelation, place.fine_block, MAXALIGN(SizeOfPageHeaderData) +
-					   place.fine_slot * geometry->fine_size, geometry->fine_size);
+			ask_for_row(scan, place.fine_block, &place);
 		}
 	}
 }
@@ -894,9 +905,7 @@ keep_by_key(IndexScanDesc scan, Page page, uint32 entry, double bound)
 	if (geometry->format >= EK_FORMAT_3 &&
 		ek_coarse_state(geometry, page, entry % geometry->coarse_per_page) != EK_ENTRY_VECTOR)
 		return;
-	ek_ask_for(scan->indexRelation, place.fine_block + 1,
-			   MAXALIGN(SizeOfPageHeaderData) + place.fine_slot * geometry->fine_size,
-			   geometry->fine_size);
+	ask_for_row(scan, place.fine_block + 1, &place);
 	if (geometry->format != EK_FORMAT_1)
 		page = lock_fine_page(scan, place.fine_block);
 	row = ek_row_on(geometry, page, &place);
@@ -1374,8 +1383,7 @@ order_some(IndexScanDesc scan)
 		const candidate *c = order_next(state);
 		const ek_place place = ek_place_of(&state->geometry, c->entry);
 
-		ek_ask_for(scan->indexRelation, place.fine_block, MAXALIGN(SizeOfPageHeaderData) +
-				   place.fine_slot * state->geometry.fine_size, state->geometry.fine_size);
+		ask_for_row(scan, place.fine_block, &place);
 		if (state->cold)
 			PrefetchBuffer(scan->indexRelation, MAIN_FORKNUM, place.fine_block);
 	}
@@ -1418,7 +1426,7 @@ least_unrefined(IndexScanDesc scan)
 static inline bool
 may_go_on(scan_state *state, double more)
 {
-	if (state->is_limited && state->cost + more > state->limit.most)
+	if (state->cost + more > state->limit.most)
 		state->stopped = true;
 	return !state->stopped;
 }
@@ -1623,6 +1631,7 @@ ek_scan_begin(Relation index, int keys, int orderbys)
 
 	state->context = AllocSetContextCreate(CurrentMemoryContext, "engramk scan",
 										   ALLOCSET_DEFAULT_SIZES);
+	state->limit.most = INFINITY;
 	scan->xs_orderbyvals = palloc0(sizeof(Datum) * Max(orderbys, 1));
 	scan->xs_orderbynulls = palloc0(sizeof(bool) * Max(orderbys, 1));
 	scan->opaque = state;
@@ -1653,7 +1662,7 @@ forget(IndexScanDesc scan)
 	MemoryContextReset(state->context);
 	*state = (scan_state)
 	{
-		.context = state->context, .is_limited = state->is_limited, .limit = state->limit
+		.context = state->context, .limit = state->limit
 	};
 }
 
@@ -1897,10 +1906,7 @@ return_row(IndexScanDesc scan, ItemPointer tid, bool is_null, double bound)
 void
 ek_scan_limit(IndexScanDesc scan, const ek_work_limit *limit)
 {
-	scan_state *state = scan->opaque;
-
-	state->is_limited = true;
-	state->limit = *limit;
+	((scan_state *) scan->opaque)->limit = *limit;
 }
 
 bool

@@ -163,6 +163,16 @@ ek_require_radius(double radius)
 				 errmsg("radius must not be NaN")));
 }
 
+/* The radius is looked at first: what is wrong with it is so for every pair. */
+static Datum
+within(FunctionCallInfo fcinfo, PGFunction distance)
+{
+	const double radius = PG_GETARG_FLOAT8(2);
+
+	ek_require_radius(radius);
+	PG_RETURN_BOOL(DatumGetFloat8(distance(fcinfo)) <= radius);
+}
+
 /*
  * engram_cosine_within(a real[], b real[], radius double precision) returns boolean
  *
@@ -172,28 +182,19 @@ ek_require_radius(double radius)
 Datum
 ek_sql_cosine_within(PG_FUNCTION_ARGS)
 {
-	const double radius = PG_GETARG_FLOAT8(2);
-
-	ek_require_radius(radius);
-	PG_RETURN_BOOL(DatumGetFloat8(ek_sql_cosine_distance(fcinfo)) <= radius);
+	return within(fcinfo, ek_sql_cosine_distance);
 }
 
 Datum
 ek_sql_inner_product_within(PG_FUNCTION_ARGS)
 {
-	const double radius = PG_GETARG_FLOAT8(2);
-
-	ek_require_radius(radius);
-	PG_RETURN_BOOL(DatumGetFloat8(ek_sql_negative_inner_product(fcinfo)) <= radius);
+	return within(fcinfo, ek_sql_negative_inner_product);
 }
 
 Datum
 ek_sql_l2_within(PG_FUNCTION_ARGS)
 {
-	const double radius = PG_GETARG_FLOAT8(2);
-
-	ek_require_radius(radius);
-	PG_RETURN_BOOL(DatumGetFloat8(ek_sql_l2_distance(fcinfo)) <= radius);
+	return within(fcinfo, ek_sql_l2_distance);
 }
 
 /*

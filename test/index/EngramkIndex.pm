@@ -10,10 +10,12 @@ use warnings;
 
 use Exporter 'import';
 use File::Basename;
+use IPC::Run;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use Test::More;
 
-our @EXPORT = qw(start_index_node makes_format_3 answers_of overwrite seal);
+our @EXPORT = qw(start_index_node makes_format_3 answers_of start_script finish_scripts overwrite seal);
 
 # A running server with engramk and compare.sql in its database postgres.  What
 # is more goes to init(); without_checksums is for tests of damaged pages, since
@@ -44,6 +46,38 @@ sub answers_of
 	my ($table, $k) = @_;
 
 	return "SELECT string_agg(finding, '; ') FROM generate_series(1, 4) AS n, compare('$table', n * 7, $k) AS finding";
+}
+
+# So many clients begin to run a script of pgbench, for so many seconds, with these options
+# of the server; each script has a name of its own.
+my $scripts;
+
+sub start_script
+{
+	my ($node, $clients, $seconds, $name, $script, $options) = @_;
+	my ($out, $err) = ('', '');
+
+	$scripts //= PostgreSQL::Test::Utils::tempdir();
+	append_to_file("$scripts/$name.sql", $script);
+	local $ENV{PGOPTIONS} = $options // '';
+	my $handle = IPC::Run::start([ 'pgbench', '-n', '-c', $clients, '-j', $clients, '-T', $seconds, '-f', "$scripts/$name.sql", $node->connstr('postgres') ],
+		'>', \$out, '2>', \$err);
+	return [ $name, $handle, \$out, \$err ];
+}
+
+# Waits for them: nobody failed, and everybody did something.
+sub finish_scripts
+{
+	foreach my $one (@_)
+	{
+		my ($name, $handle, $out, $err) = @$one;
+
+		ok($handle->finish, "$name: nobody failed") or diag($$err);
+		unlike($$err, qr/ERROR|FATAL|aborted/, "$name: no error");
+		like($$out, qr/actually processed: [1-9]/, "$name: something was done");
+		note("$name: $1") if $$out =~ /actually processed: (\d+)/;
+	}
+	return;
 }
 
 # Writes bytes at a place of a file, past the server.

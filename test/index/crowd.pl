@@ -10,7 +10,6 @@ use warnings;
 use FindBin;
 use lib $FindBin::RealBin;
 use EngramkIndex;
-use IPC::Run;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -25,19 +24,13 @@ $node->safe_psql('postgres', q{
 	CREATE INDEX item_v ON item USING engramk (v);
 	CREATE TABLE kind AS SELECT 0 AS now;});
 
-my $directory = PostgreSQL::Test::Utils::tempdir();
 my @running;
 
 sub run_script
 {
-	my ($clients, $name, $script, $environment) = @_;
-	my ($out, $err) = ('', '');
+	my ($clients, $name, $script, $options) = @_;
 
-	append_to_file("$directory/$name.sql", $script);
-	local $ENV{PGOPTIONS} = $environment // '';
-	my $handle = IPC::Run::start([ 'pgbench', '-n', '-c', $clients, '-j', $clients, '-T', $seconds, '-f', "$directory/$name.sql", $node->connstr('postgres') ],
-		'>', \$out, '2>', \$err);
-	push @running, [ $name, $handle, \$out, \$err ];
+	push @running, start_script($node, $clients, $seconds, $name, $script, $options);
 	return;
 }
 
@@ -61,15 +54,7 @@ run_script(1, 'parallel', "\\set k random(1, 2000)\nSELECT must_not_differ('item
 	'-c max_parallel_workers_per_gather=2 -c parallel_setup_cost=0 -c parallel_tuple_cost=0 -c min_parallel_table_scan_size=0 -c min_parallel_index_scan_size=0');
 run_script(1, 'check', "SELECT engram_index_check('item_v');\n");
 
-foreach my $one (@running)
-{
-	my ($name, $handle, $out, $err) = @$one;
-
-	ok($handle->finish, "$name: nobody failed") or diag($$err);
-	unlike($$err, qr/ERROR|FATAL|aborted/, "$name: no error");
-	like($$out, qr/actually processed: [1-9]/, "$name: something was done");
-	note("$name: $1") if $$out =~ /actually processed: (\d+)/;
-}
+finish_scripts(@running);
 is($node->safe_psql('postgres', "SELECT engram_index_check('item_v') = count(*) FROM item"), 't', 'every row has its entry');
 is($node->safe_psql('postgres', "SELECT all_differences('item', $dims, 2, 1000000)"), '', 'every row is found');
 $node->safe_psql('postgres', 'VACUUM item');
@@ -82,7 +67,7 @@ $node->safe_psql('postgres', 'TRUNCATE item');
 @running = ();
 run_script(8, 'only', "\\set many random(1, 30)\nINSERT INTO item (v) SELECT vectors_of(0, $dims, :many);\n");
 run_script(1, 'beside', "VACUUM item;\n");
-ok($_->[1]->finish, "$_->[0]: nobody failed") or diag(${ $_->[3] }) foreach @running;
+finish_scripts(@running);
 my ($pages, $by_one, $rows) = split(/\|/, $node->safe_psql('postgres', q{
 	CREATE TABLE one (v real[]);
 	CREATE INDEX one_v ON one USING engramk (v);

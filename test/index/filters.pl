@@ -9,7 +9,6 @@ use warnings;
 use FindBin;
 use lib $FindBin::RealBin;
 use EngramkIndex;
-use IPC::Run;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -63,20 +62,15 @@ my $standby = PostgreSQL::Test::Cluster->new('filters_standby');
 $standby->init_from_backup($primary, 'base', has_streaming => 1);
 $standby->start;
 
-my $directory = PostgreSQL::Test::Utils::tempdir();
 my $workers = '-c max_parallel_workers_per_gather=2 -c parallel_setup_cost=0 -c parallel_tuple_cost=0 -c min_parallel_table_scan_size=0 -c min_parallel_index_scan_size=0';
 my $insert = "INSERT INTO item (v, tenant, moment, name) SELECT v, nullif(floor(random() * 20)::int, 0), timestamptz '2024-01-01' + random() * interval '1 year', 'n' || floor(random() * 10) FROM vectors_of((random() * 2)::int, $dims, :many) v;\n";
 my @running;
 
 sub run_script
 {
-	my ($clients, $name, $script, $environment) = @_;
-	my ($out, $err) = ('', '');
+	my ($clients, $name, $script, $options) = @_;
 
-	append_to_file("$directory/$name.sql", $script);
-	local $ENV{PGOPTIONS} = $environment // '';
-	push @running, [ $name, IPC::Run::start([ 'pgbench', '-n', '-c', $clients, '-j', $clients, '-T', 3, '-f', "$directory/$name.sql", $primary->connstr('postgres') ],
-			'>', \$out, '2>', \$err), \$out, \$err ];
+	push @running, start_script($primary, $clients, 3, $name, $script, $options);
 	return;
 }
 
@@ -108,14 +102,7 @@ run_script(1, 'vacuum', "VACUUM item;\nSELECT pg_sleep(0.2);\n");
 run_script(1, 'scan', "SELECT 1 / (any_filtered_differences($dims, 1) IS NULL)::int;\n");
 run_script(1, 'small', "SELECT 1 / (any_filtered_differences($dims, 1) IS NULL)::int;\n", '-c engramk.arena_size=64kB');
 run_script(1, 'parallel', "SELECT 1 / (any_filtered_differences($dims, 1) IS NULL)::int;\n", $workers);
-foreach my $one (@running)
-{
-	my ($name, $handle, $out, $err) = @$one;
-
-	ok($handle->finish, "$name: nobody failed") or diag($$err);
-	unlike($$err, qr/ERROR|FATAL|aborted/, "$name: no error");
-	like($$out, qr/actually processed: [1-9]/, "$name: something was done");
-}
+finish_scripts(@running);
 must_be_right_on_both('after a crowd');
 
 # Whatever was logged is there after a crash, filter codes too
