@@ -7,7 +7,7 @@
 \set QUIET on
 SET client_min_messages = warning;
 SET max_parallel_workers_per_gather = 0;
-CREATE EXTENSION engramk VERSION '1.7';
+CREATE EXTENSION engramk;
 \ir filter_items.sql
 CREATE TABLE columns AS TABLE items;
 ALTER TABLE columns ALTER embedding SET STORAGE plain;

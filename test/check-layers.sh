@@ -109,14 +109,8 @@ for step in $(echo "$upgrades" | tr ' ' '-'); do
 	version=${step#*-}
 done
 
-# One version more may be in preparation, if the changelog says so.
-default=$(sed -nE "s/^default_version = '(.*)'/\1/p" engramk.control)
-if [ "$default" != "$version" ] && grep -q "^## \[$version\.0\] - in preparation" CHANGELOG.md; then
-	version=$default
-fi
-
 # What says its version says the same.
-[ "$default" = "$version" ] ||
+grep -q "^default_version = '$version'\$" engramk.control ||
 	complain "engramk.control does not say $version"
 [ "$(sed -nE 's/^#define EK_VERSION_NUM[[:space:]]+([0-9]+)$/\1/p' src/base/stats.h)" = \
 	"$(echo "$version" | awk -F. '{printf "%d", $1 * 10000 + $2 * 100}')" ] ||

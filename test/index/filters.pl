@@ -18,7 +18,6 @@ plan skip_all => 'earlier versions have no filter columns' if !makes_format_3();
 my $dims = 32;
 my $primary = start_index_node('filters', "wal_consistency_checking = 'generic'\nautovacuum = off\nmax_connections = 50\nmax_parallel_workers = 8\nmax_wal_size = 1GB\nwal_keep_size = 1GB",
 	allows_streaming => 1);
-$primary->safe_psql('postgres', "ALTER EXTENSION engramk UPDATE TO '1.7'");
 $primary->safe_psql('postgres', slurp_file("$FindBin::RealBin/model.sql"));
 $primary->safe_psql('postgres', q{
 	CREATE TABLE item (id serial, v real[], tenant integer, moment timestamptz, name text);

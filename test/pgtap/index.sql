@@ -5,7 +5,7 @@ SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION engramk;
 
-SELECT plan(70);
+SELECT plan(80);
 
 -- What there is
 
@@ -13,7 +13,7 @@ SELECT is(amtype, 'i', 'engramk is an access method for indexes') FROM pg_am WHE
 SELECT is((SELECT opcdefault FROM pg_opclass c JOIN pg_am a ON a.oid = opcmethod WHERE amname = 'engramk' AND opcintype = 'real[]'::regtype),
 	true, 'real[] has a default operator class');
 SELECT is((SELECT bool_and(amvalidate(c.oid)) FROM pg_opclass c JOIN pg_am a ON a.oid = opcmethod WHERE amname = 'engramk'),
-	true, 'which is valid');
+	true, 'which is valid, as are those of filter columns');
 SELECT is(pg_indexam_has_property(a.oid, property), expected, property || ' of the access method')
 FROM pg_am a, (VALUES ('can_order', false), ('can_unique', false), ('can_multi_col', true), ('can_exclude', true), ('can_include', false)) p(property, expected)
 WHERE amname = 'engramk';
@@ -62,13 +62,31 @@ BEGIN
 EXCEPTION WHEN OTHERS THEN
 	GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
 END $$;
+CREATE INDEX item_by_id ON item USING engramk (v, id);
+SELECT throws_ok('ALTER EXTENSION engramk UPDATE TO ' || quote_literal(v), '55000',
+		'there are engramk indexes that the older version cannot read: public.item_by_id',
+		'an index with a filter column stops the downgrade to ' || v)
+	FROM unnest(ARRAY['1.6', '1.5', '1.1']) v;
+SELECT is(detail || ' ' || hint, 'Their format is later than 3. Drop them, go to the older version, and create them again.',
+	'and it is said why, and what to do') FROM said_of($$ALTER EXTENSION engramk UPDATE TO '1.6'$$);
+SELECT is((SELECT format FROM engram_index_info('item_by_id')), 4, 'its format is 4');
+DROP INDEX item_by_id;
+CREATE VIEW near AS SELECT id FROM item WHERE engram_cosine_within(v, '{500,3,1}', 0.1);
+SELECT matches(detail, 'view (public\.)?near depends on function', 'and so does a view on what is new')
+	FROM said_of($$ALTER EXTENSION engramk UPDATE TO '1.6'$$);
+DROP VIEW near;
+SELECT is(extversion, '1.7', 'and nothing has changed') FROM pg_extension WHERE extname = 'engramk';
+SELECT lives_ok($$ALTER EXTENSION engramk UPDATE TO '1.6'$$, 'without them, it goes back');
+SELECT is(engram_index_check('item_v'), 1000::bigint, 'and an index without filter columns stays');
+SELECT throws_ok('CREATE INDEX ON item USING engramk (v, v)', '0A000', 'this version of engramk has no indexes of several columns', 'where no other is built');
+ALTER EXTENSION engramk UPDATE TO '1.7';
 SELECT throws_ok('ALTER EXTENSION engramk UPDATE TO ' || quote_literal(v), '55000',
 		'there are engramk indexes that the older version cannot read: public.item_v',
 		'an index that it cannot read stops the downgrade to ' || v)
 	FROM unnest(ARRAY['1.5', '1.4', '1.1']) v;
 SELECT is(detail || ' ' || hint, 'Their format is later than 2. Drop them, go to the older version, and create them again.',
 	'and it is said why, and what to do') FROM said_of($$ALTER EXTENSION engramk UPDATE TO '1.5'$$);
-SELECT is(extversion, '1.6', 'and nothing has changed') FROM pg_extension WHERE extname = 'engramk';
+SELECT is(extversion, '1.7', 'and nothing has changed') FROM pg_extension WHERE extname = 'engramk';
 SELECT is((SELECT format FROM engram_index_info('item_v')), 3, 'its format is 3');
 SELECT is((SELECT array_agg(id) FROM (SELECT id FROM item ORDER BY v <-> '{500,3,1}' LIMIT 1) x), ARRAY[500], 'scans go on');
 DROP INDEX item_v;
@@ -102,8 +120,8 @@ CREATE ROLE engramk_watcher;
 REVOKE ALL ON FUNCTION engram_index_info(regclass) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION engram_index_info(regclass) TO engramk_watcher WITH GRANT OPTION;
 CREATE TABLE before AS SELECT *, pg_get_viewdef('sizes') FROM pg_proc WHERE proname = 'engram_index_info';
-ALTER EXTENSION engramk UPDATE TO '1.6';
-SELECT results_eq('SELECT vectors, format, dimensions FROM sizes', 'VALUES (1000::bigint, 2, 3)', 'a view of 1.5 answers under 1.6');
+ALTER EXTENSION engramk UPDATE TO '1.7';
+SELECT results_eq('SELECT vectors, format, dimensions FROM sizes', 'VALUES (1000::bigint, 2, 3)', 'a view of 1.5 answers under 1.7');
 SELECT is((SELECT slow_because FROM engram_index_info('item_v')), '{old format}'::text[], 'where the function has more columns');
 SELECT is(pg_get_viewdef('sizes'), pg_get_viewdef, 'its definition is what it was') FROM before;
 SELECT is(p.proacl, b.proacl, 'the privileges are those that were granted') FROM pg_proc AS p JOIN before AS b USING (oid);
@@ -112,9 +130,9 @@ SELECT results_eq('SELECT vectors, format, dimensions FROM sizes', 'VALUES (1000
 SELECT results_eq($q$SELECT *, pg_get_viewdef('sizes') FROM pg_proc WHERE proname = 'engram_index_info'$q$, 'SELECT * FROM before',
 	'everything about the function is as before');
 DROP INDEX item_v;
-ALTER EXTENSION engramk UPDATE TO '1.6';
-SELECT throws_ok($$ALTER EXTENSION engramk UPDATE TO '1.4'$$, '2BP01', NULL, 'a view with columns of 1.5 stops the downgrade from 1.6 to 1.4');
-SELECT is(extversion, '1.6', 'and nothing has changed') FROM pg_extension WHERE extname = 'engramk';
+ALTER EXTENSION engramk UPDATE TO '1.7';
+SELECT throws_ok($$ALTER EXTENSION engramk UPDATE TO '1.4'$$, '2BP01', NULL, 'a view with columns of 1.5 stops the downgrade from 1.7 to 1.4');
+SELECT is(extversion, '1.7', 'and nothing has changed') FROM pg_extension WHERE extname = 'engramk';
 DROP VIEW sizes;
 DROP TABLE before;
 SELECT lives_ok($$ALTER EXTENSION engramk UPDATE TO '1.4'$$, 'without it, it goes back by two versions');
@@ -122,8 +140,8 @@ SELECT lives_ok($$ALTER EXTENSION engramk UPDATE TO '1.4'$$, 'without it, it goe
 CREATE INDEX item_v ON item USING engramk (v);
 CREATE VIEW sizes AS SELECT f.* FROM pg_class, engram_index_info(oid) AS f WHERE relname = 'item_v';
 CREATE TABLE before AS SELECT *, pg_get_viewdef('sizes') FROM pg_proc WHERE proname = 'engram_index_info';
-ALTER EXTENSION engramk UPDATE TO '1.6';
-SELECT results_eq('SELECT vectors, pages > 1, dimensions FROM sizes', 'VALUES (1000::bigint, true, 3)', 'a view of 1.4 answers under 1.6');
+ALTER EXTENSION engramk UPDATE TO '1.7';
+SELECT results_eq('SELECT vectors, pages > 1, dimensions FROM sizes', 'VALUES (1000::bigint, true, 3)', 'a view of 1.4 answers under 1.7');
 SELECT is((SELECT format FROM engram_index_info('item_v')), 1, 'where the function has more columns');
 SELECT is(pg_get_viewdef('sizes'), pg_get_viewdef, 'its definition is what it was') FROM before;
 SELECT is(p.proacl, b.proacl, 'the privileges are those that were granted') FROM pg_proc AS p JOIN before AS b USING (oid);
@@ -140,12 +158,12 @@ SELECT throws_ok($$ALTER EXTENSION engramk UPDATE TO '1.1'$$, '2BP01', NULL, 'an
 SELECT matches(detail, 'index (public\.)?item_v depends', 'by its name') FROM said_of($$ALTER EXTENSION engramk UPDATE TO '1.1'$$);
 SELECT is(extversion, '1.4', 'and nothing has changed') FROM pg_extension WHERE extname = 'engramk';
 SELECT is((SELECT array_agg(id) FROM (SELECT id FROM item ORDER BY v <-> '{500,3,1}' LIMIT 1) x), ARRAY[500], 'scans go on');
-SELECT lives_ok($$ALTER EXTENSION engramk UPDATE TO '1.6'$$, 'it goes forward');
+SELECT lives_ok($$ALTER EXTENSION engramk UPDATE TO '1.7'$$, 'it goes forward');
 SELECT is((SELECT format FROM engram_index_info('item_v')), 1, 'and an index of 1.4 stays of format 1');
 DROP INDEX item_v;
 SELECT lives_ok($$ALTER EXTENSION engramk UPDATE TO '1.1'$$, 'without indexes it goes back');
 SELECT is((SELECT count(*) FROM pg_am WHERE amname = 'engramk'), 0::bigint, 'and the access method is gone');
-SELECT lives_ok($$ALTER EXTENSION engramk UPDATE TO '1.6'$$, 'it comes again');
+SELECT lives_ok($$ALTER EXTENSION engramk UPDATE TO '1.7'$$, 'it comes again');
 CREATE INDEX item_v ON item USING engramk (v);
 SELECT is(engram_index_check('item_v'), 1000::bigint, 'and indexes with it');
 

@@ -6,7 +6,7 @@ SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION engramk;
 
-SELECT plan(65);
+SELECT plan(71);
 
 CREATE ROLE engramk_plain;
 CREATE ROLE engramk_creator;
@@ -47,7 +47,7 @@ CREATE TABLE secret (embedding real[]);
 INSERT INTO secret VALUES ('{3,4}');
 ALTER EXTENSION engramk UPDATE TO '1.5';
 CREATE INDEX secret_embedding ON secret USING engramk (embedding);
-ALTER EXTENSION engramk UPDATE TO '1.6';
+ALTER EXTENSION engramk UPDATE TO '1.7';
 
 SET LOCAL ROLE engramk_plain;
 CREATE TEMPORARY TABLE item (
@@ -68,6 +68,9 @@ SELECT is(engram_norm('{3,4}'), 5::float8, 'engram_norm');
 SELECT is(engram_normalize('{3,4}'), '{0.6,0.8}'::real[], 'engram_normalize');
 SELECT is(engram_is_valid('{3,4}'), true, 'engram_is_valid');
 SELECT is(engram_cosine_batch('{3,4}', '{3,4,0,0}'), '{1,0}'::float8[], 'engram_cosine_batch');
+SELECT ok(engram_cosine_within('{3,4}', '{4,3}', 0.1), 'engram_cosine_within');
+SELECT ok(engram_l2_within('{3,4}', '{0,0}', 5), 'engram_l2_within');
+SELECT ok(engram_inner_product_within('{3,4}', '{4,3}', -24), 'engram_inner_product_within');
 SELECT results_eq($$SELECT * FROM engram_topk('{3,4}', '{0,0,3,4}', 1)$$, $$VALUES (2, 1::float8)$$, 'engram_topk');
 SELECT is(count(*), 4::bigint, 'engram_simd_info') FROM engram_simd_info();
 SELECT ok(resets > 0, 'engram_arena_stats') FROM engram_arena_stats();
@@ -105,6 +108,12 @@ SET LOCAL ROLE engramk_resetter;
 SELECT lives_ok('SELECT engram_stat_reset()', 'but not to a user who was granted it');
 SET LOCAL ROLE engramk_plain;
 
+CREATE INDEX item_filtered ON item USING engramk (embedding, id);
+SET LOCAL enable_seqscan = off;
+SELECT results_eq($$SELECT id FROM item WHERE id IN (2, 3) ORDER BY embedding <=> '{3,4}'$$, ARRAY[2, 3], 'filter columns');
+SELECT results_eq($$SELECT id FROM item WHERE engram_l2_within(embedding, '{3,4}', 2) ORDER BY id$$, ARRAY[1, 2], 'radii');
+SELECT is(scans, 1::bigint, 'filters by the index that has them') FROM engram_stat_indexes WHERE indexrelname = 'item_filtered';
+RESET enable_seqscan;
 SELECT results_eq($$SELECT id FROM item ORDER BY embedding <=> '{3,4}'$$, ARRAY[1, 2, 3], '<=>');
 SELECT results_eq($$SELECT id FROM item ORDER BY embedding <#> '{3,4}'$$, ARRAY[1, 2, 3], '<#>');
 SELECT results_eq($$SELECT id FROM item ORDER BY embedding <-> '{3,4}'$$, ARRAY[1, 2, 3], '<->');

@@ -7,22 +7,41 @@ CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION engramk;
 
 CREATE TEMPORARY TABLE expected_function (
-	name text PRIMARY KEY, arguments text, result text,
-	volatility "char", parallel "char", returns_set boolean);
+	name text, arguments text, result text,
+	volatility "char", parallel "char", returns_set boolean,
+	PRIMARY KEY (name, arguments));
 INSERT INTO expected_function VALUES
 	('engram_arena_stats', 'OUT capacity bigint, OUT resets bigint, OUT overflows bigint, OUT overflow_bytes bigint, OUT high_water bigint', 'record', 'v', 'r', false),
+	('engram_ball', 'center real[], radius double precision', 'engram_ball', 'i', 's', false),
 	('engram_cosine', 'a real[], b real[]', 'double precision', 'i', 's', false),
 	('engram_cosine_batch', 'query real[], candidates real[]', 'double precision[]', 'i', 's', false),
 	('engram_cosine_matrix', 'queries real[], candidates real[]', 'double precision[]', 'i', 's', false),
 	('engram_cosine_distance', 'a real[], b real[]', 'double precision', 'i', 's', false),
+	('engram_cosine_in_ball', 'real[], engram_ball', 'boolean', 'i', 's', false),
+	('engram_cosine_within', 'a real[], b real[], radius double precision', 'boolean', 'i', 's', false),
+	('engram_cosine_within_support', 'internal', 'internal', 'i', 's', false),
+	('engram_filter_number', 'bigint', 'bigint', 'i', 's', false),
+	('engram_filter_number', 'boolean', 'bigint', 'i', 's', false),
+	('engram_filter_number', 'date', 'bigint', 'i', 's', false),
+	('engram_filter_number', 'integer', 'bigint', 'i', 's', false),
+	('engram_filter_number', 'smallint', 'bigint', 'i', 's', false),
+	('engram_filter_number', 'timestamp with time zone', 'bigint', 'i', 's', false),
+	('engram_filter_number', 'timestamp without time zone', 'bigint', 'i', 's', false),
 	('engram_index_check', 'index regclass', 'bigint', 'v', 'r', false),
 	('engram_index_info', 'index regclass, OUT dimensions integer, OUT vectors bigint, OUT dead bigint, OUT bytes_per_vector double precision, OUT basis integer, OUT coarse_bits integer, OUT sampled integer, OUT pages bigint, OUT format integer, OUT coarse_bytes double precision, OUT fine_bytes double precision, OUT widths integer[], OUT survivors_expected bigint, OUT survivors double precision, OUT basis_vectors bigint, OUT recoding boolean, OUT slow_because text[]', 'record', 'v', 'r', false),
 	('engram_index_slow_because', 'index regclass', 'text[]', 'v', 'r', false),
 	('engram_inner_product', 'a real[], b real[]', 'double precision', 'i', 's', false),
+	('engram_inner_product_in_ball', 'real[], engram_ball', 'boolean', 'i', 's', false),
+	('engram_inner_product_within', 'a real[], b real[], radius double precision', 'boolean', 'i', 's', false),
+	('engram_inner_product_within_support', 'internal', 'internal', 'i', 's', false),
 	('engram_is_valid', 'a real[]', 'boolean', 'i', 's', false),
 	('engram_knn_join', 'queries text, targets text, k integer, metric text DEFAULT ''cosine''::text, exclude_self boolean DEFAULT false', 'TABLE(query_id bigint, target_id bigint, rank integer, distance double precision)', 's', 'u', true),
+	('engram_knn_join', 'queries text, targets text, k integer, max_distance double precision, metric text DEFAULT ''cosine''::text, exclude_self boolean DEFAULT false', 'TABLE(query_id bigint, target_id bigint, rank integer, distance double precision)', 's', 'u', true),
 	('engram_l1_distance', 'a real[], b real[]', 'double precision', 'i', 's', false),
 	('engram_l2_distance', 'a real[], b real[]', 'double precision', 'i', 's', false),
+	('engram_l2_in_ball', 'real[], engram_ball', 'boolean', 'i', 's', false),
+	('engram_l2_within', 'a real[], b real[], radius double precision', 'boolean', 'i', 's', false),
+	('engram_l2_within_support', 'internal', 'internal', 'i', 's', false),
 	('engram_negative_inner_product', 'a real[], b real[]', 'double precision', 'i', 's', false),
 	('engram_norm', 'a real[]', 'double precision', 'i', 's', false),
 	('engram_normalize', 'a real[]', 'real[]', 'i', 's', false),
@@ -126,20 +145,54 @@ INSERT INTO expected_member VALUES
 	('1.3', 'type engram_uuid_match'),
 	('1.5', 'function engram_require_format(integer)'),
 	('1.6', 'function engram_index_slow_because(regclass)'),
-	('1.6', 'view engram_slow_indexes');
+	('1.6', 'view engram_slow_indexes'),
+	('1.7', 'function engram_ball(real[],double precision)'),
+	('1.7', 'function engram_cosine_in_ball(real[],engram_ball)'),
+	('1.7', 'function engram_cosine_within(real[],real[],double precision)'),
+	('1.7', 'function engram_cosine_within_support(internal)'),
+	('1.7', 'function engram_filter_number(bigint)'),
+	('1.7', 'function engram_filter_number(boolean)'),
+	('1.7', 'function engram_filter_number(date)'),
+	('1.7', 'function engram_filter_number(integer)'),
+	('1.7', 'function engram_filter_number(smallint)'),
+	('1.7', 'function engram_filter_number(timestamp with time zone)'),
+	('1.7', 'function engram_filter_number(timestamp without time zone)'),
+	('1.7', 'function engram_inner_product_in_ball(real[],engram_ball)'),
+	('1.7', 'function engram_inner_product_within(real[],real[],double precision)'),
+	('1.7', 'function engram_inner_product_within_support(internal)'),
+	('1.7', 'function engram_knn_join(text,text,integer,double precision,text,boolean)'),
+	('1.7', 'function engram_l2_in_ball(real[],engram_ball)'),
+	('1.7', 'function engram_l2_within(real[],real[],double precision)'),
+	('1.7', 'function engram_l2_within_support(internal)'),
+	('1.7', 'operator <#>@(real[],engram_ball)'),
+	('1.7', 'operator <->@(real[],engram_ball)'),
+	('1.7', 'operator <=>@(real[],engram_ball)'),
+	('1.7', 'type engram_ball');
+INSERT INTO expected_member
+	SELECT '1.7', format('operator class engram_%s_filter for access method engramk', of)
+	FROM unnest('{bool,bpchar,date,enum,int2,int4,int8,numeric,oid,text,timestamp,timestamptz,uuid}'::text[]) AS of;
+INSERT INTO expected_member
+	SELECT '1.7', format('operator family engram_%s_filter for access method engramk', of)
+	FROM unnest('{bool,bpchar,date,enum,integer,numeric,oid,text,timestamp,timestamptz,uuid}'::text[]) AS of;
 
 CREATE TEMPORARY VIEW member AS
 	SELECT pg_describe_object(d.classid, d.objid, 0) AS object
 	FROM pg_depend d JOIN pg_extension e ON d.refobjid = e.oid
 	WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e' AND e.extname = 'engramk';
 
--- The functions and views of the extension, wherever it is.
+-- The functions and views of the extension, wherever it is, and functions as declared
+-- beside what is expected of them.
 CREATE TEMPORARY VIEW member_function AS
 	SELECT p.*
 	FROM pg_depend d
 		JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
 		JOIN pg_proc p ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid
 	WHERE d.deptype = 'e' AND e.extname = 'engramk';
+CREATE TEMPORARY VIEW declared_function AS
+	SELECT x.*, f.oid, f.provolatile, f.proparallel, f.proretset, f.proisstrict, f.procost, f.prosecdef,
+		f.proconfig, f.proleakproof, f.prolang
+	FROM expected_function x
+		LEFT JOIN member_function f ON f.proname = x.name AND pg_get_function_arguments(f.oid) = x.arguments;
 CREATE TEMPORARY VIEW member_view AS
 	SELECT c.*
 	FROM pg_depend d
@@ -151,7 +204,7 @@ SELECT plan(
 	8 * (SELECT count(*)::integer FROM expected_function)
 	+ 4 * (SELECT count(*)::integer FROM expected_operator)
 	+ 2 * (SELECT count(*)::integer FROM expected_view)
-	+ 52);
+	+ 61);
 
 -- Exactly these members
 
@@ -160,25 +213,25 @@ SELECT bag_eq('SELECT object FROM member', 'SELECT object FROM expected_member',
 
 -- Functions
 
-SELECT is(pg_get_function_arguments(f.oid), x.arguments, x.name || ' has these arguments')
-	FROM expected_function x LEFT JOIN member_function f ON f.proname = x.name ORDER BY x.name;
-SELECT is(pg_get_function_result(f.oid), x.result, x.name || ' returns ' || x.result)
-	FROM expected_function x LEFT JOIN member_function f ON f.proname = x.name ORDER BY x.name;
-SELECT is(f.provolatile, x.volatility, x.name || ' has the volatility ' || x.volatility::text)
-	FROM expected_function x LEFT JOIN member_function f ON f.proname = x.name ORDER BY x.name;
-SELECT is(f.proparallel, x.parallel, x.name || ' has the parallel safety ' || x.parallel::text)
-	FROM expected_function x LEFT JOIN member_function f ON f.proname = x.name ORDER BY x.name;
-SELECT is(f.proretset, x.returns_set, x.name || CASE WHEN x.returns_set THEN ' returns rows' ELSE ' returns one value' END)
-	FROM expected_function x LEFT JOIN member_function f ON f.proname = x.name ORDER BY x.name;
-SELECT ok(f.proisstrict, x.name || ' is strict')
-	FROM expected_function x LEFT JOIN member_function f ON f.proname = x.name ORDER BY x.name;
--- So a distance in a target list is computed after LIMIT.
-SELECT ok(x.volatility = 'v' OR f.procost > 10, x.name || ' is expensive if it reads vectors')
-	FROM expected_function x LEFT JOIN member_function f ON f.proname = x.name ORDER BY x.name;
+SELECT is(pg_get_function_arguments(oid), arguments, name || ' has these arguments')
+	FROM declared_function ORDER BY name, arguments;
+SELECT is(pg_get_function_result(oid), result, name || ' returns ' || result)
+	FROM declared_function ORDER BY name, arguments;
+SELECT is(provolatile, volatility, name || ' has the volatility ' || volatility::text)
+	FROM declared_function ORDER BY name, arguments;
+SELECT is(proparallel, parallel, name || ' has the parallel safety ' || parallel::text)
+	FROM declared_function ORDER BY name, arguments;
+SELECT is(proretset, returns_set, name || CASE WHEN returns_set THEN ' returns rows' ELSE ' returns one value' END)
+	FROM declared_function ORDER BY name, arguments;
+SELECT ok(proisstrict, name || ' is strict')
+	FROM declared_function ORDER BY name, arguments;
+-- So a distance in a target list is computed after LIMIT.  Balls are for index conditions.
+SELECT ok(volatility = 'v' OR procost > 10 OR name ~ '_(ball|filter_number|support)$', name || ' is expensive if it reads vectors')
+	FROM declared_function ORDER BY name, arguments;
 -- Nothing depends on the owner, and nothing claims not to tell of its input.
-SELECT ok(NOT f.prosecdef AND f.proconfig IS NULL AND NOT f.proleakproof AND f.prolang = (SELECT oid FROM pg_language WHERE lanname = 'c'),
-		x.name || ' runs as its caller')
-	FROM expected_function x LEFT JOIN member_function f ON f.proname = x.name ORDER BY x.name;
+SELECT ok(NOT prosecdef AND proconfig IS NULL AND NOT proleakproof AND prolang = (SELECT oid FROM pg_language WHERE lanname = 'c'),
+		name || ' runs as its caller')
+	FROM declared_function ORDER BY name, arguments;
 
 -- Those behind a view are described by the view, the handler by its access method.
 SELECT is_empty(
@@ -215,6 +268,20 @@ SELECT lives_ok(format('SELECT %L %s ARRAY[1, 2.5]::real[]', '{1,2}', x.name), x
 SELECT lives_ok($$SELECT engram_cosine('{1,2}', '{3,4}')$$, 'functions take bare literals');
 SELECT lives_ok($$SELECT engram_cosine(ARRAY[1, 2]::real[], ARRAY[0.5, 1.5]::real[])$$, 'functions take ARRAY with a cast');
 
+SELECT results_eq(
+	$$SELECT oprname, oprcode::text, oprresult::regtype, oprrest::text, oprjoin::text, obj_description(oid, 'pg_operator') IS NOT NULL
+	  FROM pg_operator WHERE oprleft = 'real[]'::regtype AND oprright = 'engram_ball'::regtype ORDER BY oprcode::text$$,
+	$$VALUES ('<=>@'::name, 'engram_cosine_in_ball', 'boolean'::regtype, 'contsel', 'contjoinsel', true),
+	         ('<#>@', 'engram_inner_product_in_ball', 'boolean', 'contsel', 'contjoinsel', true),
+	         ('<->@', 'engram_l2_in_ball', 'boolean', 'contsel', 'contjoinsel', true)$$,
+	'operators of balls have estimates and comments');
+SELECT results_eq(
+	$$SELECT proname, prosupport::text FROM member_function WHERE prosupport <> 0 ORDER BY proname::text COLLATE "C"$$,
+	$$VALUES ('engram_cosine_within'::name, 'engram_cosine_within_support'),
+	         ('engram_inner_product_within', 'engram_inner_product_within_support'),
+	         ('engram_l2_within', 'engram_l2_within_support')$$,
+	'the planner asks of radii, and of nothing else');
+
 -- The access method
 
 SELECT is((amhandler, amtype), ('engramk_handler'::regproc, 'i'::"char"), 'engramk is an index access method')
@@ -222,23 +289,49 @@ SELECT is((amhandler, amtype), ('engramk_handler'::regproc, 'i'::"char"), 'engra
 SELECT isnt(obj_description(oid, 'pg_am'), NULL, 'which has a comment') FROM pg_am WHERE amname = 'engramk';
 SELECT results_eq(
 	$$SELECT opcname, opcintype::regtype, opcdefault, opckeytype::regtype
-	  FROM pg_opclass c JOIN pg_am a ON c.opcmethod = a.oid WHERE amname = 'engramk'$$,
+	  FROM pg_opclass c JOIN pg_am a ON c.opcmethod = a.oid WHERE amname = 'engramk' AND opcname NOT LIKE '%\_filter'$$,
 	$$VALUES ('engram_ops'::name, 'real[]'::regtype, true, '-'::regtype)$$,
-	'it has one operator class, the default for real[]');
+	'it has one operator class for vectors, the default for real[]');
 SELECT results_eq(
-	$$SELECT amopstrategy, amopopr::regoperator, amoppurpose, opfname
-	  FROM pg_amop o JOIN pg_am a ON o.amopmethod = a.oid JOIN pg_opfamily f ON f.oid = o.amopsortfamily
-	  WHERE amname = 'engramk' ORDER BY amopstrategy$$,
+	$$SELECT amopstrategy, amopopr::regoperator, amoppurpose, s.opfname
+	  FROM pg_amop o JOIN pg_opfamily f ON f.oid = o.amopfamily LEFT JOIN pg_opfamily s ON s.oid = o.amopsortfamily
+	  WHERE f.opfname = 'engram_ops' ORDER BY amopstrategy$$,
 	$$VALUES (1::int2, '<=>(real[],real[])'::regoperator, 'o'::"char", 'float_ops'::name),
-	         (2::int2, '<#>(real[],real[])', 'o', 'float_ops'), (3::int2, '<->(real[],real[])', 'o', 'float_ops')$$,
-	'with three operators that order and none that searches');
+	         (2::int2, '<#>(real[],real[])', 'o', 'float_ops'), (3::int2, '<->(real[],real[])', 'o', 'float_ops'),
+	         (4::int2, '<=>@(real[],engram_ball)', 's', NULL), (5::int2, '<#>@(real[],engram_ball)', 's', NULL),
+	         (6::int2, '<->@(real[],engram_ball)', 's', NULL)$$,
+	'with three operators that order and three that search');
 SELECT is_empty($$SELECT 1 FROM pg_amproc p JOIN pg_opfamily f ON p.amprocfamily = f.oid WHERE opfname = 'engram_ops'$$,
 	'and no support functions');
+SELECT results_eq(
+	$$SELECT opcintype::regtype, opfname, opcdefault,
+		(SELECT string_agg(oprname::text COLLATE "default", ' ' ORDER BY amopstrategy) FROM pg_amop JOIN pg_operator p ON p.oid = amopopr
+		 WHERE amopfamily = f.oid AND amoplefttype = opcintype AND amoprighttype = opcintype AND amoppurpose = 's'),
+		(SELECT string_agg(amprocnum || ' ' || proname::text COLLATE "default", ', ') FROM pg_amproc JOIN pg_proc p ON p.oid = amproc
+		 WHERE amprocfamily = f.oid AND amproclefttype = opcintype)
+	  FROM pg_opclass c JOIN pg_am a ON c.opcmethod = a.oid JOIN pg_opfamily f ON f.oid = c.opcfamily
+	  WHERE amname = 'engramk' AND opcname LIKE '%\_filter' ORDER BY opcname::text COLLATE "C"$$,
+	$$VALUES ('boolean'::regtype, 'engram_bool_filter'::name, true, '< <= = >= >', '2 engram_filter_number'),
+	         ('character', 'engram_bpchar_filter', true, '=', '1 hashbpchar'),
+	         ('date', 'engram_date_filter', true, '< <= = >= >', '2 engram_filter_number'),
+	         ('anyenum', 'engram_enum_filter', true, '=', '1 hashenum'),
+	         ('smallint', 'engram_integer_filter', true, '< <= = >= >', '2 engram_filter_number'),
+	         ('integer', 'engram_integer_filter', true, '< <= = >= >', '2 engram_filter_number'),
+	         ('bigint', 'engram_integer_filter', true, '< <= = >= >', '2 engram_filter_number'),
+	         ('numeric', 'engram_numeric_filter', true, '=', '1 hash_numeric'),
+	         ('oid', 'engram_oid_filter', true, '=', '1 hashoid'),
+	         ('text', 'engram_text_filter', true, '=', '1 hashtext'),
+	         ('timestamp', 'engram_timestamp_filter', true, '< <= = >= >', '2 engram_filter_number'),
+	         ('timestamptz', 'engram_timestamptz_filter', true, '< <= = >= >', '2 engram_filter_number'),
+	         ('uuid', 'engram_uuid_filter', true, '=', '1 uuid_hash')$$,
+	'columns that filter have one for each of these types, by a hash or by numbers');
+SELECT is((count(DISTINCT (amoplefttype, amoprighttype)), count(*)), (9::bigint, 45::bigint), 'integers of any two types are compared in five ways')
+	FROM pg_amop JOIN pg_opfamily f ON f.oid = amopfamily WHERE opfname = 'engram_integer_filter';
 
 -- The extension
 
-SELECT is(extversion, '1.6', 'its version is 1.6') FROM pg_extension WHERE extname = 'engramk';
-SELECT is(default_version, '1.6', 'which is the default version') FROM pg_available_extensions WHERE name = 'engramk';
+SELECT is(extversion, '1.7', 'its version is 1.7') FROM pg_extension WHERE extname = 'engramk';
+SELECT is(default_version, '1.7', 'which is the default version') FROM pg_available_extensions WHERE name = 'engramk';
 SELECT ok(extrelocatable, 'it is relocatable') FROM pg_extension WHERE extname = 'engramk';
 SELECT is(extconfig, NULL, 'it has no configuration tables') FROM pg_extension WHERE extname = 'engramk';
 
@@ -262,9 +355,16 @@ SELECT bag_eq('SELECT object FROM member', $$SELECT object FROM expected_member 
 	'which consists of exactly the objects of 1.0');
 SELECT results_eq($$SELECT id FROM item ORDER BY embedding <=> '{3,4}'$$, ARRAY[2, 1, 3], 'and works');
 ALTER EXTENSION engramk UPDATE;
-SELECT is(extversion, '1.6', 'ALTER EXTENSION UPDATE leads to the default version') FROM pg_extension WHERE extname = 'engramk';
+SELECT is(extversion, '1.7', 'ALTER EXTENSION UPDATE leads to the default version') FROM pg_extension WHERE extname = 'engramk';
 SELECT bag_eq('SELECT object FROM member', 'SELECT object FROM expected_member',
 	'which consists of the same objects as a new one');
+ALTER EXTENSION engramk UPDATE TO '1.6';
+SELECT bag_eq('SELECT object FROM member', $$SELECT object FROM expected_member WHERE since < '1.7'$$,
+	'the way back leaves the objects of 1.6');
+SELECT results_eq(
+	$$SELECT opfname, count(amopopr) FROM pg_opfamily f JOIN pg_am a ON opfmethod = a.oid LEFT JOIN pg_amop ON amopfamily = f.oid
+	  WHERE amname = 'engramk' GROUP BY opfname$$,
+	$$VALUES ('engram_ops'::name, 3::bigint)$$, 'of operators, those that order');
 ALTER EXTENSION engramk UPDATE TO '1.5';
 SELECT bag_eq('SELECT object FROM member', $$SELECT object FROM expected_member WHERE since < '1.6'$$,
 	'the way back leaves the objects of 1.5');
@@ -288,11 +388,11 @@ SELECT is_empty($$SELECT oid FROM pg_opfamily WHERE opfname = 'engram_ops'$$, 'a
 ALTER EXTENSION engramk UPDATE TO '1.0';
 SELECT bag_eq('SELECT object FROM member', $$SELECT object FROM expected_member WHERE since = '1.0'$$,
 	'and further back leaves the objects of 1.0');
-ALTER EXTENSION engramk UPDATE TO '1.6';
+ALTER EXTENSION engramk UPDATE TO '1.7';
 ALTER EXTENSION engramk UPDATE TO '1.0';
 SELECT bag_eq('SELECT object FROM member', $$SELECT object FROM expected_member WHERE since = '1.0'$$,
-	'as does going back by six versions at once');
-ALTER EXTENSION engramk UPDATE TO '1.6';
+	'as does going back by seven versions at once');
+ALTER EXTENSION engramk UPDATE TO '1.7';
 
 -- In another schema, which is not in the search path
 
@@ -307,9 +407,10 @@ SELECT is_empty(
 SELECT is_empty($$SELECT relname FROM member_view WHERE relnamespace <> '"Else where"'::regnamespace$$,
 	'ALTER EXTENSION SET SCHEMA moves every view');
 SELECT is_empty(
-	$$SELECT opcname FROM pg_opclass WHERE opcname = 'engram_ops' AND opcnamespace <> '"Else where"'::regnamespace
-	  UNION ALL SELECT opfname FROM pg_opfamily WHERE opfname = 'engram_ops' AND opfnamespace <> '"Else where"'::regnamespace$$,
-	'ALTER EXTENSION SET SCHEMA moves the operator class and its family');
+	$$WITH am AS (SELECT oid FROM pg_am WHERE amname = 'engramk')
+	  SELECT opcname FROM pg_opclass JOIN am ON am.oid = opcmethod WHERE opcnamespace <> '"Else where"'::regnamespace
+	  UNION ALL SELECT opfname FROM pg_opfamily JOIN am ON am.oid = opfmethod WHERE opfnamespace <> '"Else where"'::regnamespace$$,
+	'ALTER EXTENSION SET SCHEMA moves operator classes and families');
 SELECT is(count(*), 5::bigint, 'a view that moved works by its qualified name') FROM "Else where".engram_stat_errors;
 SELECT throws_ok($$SELECT '{1}'::real[] <=> '{1}'::real[]$$, '42883', NULL, 'what moved away is gone from the path');
 SELECT results_eq(
@@ -328,6 +429,14 @@ SELECT results_eq(
 SELECT is("Else where".engram_normalize('{3,4}'), '{0.6,0.8}', 'a function of one vector too');
 CREATE INDEX item_embedding ON item USING engramk (embedding);
 SELECT is("Else where".engram_index_check('item_embedding'), 3::bigint, 'an index needs no operator class in the path');
+DROP INDEX item_embedding;
+CREATE INDEX item_embedding ON item USING engramk (embedding, id);
+SELECT is("Else where".engram_index_check('item_embedding'), 3::bigint, 'nor do its filter columns');
+SET LOCAL enable_seqscan = off;
+SELECT results_eq($$SELECT id FROM item WHERE "Else where".engram_cosine_within(embedding, '{3,4}', 0.5) AND id < 2$$, ARRAY[1],
+	'a radius is found by its qualified name');
+SELECT is(scans, 1::bigint, 'by the index') FROM "Else where".engram_stat_indexes WHERE indexrelname = 'item_embedding';
+RESET enable_seqscan;
 DROP INDEX item_embedding;
 SELECT is(
 	(SELECT embedding OPERATOR("Else where".<+>) '{0,0}' FROM item ORDER BY embedding OPERATOR("Else where".<->) '{3,4}' LIMIT 1),
@@ -348,9 +457,10 @@ SELECT is_empty(
 	'no operator is left');
 SELECT is_empty(
 	$$SELECT amname FROM pg_am WHERE amname = 'engramk'
-	  UNION ALL SELECT opcname FROM pg_opclass WHERE opcname = 'engram_ops'
-	  UNION ALL SELECT opfname FROM pg_opfamily WHERE opfname = 'engram_ops'$$,
-	'no access method is left, nor an operator class, nor a family');
+	  UNION ALL SELECT opcname FROM pg_opclass WHERE opcname LIKE 'engram\_%'
+	  UNION ALL SELECT opfname FROM pg_opfamily WHERE opfname LIKE 'engram\_%'
+	  UNION ALL SELECT typname FROM pg_type WHERE typname LIKE 'engram\_%'$$,
+	'no access method is left, nor an operator class, a family or a type');
 SELECT results_eq('SELECT embedding FROM item ORDER BY id', $$VALUES ('{1,0}'::real[]), ('{3,4}'), ('{0,0}')$$,
 	'the vectors are left as they were');
 

@@ -1,6 +1,5 @@
 -- Columns after the vector, which filter: every answer is that of the sequential scan.
 SET client_min_messages = warning;
-ALTER EXTENSION engramk UPDATE TO '1.7';
 CREATE SCHEMA filter_columns;
 SET search_path = filter_columns, public;
 SET enable_sort = off;
@@ -83,4 +82,3 @@ CREATE TABLE excluded (v real[], i2 int, EXCLUDE USING engramk (i2 WITH =));
 -- An order is needed, or it is not asked
 EXPLAIN (COSTS OFF) SELECT id FROM item WHERE i2 = 7;
 DROP SCHEMA filter_columns CASCADE;
-ALTER EXTENSION engramk UPDATE TO '1.6';

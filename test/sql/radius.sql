@@ -115,4 +115,3 @@ SELECT count(*) > 100 AS some, max(distance) <= 0.05 AS near FROM engram_knn_joi
 SELECT count(*) FROM engram_knn_join('SELECT id, v FROM item', 'SELECT id, v FROM item', 3, 'NaN'::float8);
 SELECT count(*) FROM engram_knn_join('SELECT id, v FROM item WHERE id < 10', 'SELECT id, v FROM item', 3, 'l2', false);
 DROP SCHEMA radius CASCADE;
-ALTER EXTENSION engramk UPDATE TO '1.6';
