@@ -46,11 +46,12 @@ previous_version()
 
 newest_commit_of()
 {
-	for commit in $(git -C "$top" rev-list --date-order HEAD -- engramk.control); do
+	for commit in $(git -C "$top" rev-list --date-order HEAD -- engramk.control sql); do
 		# what follows a version on its branch is that version still
 		for candidate in $commit $(git -C "$top" rev-parse --verify -q "$commit^"); do
 			if git -C "$top" show "$candidate:engramk.control" 2>/dev/null |
-				grep -qx "default_version = '$1'"; then
+				grep -qx "default_version = '$1'" &&
+				! git -C "$top" ls-tree --name-only "$candidate" sql/ | grep -qF "/engramk--$1--"; then
 				echo "$candidate"
 				return
 			fi

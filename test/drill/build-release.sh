@@ -1,6 +1,7 @@
 #!/bin/sh
-# Builds the library of a released version from the history of the project:
-# the newest commit whose engramk.control has it as default_version.
+# Builds the library of a released version from the history of the project: the
+# newest commit whose engramk.control has it as default_version, and that has no
+# script yet to the version after it, which would be in preparation.
 #
 #	test/drill/build-release.sh VERSION DIRECTORY
 #
@@ -18,7 +19,8 @@ if ! git rev-parse --verify --quiet HEAD >/dev/null 2>&1; then
 fi
 
 for commit in $(git rev-list --first-parent HEAD); do
-	if git show "$commit:engramk.control" 2>/dev/null | grep -q "^default_version = '$version'"; then
+	if git show "$commit:engramk.control" 2>/dev/null | grep -q "^default_version = '$version'" &&
+		! git ls-tree --name-only "$commit" sql/ | grep -qF "/engramk--$version--"; then
 		break
 	fi
 	commit=
