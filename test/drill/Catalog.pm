@@ -26,7 +26,7 @@ WITH RECURSIVE part (classid, objid) AS (
 	FROM pg_extension AS e WHERE extname = 'engramk'
 	UNION ALL
 	SELECT concat_ws(' | ', 'function', p.oid::regprocedure,
-		to_jsonb(p) - '{oid,proowner,pronamespace,prorettype}'::text[], prorettype::regtype, proowner::regrole, pronamespace::regnamespace)
+		to_jsonb(p) - '{oid,proowner,pronamespace,prorettype,proargtypes}'::text[], prorettype::regtype, proowner::regrole, pronamespace::regnamespace)
 	FROM part JOIN pg_proc AS p ON (classid, objid) = ('pg_proc'::regclass, p.oid)
 	UNION ALL
 	SELECT concat_ws(' | ', 'aggregate', aggfnoid::regprocedure, aggtransfn::regprocedure, aggfinalfn::regprocedure,
@@ -38,7 +38,7 @@ WITH RECURSIVE part (classid, objid) AS (
 	FROM part JOIN pg_type AS t ON (classid, objid) = ('pg_type'::regclass, t.oid)
 	UNION ALL
 	SELECT concat_ws(' | ', 'operator', o.oid::regoperator, o.oprcom::regoperator, o.oprnegate::regoperator,
-		to_jsonb(o) - '{oid,oprcom,oprnegate,oprowner,oprnamespace}'::text[],
+		to_jsonb(o) - '{oid,oprcom,oprnegate,oprowner,oprnamespace,oprleft,oprright}'::text[],
 		oprowner::regrole, oprnamespace::regnamespace)
 	FROM part JOIN pg_operator AS o ON (classid, objid) = ('pg_operator'::regclass, o.oid)
 	UNION ALL
@@ -52,10 +52,15 @@ WITH RECURSIVE part (classid, objid) AS (
 	SELECT concat_ws(' | ', 'operator family', opfname, opfowner::regrole, opfnamespace::regnamespace)
 	FROM part JOIN pg_opfamily AS f ON (classid, objid) = ('pg_opfamily'::regclass, f.oid)
 	UNION ALL
-	SELECT concat_ws(' | ', 'ordering operator', f.opfname, o.amopstrategy, o.amopopr::regoperator, o.amoppurpose, s.opfname)
-	FROM part JOIN pg_amop AS o ON (classid, objid) = ('pg_amop'::regclass, o.oid)
+	SELECT concat_ws(' | ', 'operator of a family', f.opfname, o.amopstrategy, o.amopopr::regoperator, o.amoppurpose, s.opfname)
+	FROM part JOIN pg_amop AS o ON (classid, objid) = ('pg_opfamily'::regclass, o.amopfamily)
 		JOIN pg_opfamily AS f ON f.oid = o.amopfamily
-		JOIN pg_opfamily AS s ON s.oid = o.amopsortfamily
+		LEFT JOIN pg_opfamily AS s ON s.oid = o.amopsortfamily
+	UNION ALL
+	SELECT concat_ws(' | ', 'support function', f.opfname, amproclefttype::regtype, amprocrighttype::regtype, amprocnum,
+		amproc::regprocedure)
+	FROM part JOIN pg_amproc ON (classid, objid) = ('pg_opfamily'::regclass, amprocfamily)
+		JOIN pg_opfamily AS f ON f.oid = amprocfamily
 	UNION ALL
 	SELECT concat_ws(' | ', 'relation', c.oid::regclass, relkind, relowner::regrole, relnamespace::regnamespace,
 		relacl, reloptions, relam, pg_get_viewdef(c.oid))

@@ -25,18 +25,19 @@ my $cycles = $ENV{CYCLES};
 my $library = $ENV{LIBRARY};
 my $patience = 60;
 
-# What the newer version changed, by name; and the formats that the two build.
-my $changed = qr/engram_index_info|engram_index_slow_because|engram_slow_indexes/;
-my ($old_format, $new_format) = (2, 3);
+# What the newer version changed, by name; and the indexes that each of the two can
+# build at most.
+my $changed = qr/_within|_ball|_filter|<[=#-]>@|engram_knn_join/;
+my ($old_format, $new_format) = (3, 4);
+my ($old_columns, $new_columns) = ('embedding', 'embedding, tenant');
 
 my @databases = qw(drill drill_two);
 my $index_is_whole = "SELECT engram_index_check('word_embedding') = 2000";
-my $create_index = 'CREATE INDEX CONCURRENTLY word_embedding ON word USING engramk (embedding)';
-my $reindex = 'REINDEX INDEX CONCURRENTLY word_embedding';
+my $create_index = 'CREATE INDEX CONCURRENTLY word_embedding ON word USING engramk';
 my $drop_index = 'DROP INDEX CONCURRENTLY word_embedding';
 my $clients = 20;
 my $reconnecting = 2;
-my @kinds = qw(distances batches nearest by_index);
+my @kinds = qw(distances batches nearest by_index of_tenant);
 
 my $failures = 0;
 my @table;
@@ -517,23 +518,45 @@ sub let_load_use_index
 	return;
 }
 
-# The way back as it is with indexes that the older version cannot read.
+# Another index is built beside the one that is there, and takes its place.
+sub replace_index
+{
+	my ($session, $columns) = @_;
+
+	$session->run($_) foreach "CREATE INDEX CONCURRENTLY word_next ON word USING engramk ($columns)",
+	  $drop_index, 'ALTER INDEX word_next RENAME TO word_embedding';
+	return;
+}
+
+# The way back as it is with indexes that the older version cannot read.  Returns the
+# catalog of the newer version without them.
 sub go_back_with_index
 {
 	my ($session) = @_;
 
-	$session->run($drop_index);
+	replace_index($session, $old_columns);
+	my $catalog = extension_catalog($session);
 	update_everywhere($old);
-	$session->run($create_index);
-	return;
+	return $catalog;
 }
 
-sub step_indexes
+# Is a tenant's nearest row found by the condition and not among all rows?
+sub filters_by_index
+{
+	my $session = Session->new(database => 'drill');
+
+	$session->run('SET enable_seqscan = off');
+	return $session->run(<<'SQL') =~ /Index Cond: \(tenant = 3\)/;
+EXPLAIN (COSTS OFF) SELECT id FROM word WHERE tenant = 3 ORDER BY embedding <=> (SELECT embedding FROM word WHERE id = 7) LIMIT 1
+SQL
+}
+
+sub step_old_index
 {
 	print "Way 2: an index of $old, which $new has too\n";
-	my $home = Session->new(database => 'drill');
+	my ($home) = @_;
 	update_everywhere($old);
-	$home->run($create_index);
+	$home->run("$create_index ($old_columns)");
 	my @loads = start_load();
 	let_load_use_index();
 	my $decision = time();
@@ -548,60 +571,82 @@ sub step_indexes
 	update($home, $new);
 	my $differences = check_same($before, extension_catalog($home), 'going back and forward leaves it, and everything, as it was');
 	finish_step("2: to $new, an index of format $old_format", $seconds, 'no session', "$differences lines", @loads);
+	return;
+}
 
-	print "REINDEX CONCURRENTLY to format $new_format\n";
-	@loads = start_load();
+sub step_new_index
+{
+	print "An index of format $new_format in its place\n";
+	my ($home) = @_;
+	my @loads = start_load();
 	let_load_use_index();
-	$decision = time();
-	$home->run($reindex);
-	$seconds = time() - $decision;
+	my $decision = time();
+	replace_index($home, $new_columns);
+	my $seconds = time() - $decision;
 	check(format_of_index($home) == $new_format, "it is of format $new_format");
 	check($home->run($index_is_whole) eq 't', 'and whole');
+	check(filters_by_index(), 'it filters');
 	let_load_use_index();
-	finish_step("REINDEX CONCURRENTLY to format $new_format", $seconds, 'no session', '-', @loads);
+	finish_step("an index of format $new_format", $seconds, 'no session', '-', @loads);
+	return;
+}
 
-	print "Way 2: refused, while there is such an index\n";
-	@loads = start_load();
-	$before = extension_catalog($home);
-	$decision = time();
+sub step_refused
+{
+	my ($home, $why, $sqlstate, $message) = @_;
+	my @loads = start_load();
+	my $before = extension_catalog($home);
+	my $decision = time();
+
 	$home->query("ALTER EXTENSION engramk UPDATE TO '$old'");
-	$seconds = time() - $decision;
-	check($home->sqlstate eq '55000' && $home->message =~ /: public\.word_embedding$/, 'it is refused, and the index is named',
+	my $seconds = time() - $decision;
+	check($home->sqlstate eq $sqlstate && $home->message =~ $message, 'it is refused, in the words of the document',
 		$home->sqlstate . ' ' . $home->message);
 	print '    ' . $home->message . "\n";
-	$differences = check_same($before, extension_catalog($home), 'and everything is as before');
+	my $differences = check_same($before, extension_catalog($home), 'and everything is as before');
 	let_load_use_index();
-	finish_step("2: to $old, refused", $seconds, 'no session', "$differences lines", @loads);
+	finish_step("2: to $old, refused for $why", $seconds, 'no session', "$differences lines", @loads);
+	return;
+}
 
-	print "Way 2: refused, while a view has the columns of $new\n";
-	@loads = start_load();
-	$home->run($drop_index);
-	$home->run("CREATE VIEW sizes AS SELECT f.* FROM pg_class, engram_index_info(oid) AS f WHERE relname = 'word_embedding'");
-	$before = extension_catalog($home);
-	$decision = time();
-	$home->query("ALTER EXTENSION engramk UPDATE TO '$old'");
-	$seconds = time() - $decision;
-	check($home->sqlstate eq '2BP01', 'it is refused', $home->sqlstate . ' ' . $home->message);
-	print '    ' . $home->message . "\n";
-	$differences = check_same($before, extension_catalog($home), 'and everything is as before');
-	$home->run('DROP VIEW sizes');
-	$home->run($create_index);
+sub step_back_with_index
+{
+	print "Way 2: the index is replaced\n";
+	my ($home) = @_;
+	my @loads = start_load();
 	let_load_use_index();
-	finish_step("2: to $old, refused for a view", $seconds, 'no session', "$differences lines", @loads);
-
-	print "Way 2: the index is dropped, and created again\n";
-	@loads = start_load();
-	let_load_use_index();
-	$before = extension_catalog($home);
-	$decision = time();
-	go_back_with_index($home);
-	$seconds = time() - $decision;
+	my $decision = time();
+	my $before = go_back_with_index($home);
+	my $seconds = time() - $decision;
 	check($home->run($index_is_whole) eq 't', "the index of $old is whole");
 	let_load_use_index();
 	update_everywhere($new);
 	check(format_of_index($home) == $old_format, "it is of format $old_format");
-	$differences = check_same($before, extension_catalog($home), 'forward again everything is as before');
+	my $differences = check_same($before, extension_catalog($home), 'forward again everything is as before');
 	finish_step("2: to $old, with its index", $seconds, 'no session', "$differences lines", @loads);
+	return;
+}
+
+sub step_indexes
+{
+	my $home = Session->new(database => 'drill');
+
+	step_old_index($home);
+	step_new_index($home);
+	print "Way 2: refused, while there is such an index\n";
+	step_refused($home, 'an index', '55000',
+		qr/^there are engramk indexes that the older version cannot read: public\.word_embedding$/);
+	print "Way 2: refused, while a view uses what $new brought\n";
+	replace_index($home, $old_columns);
+	$home->run(<<'SQL');
+CREATE VIEW near AS
+    SELECT id FROM word WHERE engram_cosine_within(embedding, (SELECT embedding FROM word WHERE id = 1), 0.5)
+SQL
+	step_refused($home, 'a view', '2BP01',
+		qr/^cannot drop function engram_cosine_within\(.*\) because other objects depend on it$/);
+	$home->run('DROP VIEW near');
+	replace_index($home, $new_columns);
+	step_back_with_index($home);
 	$home->run($drop_index);
 	return;
 }
@@ -687,7 +732,7 @@ SQL
 }
 
 # Whoever has removed the newer library too early puts it back.  If nobody has it any
-# more, the older one suffices, once it has built anew what it cannot read.
+# more, the older one suffices, once it has built others for indexes that it cannot read.
 sub check_library_gone
 {
 	my ($previous, $newer) = @_;
@@ -696,7 +741,7 @@ sub check_library_gone
 	update($home, $old);
 	my $at_old = extension_catalog($home);
 	update($home, $new);
-	$home->run($create_index);
+	$home->run("$create_index ($new_columns)");
 	my $before = extension_catalog($home);
 	my $back = "ALTER EXTENSION engramk UPDATE TO '$old'";
 
@@ -711,9 +756,9 @@ sub check_library_gone
 	check($session->sqlstate eq 'XX002' && $session->message =~ /"word_embedding" is corrupted/,
 		"that of $new, where there is an index of format $new_format", $session->sqlstate . ' ' . $session->message);
 	check_same($before, extension_catalog($session), 'and everything is as before');
-	$session->run('REINDEX INDEX word_embedding');
+	replace_index($session, $old_columns);
 	$session->run($back);
-	check($session->run($index_is_whole) eq 't', "it builds that anew, and goes to $old");
+	check($session->run($index_is_whole) eq 't', "it replaces that, and goes to $old");
 	$session->run($drop_index);
 	check_same($at_old, extension_catalog($session), "there is a way to $old without it all the same");
 	put_library($newer);
@@ -732,11 +777,10 @@ sub step_library
 	# as it is in production
 	switch_cluster('ALTER SYSTEM SET engramk.verify_rate = 0.01');
 	my $home = Session->new(database => 'drill');
-	$home->run($create_index);
+	$home->run("$create_index ($new_columns)");
 	check(format_of_index($home) == $new_format, "there is an index of format $new_format");
 	my @loads = start_load();
 	let_load_use_index();
-	my $before = extension_catalog($home);
 	my $veteran = Session->new(database => 'drill');
 	my $answer = run_parallel($veteran);
 	wait_until('the parameter is in use', sub {
@@ -744,7 +788,7 @@ sub step_library
 
 	my $decision = time();
 	switch_cluster('ALTER SYSTEM RESET engramk.verify_rate');
-	go_back_with_index($home);
+	my $before = go_back_with_index($home);
 	put_library($previous);
 	my $moment = server_time();
 	wait_until('new sessions have it', sub { new_session_maps_current() });
@@ -780,19 +824,19 @@ sub step_library
 	check(format_of_index($home) == $old_format, "the index is of format $old_format");
 	finish_step("3: library of $new again", $seconds, "$veterans older sessions", "$differences lines", @loads);
 
-	print "Way 3, the index in format $new_format again\n";
+	print "Way 3, an index of format $new_format again\n";
 	@loads = start_load();
 	check(with_replaced_library('true') == 0, 'who has connected again has the newer one');
 	let_load_use_index();
 	$decision = time();
-	$home->run($reindex);
+	replace_index($home, $new_columns);
 	$seconds = time() - $decision;
 	check(format_of_index($home) == $new_format, "the index is of format $new_format");
 	let_load_use_index();
 	$late->query("SELECT id FROM word ORDER BY embedding <=> (SELECT embedding FROM word WHERE id = 7) LIMIT 1");
 	check($late->sqlstate eq 'XX002' && $late->message =~ /"word_embedding" is corrupted/,
 		'who has not connected again cannot read it', $late->sqlstate . ' ' . $late->message);
-	finish_step("3: REINDEX CONCURRENTLY to format $new_format", $seconds, 'no session', '-', @loads);
+	finish_step("3: an index of format $new_format", $seconds, 'no session', '-', @loads);
 	$home->run($drop_index);
 	check_library_gone($previous, $kept);
 	return;
@@ -827,7 +871,7 @@ sub step_drop
 		Session->new(database => $database)->run(<<'SQL');
 SET lock_timeout = '2s';
 BEGIN;
-DROP VIEW distances, batches, nearest;
+DROP VIEW distances, batches, nearest, of_tenant;
 DROP EXTENSION engramk;
 COMMIT;
 SQL

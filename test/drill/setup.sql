@@ -5,7 +5,9 @@
 
 CREATE EXTENSION engramk;
 
-CREATE TABLE word (id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY, word text, embedding real[]);
+CREATE TABLE word (
+    id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY, word text, embedding real[],
+    tenant integer GENERATED ALWAYS AS (id % 7) STORED);
 \copy word (word, embedding) FROM PSTDIN
 ANALYZE word;
 
@@ -38,6 +40,13 @@ CREATE VIEW nearest AS
                FROM word AS w ORDER BY distance, w.id LIMIT 10) AS n) AS answer
     FROM word AS q;
 
+CREATE VIEW of_tenant AS
+    SELECT q.id AS query,
+        (SELECT string_agg(n.id || ' ' || encode(float8send(n.distance), 'hex'), ',' ORDER BY n.distance, n.id)
+         FROM (SELECT w.id, w.embedding <=> q.embedding AS distance
+               FROM word AS w WHERE w.tenant = 3 ORDER BY distance, w.id LIMIT 10) AS n) AS answer
+    FROM word AS q;
+
 -- A view that needs nothing of engramk.
 CREATE VIEW plain AS
     SELECT id AS query, md5(array_send(embedding)) AS answer FROM word;
@@ -49,6 +58,7 @@ SET engramk.simd = off;
 INSERT INTO expected SELECT 'distances', query, answer FROM distances WHERE query <= 40;
 INSERT INTO expected SELECT 'batches', query, answer FROM batches WHERE query <= 40;
 INSERT INTO expected SELECT 'nearest', query, answer FROM nearest WHERE query <= 40;
+INSERT INTO expected SELECT 'of_tenant', query, answer FROM of_tenant WHERE query <= 40;
 INSERT INTO expected SELECT 'plain', query, answer FROM plain WHERE query <= 40;
 RESET engramk.simd;
 ANALYZE expected;
@@ -56,5 +66,5 @@ ANALYZE expected;
 -- Privileges that a user has changed.
 REVOKE EXECUTE ON FUNCTION engram_cosine_batch(real[], real[]) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION engram_cosine_batch(real[], real[]) TO drill_app, drill_canary;
-GRANT SELECT ON word, shelf, distances, batches, nearest, plain, expected TO drill_app, drill_canary;
+GRANT SELECT ON word, shelf, distances, batches, nearest, of_tenant, plain, expected TO drill_app, drill_canary;
 GRANT INSERT ON difference TO drill_app, drill_canary;
