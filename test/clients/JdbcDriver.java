@@ -152,6 +152,31 @@ public class JdbcDriver {
         equal(number(SCANS) - before, 20L, "prepared: by the index each time");
     }
 
+    static void filters() throws Exception {
+        String query = "SELECT id, embedding <=> ?::real[] AS distance FROM tenant_items WHERE %s ORDER BY distance LIMIT 10";
+        Array both = connection.createArrayOf("bigint", new Long[] {3L, 7L});
+
+        value("SET enable_seqscan = off");
+        filtered(query.formatted("tenant_id = ?"), 7L, "tenant", "long");
+        filtered(query.formatted("tenant_id = ANY(?)"), both, "tenants", "bigint[]");
+        value("RESET enable_seqscan");
+    }
+
+    static void filtered(String query, Object tenants, String kind, String name) throws Exception {
+        List<Row> rows = new ArrayList<>();
+
+        try (PreparedStatement statement = connection.prepareStatement(query)) {
+            statement.setObject(1, floats(QUERY));
+            statement.setObject(2, tenants);
+            ResultSet result = statement.executeQuery();
+            while (result.next())
+                rows.add(new Row(result.getLong("id"), result.getDouble("distance")));
+        }
+        equal(rows, truth(kind), "filter column, " + name);
+        Object plan = value("EXPLAIN (FORMAT JSON) " + query, floats(QUERY), tenants);
+        check(plan.toString().contains("Index Cond"), "filter column, " + name + ": by the index", plan);
+    }
+
     static void rowsInAndOut() throws Exception {
         StringBuilder lines = new StringBuilder();
 
@@ -203,6 +228,7 @@ public class JdbcDriver {
         connection = DriverManager.getConnection(System.getenv("JDBC_URL"));
         try {
             queries();
+            filters();
             rowsInAndOut();
             matches();
             domain();

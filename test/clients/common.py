@@ -36,6 +36,11 @@ def nearest(parameter, operator="<=>", table="items"):
             f"ORDER BY embedding {operator} {parameter} LIMIT 10")
 
 
+def of_tenants(condition):
+    """The same of some tenants.  Its first parameter is the vector."""
+    return f"SELECT id, embedding <=> %s::real[] AS distance FROM tenant_items WHERE {condition} ORDER BY distance LIMIT 10"
+
+
 def as_real(vector):
     """The same numbers, rounded to real."""
     form = f"{len(vector)}f"

@@ -37,6 +37,15 @@ await run(async () => {
   equal([error?.code, error?.message], ['42883', REFUSED], 'as double precision[]: refused');
   equal(await value('SELECT embedding <=> $1::real[] AS value FROM items WHERE id = 1', null), null, 'NULL gives NULL');
 
+  // filter columns
+  await client.query('SET enable_seqscan = off');
+  for (const [kind, condition, tenants] of [['tenant', 'tenant_id = $2', 7], ['tenants', 'tenant_id = ANY($2)', [3, 7]]]) {
+    const query = `SELECT id, embedding <=> $1::real[] AS distance FROM tenant_items WHERE ${condition} ORDER BY distance LIMIT 10`;
+    equal(await rows(query, QUERY, tenants), truth(kind), `filter column, ${condition}`);
+    check(JSON.stringify(await rows(`EXPLAIN (FORMAT JSON) ${query}`, QUERY, tenants)).includes('Index Cond'), `${condition}: by the index`);
+  }
+  await client.query('RESET enable_seqscan');
+
   // prepared statements, and the plan for any parameter
   before = await value(SCANS);
   const generic = await value(GENERIC);

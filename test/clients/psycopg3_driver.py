@@ -7,7 +7,7 @@ import psycopg
 from psycopg.types.composite import CompositeInfo, register_composite
 
 from common import (ARRIVED, DOMAIN_SCANS, GENERIC, INTEGERS, OPERATORS, QUERY, REFUSED, SCANS,
-                    as_real, check, equal, nearest, run, truth)
+                    as_real, check, equal, nearest, of_tenants, run, truth)
 
 
 def main():
@@ -47,6 +47,17 @@ def main():
     equal(value("SELECT embedding <=> %s::real[] FROM items WHERE id = 1", None), None, "NULL gives NULL")
     error = refused(nearest("%s::real[]"), [1.0, 2.0], [1.0, 2.0])
     equal((error.sqlstate, error.diag.message_primary), ("22000", "different vector dimensions 24 and 2"), "another length: refused")
+
+    # filter columns: integers are smallint, and wider where they must be
+    execute("SET enable_seqscan = off")
+    for kind, condition, tenants in (("tenant", "tenant_id = %s", 7), ("tenants", "tenant_id = ANY(%s)", [3, 7])):
+        query = of_tenants(condition)
+        equal(rows(query, QUERY, tenants), truth(kind), f"filter column, {condition}")
+        check("Index Cond" in str(value("EXPLAIN (FORMAT JSON) " + query, QUERY, tenants)), f"{condition}: by the index")
+    query = of_tenants("tenant_id = %s")
+    equal(rows(query, QUERY, 7.0), truth("tenant"), "filter column, a float")
+    check("Index Cond" not in str(value("EXPLAIN (FORMAT JSON) " + query, QUERY, 7.0)), "which the index cannot compare")
+    execute("RESET enable_seqscan")
 
     # prepared statements, and the plan for any parameter
     before, generic = value(SCANS), value(GENERIC)

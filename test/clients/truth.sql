@@ -7,4 +7,6 @@ SET enable_indexscan = off;
 SELECT 'cosine', id, embedding <=> :'decimals' AS distance FROM items ORDER BY 3, 2 LIMIT 10;
 SELECT 'inner_product', id, embedding <#> :'decimals' AS distance FROM items ORDER BY 3, 2 LIMIT 10;
 SELECT 'l2', id, embedding <-> :'decimals' AS distance FROM items ORDER BY 3, 2 LIMIT 10;
+SELECT 'tenant', id, embedding <=> :'decimals' AS distance FROM tenant_items WHERE tenant_id = 7 ORDER BY 3, 2 LIMIT 10;
+SELECT 'tenants', id, embedding <=> :'decimals' AS distance FROM tenant_items WHERE tenant_id IN (3, 7) ORDER BY 3, 2 LIMIT 10;
 SELECT 'integers', id, embedding <=> :'integers' AS distance FROM items ORDER BY 3, 2 LIMIT 10;
