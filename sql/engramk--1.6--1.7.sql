@@ -146,13 +146,23 @@ COMMENT ON FUNCTION engram_inner_product_within(real[], real[], double precision
 COMMENT ON FUNCTION engram_l2_within(real[], real[], double precision) IS
     'is the Euclidean distance, a <-> b, at most the radius?';
 
--- A join of what is near enough: near-duplicates
+-- A join of what is near enough: near-duplicates; and one within the rows of a key.  In
+-- their order of arguments, no call of the one that there has been is ambiguous.
 
 CREATE FUNCTION engram_knn_join(
-    queries text, targets text, k integer, max_distance double precision, metric text DEFAULT 'cosine',
-    exclude_self boolean DEFAULT false)
+    queries text, targets text, k integer, max_distance double precision, exclude_self boolean DEFAULT false,
+    metric text DEFAULT 'cosine')
     RETURNS TABLE (query_id bigint, target_id bigint, rank integer, distance double precision)
     AS 'MODULE_PATHNAME', 'ek_sql_knn_join_within'
     LANGUAGE C STABLE STRICT PARALLEL UNSAFE COST 100000 ROWS 10000;
-COMMENT ON FUNCTION engram_knn_join(text, text, integer, double precision, text, boolean) IS
+COMMENT ON FUNCTION engram_knn_join(text, text, integer, double precision, boolean, text) IS
     'the k nearest targets of each query that are at most so far away, both of them a SELECT of (id, vector)';
+
+CREATE FUNCTION engram_knn_join(
+    queries text, targets text, k integer, join_by name, exclude_self boolean DEFAULT false,
+    metric text DEFAULT 'cosine', max_distance double precision DEFAULT 'Infinity')
+    RETURNS TABLE (query_id bigint, target_id bigint, rank integer, distance double precision)
+    AS 'MODULE_PATHNAME', 'ek_sql_knn_join_by'
+    LANGUAGE C STABLE STRICT PARALLEL UNSAFE COST 100000 ROWS 10000;
+COMMENT ON FUNCTION engram_knn_join(text, text, integer, name, boolean, text, double precision) IS
+    'the k nearest targets of each query that have its key, both of them a SELECT of (id, vector, key)';

@@ -5,7 +5,8 @@
 
 SELECT engram_require_format(3);
 
-DROP FUNCTION engram_knn_join(text, text, integer, double precision, text, boolean);
+DROP FUNCTION engram_knn_join(text, text, integer, name, boolean, text, double precision);
+DROP FUNCTION engram_knn_join(text, text, integer, double precision, boolean, text);
 DROP FUNCTION engram_cosine_within(real[], real[], double precision);
 DROP FUNCTION engram_inner_product_within(real[], real[], double precision);
 DROP FUNCTION engram_l2_within(real[], real[], double precision);

@@ -368,7 +368,8 @@ add_row(FunctionCallInfo fcinfo, id_type ids)
 	if (!PG_ARGISNULL(ARGUMENT_ID) && !PG_ARGISNULL(ARGUMENT_VECTOR) &&
 		ek_nearest_query_count(state->nearest) > 0)
 		ek_nearest_add(state->nearest, id_of_datum(ids, PG_GETARG_DATUM(ARGUMENT_ID)),
-					   ek_vector_get(PG_GETARG_DATUM(ARGUMENT_VECTOR)));
+					   ek_vector_get(PG_GETARG_DATUM(ARGUMENT_VECTOR)),
+					   (ek_range) {0, ek_nearest_query_count(state->nearest)});
 	PG_RETURN_POINTER(state);
 }
 

@@ -13,6 +13,10 @@
  * receiver of our own, so that nothing is stored of them.  With more than one
  * block the SELECT of the targets runs again, in the same snapshot: it must
  * give the same rows each time.
+ *
+ * Where they are joined by a key as well, the queries of a block are sorted by it, and
+ * a target is compared with those of its own key; if there are none, its vector is not
+ * even looked at.
  */
 #include "postgres.h"
 
@@ -32,24 +36,42 @@
 #include "utils/portal.h"
 #include "utils/tuplestore.h"
 
+#include "nearest/keys.h"
 #include "nearest/nearest.h"
 #include "vector/functions.h"
 
 PG_FUNCTION_INFO_V1(ek_sql_knn_join);
 PG_FUNCTION_INFO_V1(ek_sql_knn_join_within);
+PG_FUNCTION_INFO_V1(ek_sql_knn_join_by);
 
 /* Queries fetched from the cursor at a time. */
 #define FETCH_ROWS	64
 
+/* Neighbours within a distance that a query has room for; more of them take more. */
+#define EXPECTED_WITHIN	64
+
 /* Queries that a block has room for at first; it doubles as it fills. */
 #define FIRST_QUERIES	64
+
+/* What is asked, but for the two SELECTs. */
+typedef struct join_terms
+{
+	int			k;
+	double		max_distance;
+	ek_metric metric;
+	bool		exclude_self;
+	const char *join_by;		/* the column of the keys, or NULL */
+} join_terms;
 
 /* One of the two SELECTs. */
 typedef struct join_side
 {
 	const char *name;			/* "queries" or "targets" */
 	const char *statement;
+	const char *join_by;
 	Oid			id_type;		/* smallint, integer or bigint */
+	Oid			key_type;
+	Oid			key_collation;
 } join_side;
 
 /* Queries of one pass over the targets. */
@@ -61,6 +83,8 @@ typedef struct query_block
 	int			count;
 	float	   *values;
 	ek_id	   *ids;
+	ek_keys    *keys;			/* NULL if they are not joined by any */
+	int		   *places;			/* with keys: where each has gone, of those that came */
 } query_block;
 
 /* The receiver of the targets. */
@@ -69,6 +93,7 @@ typedef struct target_receiver
 	DestReceiver pub;
 	ek_nearest *nearest;
 	join_side  *side;
+	const query_block *block;
 	MemoryContext row_context;
 	int64		count;			/* targets that could be compared */
 } target_receiver;
@@ -85,18 +110,43 @@ raise_wrong_columns(const join_side *side)
 	ek_stats_count_error(EK_ERROR_OTHER);
 	ereport(ERROR,
 			(errcode(ERRCODE_DATATYPE_MISMATCH),
-			 errmsg("%s must return two columns, of types bigint and real[]", side->name)));
+			 side->join_by == NULL ?
+			 errmsg("%s must return two columns, of types bigint and real[]", side->name) :
+			 errmsg("%s must return three columns, of types bigint and real[], and \"%s\"",
+					side->name, side->join_by)));
 }
 
 static void
 check_columns(join_side *side, TupleDesc columns)
 {
-	if (columns == NULL || columns->natts != 2)
+	if (columns == NULL || columns->natts != (side->join_by == NULL ? 2 : 3))
 		raise_wrong_columns(side);
 	side->id_type = getBaseType(TupleDescAttr(columns, 0)->atttypid);
 	if ((side->id_type != INT8OID && side->id_type != INT4OID && side->id_type != INT2OID) ||
 		getBaseType(TupleDescAttr(columns, 1)->atttypid) != FLOAT4ARRAYOID)
 		raise_wrong_columns(side);
+	if (side->join_by == NULL)
+		return;
+	if (strcmp(NameStr(TupleDescAttr(columns, 2)->attname), side->join_by) != 0)
+		raise_wrong_columns(side);
+	side->key_type = getBaseType(TupleDescAttr(columns, 2)->atttypid);
+	side->key_collation = TupleDescAttr(columns, 2)->attcollation;
+}
+
+/* Of different types or collations, nobody can say what equal means. */
+static void
+check_same_keys(const join_side *queries, const join_side *targets)
+{
+	if (queries->key_type == targets->key_type && queries->key_collation == targets->key_collation)
+		return;
+	ek_stats_count_error(EK_ERROR_OTHER);
+	ereport(ERROR,
+			(errcode(ERRCODE_DATATYPE_MISMATCH),
+			 errmsg("\"%s\" must have the same type and collation in queries and targets",
+					queries->join_by),
+			 queries->key_type == targets->key_type ? 0 :
+			 errdetail("It is %s in queries and %s in targets.",
+					   format_type_be(queries->key_type), format_type_be(targets->key_type))));
 }
 
 pg_noreturn static void raise_not_one_select(const join_side *side);
@@ -169,12 +219,29 @@ integer_of(Datum id, Oid type)
 static void
 startup_receiver(DestReceiver *self, int operation pg_attribute_unused(), TupleDesc columns)
 {
-	check_columns(((target_receiver *) self)->side, columns);
+	target_receiver *receiver = (target_receiver *) self;
+	const Oid	key_type = receiver->side->key_type;
+	const Oid	key_collation = receiver->side->key_collation;
+
+	check_columns(receiver->side, columns);
+	if (key_type != receiver->side->key_type || key_collation != receiver->side->key_collation)
+		raise_wrong_columns(receiver->side);
 }
 
 static void
 ignore_receiver(DestReceiver *self pg_attribute_unused())
 {
+}
+
+/* Whom this row is a target for; a NULL equals no key. */
+static ek_range
+queries_of_target(const query_block *block, const TupleTableSlot *slot)
+{
+	if (block->keys == NULL)
+		return (ek_range) {0, block->count};
+	if (slot->tts_isnull[2])
+		return (ek_range) {0, 0};
+	return ek_keys_find(block->keys, slot->tts_values[2]);
 }
 
 /* A row without id or vector is nobody's neighbour. */
@@ -183,24 +250,27 @@ receive_target(TupleTableSlot *slot, DestReceiver *self)
 {
 	target_receiver *receiver = (target_receiver *) self;
 	MemoryContext caller;
+	ek_range	queries;
 
 	slot_getallattrs(slot);
 	if (slot->tts_isnull[0] || slot->tts_isnull[1])
 		return true;
 
+	receiver->count++;
 	caller = MemoryContextSwitchTo(receiver->row_context);
-	ek_nearest_add(receiver->nearest,
-				   ek_id_of_bigint(integer_of(slot->tts_values[0], receiver->side->id_type)),
-				   ek_vector_get(slot->tts_values[1]));
+	queries = queries_of_target(receiver->block, slot);
+	if (queries.first < queries.end)
+		ek_nearest_add(receiver->nearest,
+					   ek_id_of_bigint(integer_of(slot->tts_values[0], receiver->side->id_type)),
+					   ek_vector_get(slot->tts_values[1]), queries);
 	MemoryContextSwitchTo(caller);
 	MemoryContextReset(receiver->row_context);
-	receiver->count++;
 	return true;
 }
 
 /* Returns how many there were. */
 static int64
-read_targets(join_side *targets, ek_nearest *nearest)
+read_targets(join_side *targets, const query_block *block, ek_nearest *nearest)
 {
 	SPIExecuteOptions options = {.read_only = true};
 	target_receiver receiver = {
@@ -213,6 +283,7 @@ read_targets(join_side *targets, ek_nearest *nearest)
 		},
 		.nearest = nearest,
 		.side = targets,
+		.block = block,
 		.row_context = AllocSetContextCreate(CurrentMemoryContext, "engramk target",
 											 ALLOCSET_DEFAULT_SIZES)
 	};
@@ -230,15 +301,38 @@ read_targets(join_side *targets, ek_nearest *nearest)
  * Queries
  */
 
+/*
+ * Within a distance there may be anything from none to k, and room for k would mean many
+ * passes over the targets for nothing.  But who wants an error for what exceeds the
+ * budget gets none for what a query may have.
+ */
+static Size
+room_of_query(const query_block *block, const join_terms *terms)
+{
+	const bool	all = isinf(terms->max_distance) || ek_arena_overflow == EK_ARENA_ERROR;
+	const int	neighbours = all ? terms->k : Min(terms->k, EXPECTED_WITHIN);
+
+	return ek_nearest_size_of_query(terms->metric, block->dims, neighbours) +
+		(terms->join_by == NULL ? 0 : EK_SIZE_OF_KEY_ENTRY);
+}
+
 static void
-begin_block(query_block *block, MemoryContext context, ek_metric metric, int k)
+begin_block(query_block *block, const join_side *queries, MemoryContext context,
+			const join_terms *terms)
 {
 	block->room = (int) Max(1, Min(PG_INT32_MAX / 2,
 								   ek_nearest_room_for_queries(block->dims) /
-								   ek_nearest_size_of_query(metric, block->dims, k)));
+								   room_of_query(block, terms)));
 	block->capacity = Min(FIRST_QUERIES, block->room);
 	block->values = MemoryContextAllocHuge(context, sizeof(float) * (Size) block->dims * block->capacity);
 	block->ids = MemoryContextAllocHuge(context, sizeof(ek_id) * block->capacity);
+	if (terms->join_by != NULL)
+	{
+		MemoryContext caller = MemoryContextSwitchTo(context);
+
+		block->keys = ek_keys_create(queries->key_type, queries->key_collation);
+		MemoryContextSwitchTo(caller);
+	}
 }
 
 static void
@@ -249,6 +343,12 @@ grow_block(query_block *block)
 	block->ids = repalloc_huge(block->ids, sizeof(ek_id) * block->capacity);
 }
 
+static inline float *
+values_of(const query_block *block, int q)
+{
+	return block->values + (Size) q * block->dims;
+}
+
 static void
 add_query(query_block *block, int64 id, ek_vector vector)
 {
@@ -256,16 +356,15 @@ add_query(query_block *block, int64 id, ek_vector vector)
 		ek_raise_different_dimensions(block->dims, vector.dims);
 	if (block->count == block->capacity)
 		grow_block(block);
-	memcpy(block->values + (Size) block->count * block->dims, vector.values,
-		   sizeof(float) * block->dims);
+	memcpy(values_of(block, block->count), vector.values, sizeof(float) * block->dims);
 	block->ids[block->count] = ek_id_of_bigint(id);
 	block->count++;
 }
 
-/* Takes over what was fetched. */
+/* Takes over what was fetched.  A query whose key is NULL has no targets. */
 static void
 add_fetched(query_block *block, const join_side *queries, MemoryContext context,
-			ek_metric metric, int k)
+			const join_terms *terms)
 {
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
@@ -273,25 +372,69 @@ add_fetched(query_block *block, const join_side *queries, MemoryContext context,
 		TupleDesc	columns = SPI_tuptable->tupdesc;
 		bool		id_is_null;
 		bool		vector_is_null;
+		bool		key_is_null = false;
 		Datum		id = SPI_getbinval(row, columns, 1, &id_is_null);
 		Datum		datum = SPI_getbinval(row, columns, 2, &vector_is_null);
+		Datum		key = terms->join_by == NULL ? (Datum) 0 :
+			SPI_getbinval(row, columns, 3, &key_is_null);
 		ek_vector	vector;
 
-		if (id_is_null || vector_is_null)
+		if (id_is_null || vector_is_null || key_is_null)
 			continue;
 		vector = ek_vector_get(datum);
 		if (block->dims == 0)
 			block->dims = vector.dims;
 		if (block->values == NULL)
-			begin_block(block, context, metric, k);
+			begin_block(block, queries, context, terms);
 		add_query(block, integer_of(id, queries->id_type), vector);
+		if (block->keys != NULL)
+			ek_keys_add(block->keys, key);
 	}
+}
+
+static void
+exchange_queries(query_block *block, int a, int b, float *scratch)
+{
+	const Size	size = sizeof(float) * block->dims;
+	const ek_id id = block->ids[a];
+
+	memcpy(scratch, values_of(block, a), size);
+	memcpy(values_of(block, a), values_of(block, b), size);
+	memcpy(values_of(block, b), scratch, size);
+	block->ids[a] = block->ids[b];
+	block->ids[b] = id;
+}
+
+/* In place, since the vectors are most of the budget. */
+static void
+sort_by_key(query_block *block)
+{
+	float	   *scratch = palloc(sizeof(float) * block->dims);
+	int		   *to;
+
+	block->places = ek_keys_sort(block->keys);
+	to = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(int) * (Size) block->count);
+	memcpy(to, block->places, sizeof(int) * (Size) block->count);
+	for (int q = 0; q < block->count; q++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		while (to[q] != q)
+		{
+			const int	place = to[q];
+
+			exchange_queries(block, q, place, scratch);
+			to[q] = to[place];
+			to[place] = place;
+		}
+	}
+	pfree(to);
+	pfree(scratch);
 }
 
 /* The next queries, in `context`; none if that was all. */
 static query_block
 read_queries(Portal cursor, const join_side *queries, int dims, MemoryContext context,
-			 ek_metric metric, int k)
+			 const join_terms *terms)
 {
 	query_block block = {.dims = dims};
 	MemoryContext scratch = AllocSetContextCreate(context, "engramk queries",
@@ -304,12 +447,14 @@ read_queries(Portal cursor, const join_side *queries, int dims, MemoryContext co
 	{
 		wanted = block.values == NULL ? 1 : Min(FETCH_ROWS, block.room - block.count);
 		SPI_cursor_fetch(cursor, true, wanted);
-		add_fetched(&block, queries, context, metric, k);
+		add_fetched(&block, queries, context, terms);
 		wanted = (int) SPI_processed;
 		SPI_freetuptable(SPI_tuptable);
 		MemoryContextReset(scratch);
 	} while (wanted > 0 && (block.values == NULL || block.count < block.room));
 
+	if (block.keys != NULL)
+		sort_by_key(&block);
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(scratch);
 	return block;
@@ -356,8 +501,9 @@ begin_result(FunctionCallInfo fcinfo)
 static void
 put_neighbours(const join_result *result, const query_block *block, const ek_nearest *nearest)
 {
-	for (int q = 0; q < block->count; q++)
+	for (int i = 0; i < block->count; i++)
 	{
+		const int	q = block->places == NULL ? i : block->places[i];
 		const ek_neighbours *neighbours = ek_nearest_neighbours(nearest, q);
 
 		for (int rank = 1; rank <= neighbours->count; rank++)
@@ -389,8 +535,7 @@ open_queries(join_side *queries)
 }
 
 static void
-join(join_side *queries, join_side *targets, int k, double max_distance, ek_metric metric,
-	 bool exclude_self, const join_result *result)
+join(join_side *queries, join_side *targets, join_terms terms, const join_result *result)
 {
 	Portal		cursor;
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "engramk join",
@@ -400,9 +545,11 @@ join(join_side *queries, join_side *targets, int k, double max_distance, ek_metr
 
 	SPI_freeplan(prepare(targets));
 	cursor = open_queries(queries);
+	if (terms.join_by != NULL)
+		check_same_keys(queries, targets);
 	for (;;)
 	{
-		query_block block = read_queries(cursor, queries, dims, context, metric, k);
+		query_block block = read_queries(cursor, queries, dims, context, &terms);
 		MemoryContext caller = MemoryContextSwitchTo(context);
 		ek_vectors	vectors = {.values = block.values,.count = block.count,.dims = block.dims};
 		ek_nearest *nearest;
@@ -410,14 +557,15 @@ join(join_side *queries, join_side *targets, int k, double max_distance, ek_metr
 
 		if (block.count == 0)
 			break;
-		nearest = ek_nearest_create(ek_queries_create(metric, vectors), k, max_distance,
-									exclude_self ? block.ids : NULL, EK_KNN_JOIN, &learnt);
-		count = read_targets(targets, nearest);
+		nearest = ek_nearest_create(ek_queries_create(terms.metric, vectors), terms.k,
+									terms.max_distance, terms.exclude_self ? block.ids : NULL,
+									EK_KNN_JOIN, &learnt);
+		count = read_targets(targets, &block, nearest);
 		ek_nearest_finish(nearest);
 		put_neighbours(result, &block, nearest);
 
 		/* more neighbours than targets need no room in the next block */
-		k = (int) Min((int64) k, Max(count, 1));
+		terms.k = (int) Min((int64) terms.k, Max(count, 1));
 		dims = block.dims;
 		MemoryContextSwitchTo(caller);
 		MemoryContextReset(context);
@@ -427,17 +575,26 @@ join(join_side *queries, join_side *targets, int k, double max_distance, ek_metr
 }
 
 static void
-join_texts(FunctionCallInfo fcinfo, int k, double max_distance, ek_metric metric, bool exclude_self)
+join_texts(FunctionCallInfo fcinfo, const join_terms *terms)
 {
-	join_side	queries = {.name = "queries",.statement = text_to_cstring(PG_GETARG_TEXT_PP(0))};
-	join_side	targets = {.name = "targets",.statement = text_to_cstring(PG_GETARG_TEXT_PP(1))};
+	join_side	queries = {
+		.name = "queries",
+		.statement = text_to_cstring(PG_GETARG_TEXT_PP(0)),
+		.join_by = terms->join_by
+	};
+	join_side	targets = {
+		.name = "targets",
+		.statement = text_to_cstring(PG_GETARG_TEXT_PP(1)),
+		.join_by = terms->join_by
+	};
 	join_result result;
 
-	ek_nearest_check_k(k);
+	ek_nearest_check_k(terms->k);
+	ek_require_radius(terms->max_distance);
 	result = begin_result(fcinfo);
 
 	SPI_connect();
-	join(&queries, &targets, k, max_distance, metric, exclude_self, &result);
+	join(&queries, &targets, *terms, &result);
 	SPI_finish();
 }
 
@@ -453,24 +610,56 @@ join_texts(FunctionCallInfo fcinfo, int k, double max_distance, ek_metric metric
 Datum
 ek_sql_knn_join(PG_FUNCTION_ARGS)
 {
-	join_texts(fcinfo, PG_GETARG_INT32(2), INFINITY, ek_metric_of(PG_GETARG_TEXT_PP(3)),
-			   PG_GETARG_BOOL(4));
+	join_terms	terms = {
+		.k = PG_GETARG_INT32(2),
+		.max_distance = INFINITY,
+		.metric = ek_metric_of(PG_GETARG_TEXT_PP(3)),
+		.exclude_self = PG_GETARG_BOOL(4)
+	};
+
+	join_texts(fcinfo, &terms);
 	PG_RETURN_NULL();
 }
 
 /*
  * engram_knn_join(queries text, targets text, k integer,
- *				   max_distance double precision, metric text, exclude_self boolean)
+ *				   max_distance double precision, exclude_self boolean, metric text)
  *
- * The same of what is at most so far away.
+ * The same of what is at most so far away.  Here and below, the order of the arguments
+ * is one that makes no call of the one above ambiguous, were they all untyped literals.
  */
 Datum
 ek_sql_knn_join_within(PG_FUNCTION_ARGS)
 {
-	const double max_distance = PG_GETARG_FLOAT8(3);
+	join_terms	terms = {
+		.k = PG_GETARG_INT32(2),
+		.max_distance = PG_GETARG_FLOAT8(3),
+		.exclude_self = PG_GETARG_BOOL(4),
+		.metric = ek_metric_of(PG_GETARG_TEXT_PP(5))
+	};
 
-	ek_require_radius(max_distance);
-	join_texts(fcinfo, PG_GETARG_INT32(2), max_distance, ek_metric_of(PG_GETARG_TEXT_PP(4)),
-			   PG_GETARG_BOOL(5));
+	join_texts(fcinfo, &terms);
+	PG_RETURN_NULL();
+}
+
+/*
+ * engram_knn_join(queries text, targets text, k integer, join_by name,
+ *				   exclude_self boolean, metric text, max_distance double precision)
+ *
+ * The same among rows of equal keys, the third column of both, which has this name.
+ * Rows without a key are left out.
+ */
+Datum
+ek_sql_knn_join_by(PG_FUNCTION_ARGS)
+{
+	join_terms	terms = {
+		.k = PG_GETARG_INT32(2),
+		.join_by = NameStr(*PG_GETARG_NAME(3)),
+		.exclude_self = PG_GETARG_BOOL(4),
+		.metric = ek_metric_of(PG_GETARG_TEXT_PP(5)),
+		.max_distance = PG_GETARG_FLOAT8(6)
+	};
+
+	join_texts(fcinfo, &terms);
 	PG_RETURN_NULL();
 }

@@ -8,8 +8,9 @@
  * for what may be among the k nearest, and their distances alone are compared
  * in the end.
  *
- * Targets are collected in a block of packed tiles, EK_LANES each.  A full
- * block is compared with EK_CODE_QUERIES queries at a time.
+ * Targets are collected in a block.  A full block is packed in tiles of EK_LANES,
+ * sorted by the queries that the targets are for, and compared with EK_CODE_QUERIES
+ * queries at a time: with those of its tiles that have a target for one of them.
  *
  * What is skipped is proven to be farther than the k-th neighbour so far (screen.c).
  * There is no such limit of L1.  It is computed for all, and so is everything
@@ -92,13 +93,18 @@ struct ek_nearest
 	int			capacity;		/* targets */
 	int			wanted;			/* of them, for this block */
 	int			pending;
-	int8	   *codes;			/* of one target */
-	int8	   *packed;			/* what the screen compares with this: */
-	const int8 *screened;		/* of each query, the codes or those of its shadow */
-	Size		screened_size;
 	float	   *values;
 	double	   *norm2;
 	ek_id	   *ids;
+	ek_range   *ranges;			/* of the queries that it is for */
+	int8	   *codes;
+	ek_certificate *certificates;
+	ek_factors *factors;
+	uint16	   *places;			/* of each target, where it is packed */
+	uint16	   *rows;			/* the other way round */
+	int8	   *packed;			/* what the screen compares with this: */
+	const int8 *screened;		/* of each query, the codes or those of its shadow */
+	Size		screened_size;
 	ek_screen_tile *tiles;
 	int32	   *dots;
 	uint16	   *masks;			/* of targets that survive, for each tile and query */
@@ -108,9 +114,6 @@ struct ek_nearest
 	ek_learnt	alone;			/* what this stream learns if no others do */
 	ek_shadows *shadows;
 	int8	   *shadow;			/* of one target */
-	int8	   *wide;			/* of the targets: codes, */
-	ek_certificate *certificates;
-	ek_factors *rows;
 };
 
 static inline Size
@@ -333,7 +336,8 @@ size_of_tile(int dims)
 {
 	return sizeof(ek_screen_tile) + EK_CODE_QUERIES * sizeof(uint16) + EK_LANES *
 		(dims * sizeof(float) + 2 * stride_of(dims) + sizeof(double) + sizeof(ek_id) +
-		 sizeof(ek_certificate) + sizeof(ek_factors) + EK_CODE_QUERIES * sizeof(int32));
+		 sizeof(ek_range) + sizeof(ek_certificate) + sizeof(ek_factors) +
+		 2 * sizeof(uint16) + EK_CODE_QUERIES * sizeof(int32));
 }
 
 static int
@@ -415,67 +419,104 @@ static void
 create_block(ek_nearest *nearest)
 {
 	const int	dims = nearest->queries->vectors.dims;
+	const Size	stride = nearest->queries->stride;
 	const int	tiles = tiles_in_block(dims);
 	const int	capacity = tiles * EK_LANES;
 
 	nearest->capacity = capacity;
 	nearest->wanted = EK_LANES;
 	create_screens(nearest);
-	nearest->codes = palloc(dims + EK_LANES);
-	nearest->packed = ek_alloc_aligned(CurrentMemoryContext, capacity * nearest->queries->stride);
 	nearest->values = ek_alloc_aligned(CurrentMemoryContext, sizeof(float) * (Size) capacity * dims);
 	nearest->norm2 = palloc(sizeof(double) * capacity);
 	nearest->ids = palloc(sizeof(ek_id) * capacity);
+	nearest->ranges = palloc(sizeof(ek_range) * capacity);
+	/* the last one's are written up to a whole number of lanes */
+	nearest->codes = ek_alloc_aligned(CurrentMemoryContext, capacity * stride + EK_LANES);
+	nearest->certificates = palloc(sizeof(ek_certificate) * capacity);
+	nearest->factors = palloc(sizeof(ek_factors) * capacity);
+	nearest->places = palloc(sizeof(uint16) * capacity);
+	nearest->rows = palloc(sizeof(uint16) * capacity);
+	nearest->packed = ek_alloc_aligned(CurrentMemoryContext, capacity * stride);
 	nearest->tiles = palloc0(sizeof(ek_screen_tile) * tiles);
 	nearest->dots = palloc(sizeof(int32) * capacity * EK_CODE_QUERIES);
 	nearest->masks = palloc(sizeof(uint16) * tiles * EK_CODE_QUERIES);
 	take_up(nearest, tiles * size_of_tile(dims) + nearest->count * sizeof(ek_screen_query));
 }
 
+static inline int8 *
+codes_of_row(const ek_nearest *nearest, int row)
+{
+	return nearest->codes + row * nearest->queries->stride;
+}
+
+static void
+add_to_block(ek_nearest *nearest, ek_id id, ek_vector vector, ek_range queries)
+{
+	const int	row = nearest->pending;
+	const double norm2 = ek_compute_norm2(vector);
+	const int	most = nearest->shadows != NULL ? EK_MAX_CODE : EK_NARROW_CODE;
+	ek_certificate certificate;
+
+	if (unlikely(!isfinite(norm2)))
+		ek_vector_require_finite(vector.values, vector.dims, "the vector");
+	certificate = encode(vector, sqrt(norm2), most, codes_of_row(nearest, row));
+	memcpy(nearest->values + (Size) row * vector.dims, vector.values,
+		   sizeof(float) * vector.dims);
+	nearest->norm2[row] = norm2;
+	nearest->ids[row] = id;
+	nearest->ranges[row] = queries;
+	nearest->certificates[row] = certificate;
+	nearest->factors[row] = ek_factors_of_target(nearest->metric, vector.dims, norm2,
+												 certificate.scale, certificate.residual);
+	nearest->pending++;
+}
+
+static int
+compare_ranges(const void *a, const void *b, void *arg)
+{
+	const ek_range *ranges = arg;
+	const int	first_a = ranges[*(const uint16 *) a].first;
+	const int	first_b = ranges[*(const uint16 *) b].first;
+
+	return (first_a > first_b) - (first_a < first_b);
+}
+
+static void
+find_places(ek_nearest *nearest)
+{
+	for (int row = 0; row < nearest->pending; row++)
+		nearest->rows[row] = (uint16) row;
+	qsort_arg(nearest->rows, nearest->pending, sizeof(uint16), compare_ranges, nearest->ranges);
+	for (int place = 0; place < nearest->pending; place++)
+		nearest->places[nearest->rows[place]] = (uint16) place;
+}
+
 static void
 pack(ek_nearest *nearest, int row, const int8 *codes, const ek_factors *factors)
 {
-	const int	lane = row % EK_LANES;
+	const int	place = nearest->places[row];
+	const int	lane = place % EK_LANES;
 	int8	   *packed = nearest->packed +
-		(Size) (row - lane) * nearest->screened_size + (Size) 4 * lane;
+		(Size) (place - lane) * nearest->screened_size + (Size) 4 * lane;
 
 	for (Size i = 0; i < nearest->screened_size; i += 4, packed += (Size) 4 * EK_LANES)
 		memcpy(packed, codes + i, 4);
-	ek_screen_set_target(&nearest->tiles[row / EK_LANES], lane, factors);
+	ek_screen_set_target(&nearest->tiles[place / EK_LANES], lane, factors);
 }
 
 static void
-add_codes(ek_nearest *nearest, ek_vector vector, double norm2)
+pack_codes(ek_nearest *nearest)
 {
-	const ek_certificate codes = encode(vector, sqrt(norm2), EK_NARROW_CODE, nearest->codes);
-	const ek_factors factors = ek_factors_of_target(nearest->metric, vector.dims, norm2,
-													codes.scale, codes.residual);
-
-	pack(nearest, nearest->pending, nearest->codes, &factors);
-}
-
-/* Its shadow is cast when the block is complete. */
-static void
-add_wide_codes(ek_nearest *nearest, ek_vector vector, double norm2)
-{
-	const int	row = nearest->pending;
-	const ek_certificate codes = encode(vector, sqrt(norm2), EK_MAX_CODE, nearest->codes);
-
-	memcpy(nearest->wide + row * nearest->queries->stride, nearest->codes,
-		   nearest->queries->stride);
-	nearest->certificates[row] = codes;
-	nearest->rows[row] = ek_factors_of_target(nearest->metric, vector.dims, norm2, codes.scale,
-											  codes.residual);
+	for (int row = 0; row < nearest->pending; row++)
+		pack(nearest, row, codes_of_row(nearest, row), &nearest->factors[row]);
 }
 
 static void
 pack_shadows(ek_nearest *nearest)
 {
-	const Size	stride = nearest->queries->stride;
-
 	for (int row = 0; row < nearest->pending; row++)
 	{
-		const int8 *codes = nearest->wide + row * stride;
+		const int8 *codes = codes_of_row(nearest, row);
 		const int	which = row % EK_CODE_QUERIES;
 		ek_certificate shadow;
 		ek_factors	factors;
@@ -489,25 +530,6 @@ pack_shadows(ek_nearest *nearest)
 											  shadow);
 		pack(nearest, row, nearest->shadow, &factors);
 	}
-}
-
-static void
-add_to_block(ek_nearest *nearest, ek_id id, ek_vector vector)
-{
-	const int	row = nearest->pending;
-	const double norm2 = ek_compute_norm2(vector);
-
-	if (unlikely(!isfinite(norm2)))
-		ek_vector_require_finite(vector.values, vector.dims, "the vector");
-	if (nearest->shadows != NULL)
-		add_wide_codes(nearest, vector, norm2);
-	else
-		add_codes(nearest, vector, norm2);
-	memcpy(nearest->values + (Size) row * vector.dims, vector.values,
-		   sizeof(float) * vector.dims);
-	nearest->norm2[row] = norm2;
-	nearest->ids[row] = id;
-	nearest->pending++;
 }
 
 /*
@@ -593,9 +615,15 @@ survives_again(const ek_nearest *nearest, int q, int row)
 {
 	const ek_queries *queries = nearest->queries;
 	const int32 dot = ek_compute_code_dot(queries->codes + q * queries->stride,
-										  nearest->wide + row * queries->stride, queries->stride);
+										  codes_of_row(nearest, row), queries->stride);
 
-	return ek_reach(&queries->factors[q], &nearest->rows[row], dot) >= nearest->screens[q].need;
+	return ek_reach(&queries->factors[q], &nearest->factors[row], dot) >= nearest->screens[q].need;
+}
+
+static inline bool
+is_for(const ek_nearest *nearest, int row, int q)
+{
+	return q >= nearest->ranges[row].first && q < nearest->ranges[row].end;
 }
 
 static void
@@ -605,11 +633,15 @@ compare_survivors(ek_nearest *nearest, int q, int first, uint32 survivors)
 
 	while (survivors != 0)
 	{
-		int			row = first + pg_rightmost_one_pos32(survivors);
+		const int	place = first + pg_rightmost_one_pos32(survivors);
+		int			row;
 
 		survivors &= survivors - 1;
-		if (row >= nearest->pending)
+		if (place >= nearest->pending)
 			break;
+		row = nearest->rows[place];
+		if (!is_for(nearest, row, q))
+			continue;
 		nearest->learnt->survivors++;
 		if (nearest->shadows != NULL && !survives_again(nearest, q, row))
 			continue;
@@ -621,15 +653,17 @@ compare_survivors(ek_nearest *nearest, int q, int first, uint32 survivors)
 }
 
 static void
-screen_group(ek_nearest *nearest, int first_query, int tiles)
+screen_group(ek_nearest *nearest, int first_query, int first_tile, int end_tile)
 {
 	const int	count = Min(EK_CODE_QUERIES, nearest->count - first_query);
+	const int	tiles = end_tile - first_tile;
 
 	ek_compute_code_dot_block(nearest->screened + first_query * nearest->screened_size,
-							  nearest->screened_size, nearest->packed, tiles,
-							  nearest->screened_size, nearest->dots);
-	ek_compute_screen(nearest->screens + first_query, nearest->tiles, tiles, nearest->dots,
-					  nearest->masks);
+							  nearest->screened_size,
+							  nearest->packed + (Size) first_tile * EK_LANES * nearest->screened_size,
+							  tiles, nearest->screened_size, nearest->dots);
+	ek_compute_screen(nearest->screens + first_query, nearest->tiles + first_tile, tiles,
+					  nearest->dots, nearest->masks);
 	for (int tile = 0; tile < tiles; tile++)
 	{
 		for (int i = 0; i < count; i++)
@@ -637,8 +671,35 @@ screen_group(ek_nearest *nearest, int first_query, int tiles)
 			const uint32 survivors = nearest->masks[tile * EK_CODE_QUERIES + i];
 
 			if (survivors != 0)
-				compare_survivors(nearest, first_query + i, tile * EK_LANES, survivors);
+				compare_survivors(nearest, first_query + i, (first_tile + tile) * EK_LANES,
+								  survivors);
 		}
+	}
+}
+
+static const ek_range *
+range_of_place(const ek_nearest *nearest, int place)
+{
+	return &nearest->ranges[nearest->rows[Min(place, nearest->pending - 1)]];
+}
+
+/* Queries and tiles are in one order, so both are gone through once. */
+static void
+screen_block(ek_nearest *nearest)
+{
+	const int	tiles = (nearest->pending + EK_LANES - 1) / EK_LANES;
+	int			first = 0;
+	int			end = 0;
+
+	for (int q = 0; q < nearest->count; q += EK_CODE_QUERIES)
+	{
+		CHECK_FOR_INTERRUPTS();
+		while (first < tiles && range_of_place(nearest, (first + 1) * EK_LANES - 1)->end <= q)
+			first++;
+		while (end < tiles && range_of_place(nearest, end * EK_LANES)->first < q + EK_CODE_QUERIES)
+			end++;
+		if (first < end)
+			screen_group(nearest, q, first, end);
 	}
 }
 
@@ -657,6 +718,7 @@ static bool
 may_have_shadows(const ek_nearest *nearest)
 {
 	return nearest->count >= LEAST_QUERIES_FOR_SHADOWS &&
+		nearest->learnt->pairs >= LEAST_QUERIES_FOR_SHADOWS * nearest->learnt->targets &&
 		nearest->used + bytes_of_shadows(nearest, EK_MOST_SHADOW) <= ek_scratch_size();
 }
 
@@ -688,9 +750,6 @@ screen_shadows(ek_nearest *nearest, ek_shadows *shadows)
 	nearest->screened_size = size;
 	nearest->shadows = shadows;
 	nearest->shadow = palloc(size);
-	nearest->wide = ek_alloc_aligned(CurrentMemoryContext, nearest->capacity * queries->stride);
-	nearest->certificates = palloc(sizeof(ek_certificate) * nearest->capacity);
-	nearest->rows = palloc(sizeof(ek_factors) * nearest->capacity);
 	take_up(nearest, bytes);
 }
 
@@ -714,7 +773,7 @@ reconsider_shadows(ek_nearest *nearest)
 		learnt->shadows = ek_shadows_create(nearest->queries->vectors);
 		MemoryContextSwitchTo(nearest->context);
 		learnt->tried_shadows = true;
-		learnt->pairs = learnt->survivors = 0;
+		learnt->targets = learnt->pairs = learnt->survivors = 0;
 		if (learnt->shadows != NULL)
 		{
 			elog(DEBUG1, "targets are screened by shadows of %zu values",
@@ -726,32 +785,38 @@ reconsider_shadows(ek_nearest *nearest)
 }
 
 static void
-count_targets(const ek_nearest *nearest, ek_stats_call call, int targets)
+count_pairs(const ek_nearest *nearest, ek_stats_call call, uint64 pairs)
 {
-	const uint64 pairs = (uint64) targets * nearest->count;
-
 	ek_stats_count(nearest->operation, call, pairs,
 				   pairs * nearest->queries->vectors.dims);
+}
+
+static inline int
+length_of(ek_range range)
+{
+	return range.end - range.first;
 }
 
 void
 ek_nearest_settle(ek_nearest *nearest)
 {
-	const int	tiles = (nearest->pending + EK_LANES - 1) / EK_LANES;
 	ek_stats_call call;
+	uint64		pairs = 0;
 
 	if (nearest->pending == 0)
 		return;
 	call = ek_stats_begin();
+	find_places(nearest);
 	if (nearest->shadows != NULL)
 		pack_shadows(nearest);
-	for (int q = 0; q < nearest->count; q += EK_CODE_QUERIES)
-	{
-		CHECK_FOR_INTERRUPTS();
-		screen_group(nearest, q, tiles);
-	}
-	count_targets(nearest, call, nearest->pending);
-	nearest->learnt->pairs += (uint64) nearest->pending * nearest->count;
+	else
+		pack_codes(nearest);
+	screen_block(nearest);
+	for (int row = 0; row < nearest->pending; row++)
+		pairs += length_of(nearest->ranges[row]);
+	count_pairs(nearest, call, pairs);
+	nearest->learnt->targets += nearest->pending;
+	nearest->learnt->pairs += pairs;
 	nearest->pending = 0;
 	nearest->wanted = Min(2 * nearest->wanted, nearest->capacity);
 	reconsider_shadows(nearest);
@@ -801,11 +866,11 @@ ek_nearest_create(const ek_queries *queries, int k, double max_distance, const e
 }
 
 static void
-compare_all(ek_nearest *nearest, ek_id id, ek_vector vector)
+compare_all(ek_nearest *nearest, ek_id id, ek_vector vector, ek_range queries)
 {
 	ek_stats_call call = ek_stats_begin();
 
-	for (int q = 0; q < nearest->count; q++)
+	for (int q = queries.first; q < queries.end; q++)
 	{
 		double		distance = exact_distance(nearest->queries, q, vector);
 
@@ -814,21 +879,21 @@ compare_all(ek_nearest *nearest, ek_id id, ek_vector vector)
 		offer(nearest, q, id, distance);
 		CHECK_FOR_INTERRUPTS();
 	}
-	count_targets(nearest, call, 1);
+	count_pairs(nearest, call, length_of(queries));
 }
 
 void
-ek_nearest_add(ek_nearest *nearest, ek_id id, ek_vector vector)
+ek_nearest_add(ek_nearest *nearest, ek_id id, ek_vector vector, ek_range queries)
 {
 	if (nearest->count > 0 && vector.dims != nearest->queries->vectors.dims)
 		ek_raise_different_dimensions(vector.dims, nearest->queries->vectors.dims);
 
 	if (!nearest->queries->screened)
 	{
-		compare_all(nearest, id, vector);
+		compare_all(nearest, id, vector, queries);
 		return;
 	}
-	add_to_block(nearest, id, vector);
+	add_to_block(nearest, id, vector, queries);
 	if (nearest->pending == nearest->wanted)
 		ek_nearest_settle(nearest);
 }

@@ -16,6 +16,13 @@
 typedef struct ek_queries ek_queries;
 typedef struct ek_nearest ek_nearest;
 
+/* Queries from the first to before the end. */
+typedef struct ek_range
+{
+	int			first;
+	int			end;
+} ek_range;
+
 /*
  * What streams of the same kind of targets learn, one after another: whether a
  * screen of shadows pays.  All zeros at first, but for the context of what is learnt.
@@ -23,8 +30,9 @@ typedef struct ek_nearest ek_nearest;
 typedef struct ek_learnt
 {
 	MemoryContext context;
-	uint64		pairs;			/* compared so far, or since there are shadows */
-	uint64		survivors;		/* of those */
+	uint64		targets;		/* so far, or since there are shadows */
+	uint64		pairs;			/* compared, of those */
+	uint64		survivors;		/* of the pairs */
 	bool		tried_shadows;
 	struct ek_shadows *shadows;
 } ek_learnt;
@@ -60,8 +68,11 @@ extern ek_nearest *ek_nearest_create(const ek_queries *queries, int k, double ma
 extern ek_nearest *ek_nearest_create_empty(int count, int k, ek_metric metric,
 										   uint64 identity, ek_operation operation);
 
-/* Raises an error unless the vector has the queries' dimensions and is finite. */
-extern void ek_nearest_add(ek_nearest *nearest, ek_id id, ek_vector vector);
+/*
+ * A target for some of the queries.  Ranges do not overlap unless they are the same.
+ * Raises an error unless the vector has the queries' dimensions and is finite.
+ */
+extern void ek_nearest_add(ek_nearest *nearest, ek_id id, ek_vector vector, ek_range queries);
 extern void ek_nearest_add_neighbour(ek_nearest *nearest, int query, ek_neighbour neighbour);
 
 /* Takes over the neighbours of another stream, of the same queries. */

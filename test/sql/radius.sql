@@ -101,7 +101,7 @@ CREATE FUNCTION join_differs(k int, most float8, metric text, distance text) RET
 DECLARE differs bool;
 BEGIN
     EXECUTE format('SELECT (SELECT array_agg((query_id, target_id, rank, distance)::text ORDER BY query_id, rank)
-            FROM engram_knn_join(''SELECT id, v FROM item WHERE id < 40'', ''SELECT id, v FROM item WHERE id %% 5 = 0'', $1, $2, $3, true)) IS DISTINCT FROM
+            FROM engram_knn_join(''SELECT id, v FROM item WHERE id < 40'', ''SELECT id, v FROM item WHERE id %% 5 = 0'', $1, $2, true, $3)) IS DISTINCT FROM
         (SELECT array_agg((q, t, rank, d)::text ORDER BY q, rank) FROM (
             SELECT a.id::bigint AS q, b.id::bigint AS t, a.v %1$s b.v AS d, (row_number() OVER (PARTITION BY a.id ORDER BY a.v %1$s b.v, b.id))::int AS rank
             FROM item a, item b WHERE a.id < 40 AND b.id %% 5 = 0 AND a.id <> b.id AND a.v %1$s b.v <= $2 AND b.v IS NOT NULL) s WHERE rank <= $1)', distance)
