@@ -753,6 +753,21 @@ screen_shadows(ek_nearest *nearest, ek_shadows *shadows)
 	take_up(nearest, bytes);
 }
 
+/* An ek_may_be_near, of what the screen needs by now. */
+static bool
+may_be_near(const void *arg, int query, int target, double cosine)
+{
+	const ek_nearest *nearest = arg;
+	const ek_queries *queries = nearest->queries;
+	const int	dims = queries->vectors.dims;
+	const ek_factors q = ek_factors_of_query(nearest->metric, dims, sqrt(queries->norm2[query]),
+											 1.0, 0.0, 0.0);
+	const ek_factors t = ek_factors_of_target(nearest->metric, dims, queries->norm2[target],
+											  1.0, 0.0);
+
+	return q.dot * t.dot * cosine + q.one * t.one - t.off >= nearest->screens[query].need;
+}
+
 /* Between two blocks: are there enough pairs for shadows?  Do they still pay? */
 static void
 reconsider_shadows(ek_nearest *nearest)
@@ -770,7 +785,7 @@ reconsider_shadows(ek_nearest *nearest)
 			 may_have_shadows(nearest))
 	{
 		MemoryContextSwitchTo(learnt->context);
-		learnt->shadows = ek_shadows_create(nearest->queries->vectors);
+		learnt->shadows = ek_shadows_create(nearest->queries->vectors, may_be_near, nearest);
 		MemoryContextSwitchTo(nearest->context);
 		learnt->tried_shadows = true;
 		learnt->targets = learnt->pairs = learnt->survivors = 0;

@@ -22,6 +22,7 @@
 #include <float.h>
 #include <math.h>
 
+#include "miscadmin.h"
 #include "utils/memutils.h"
 
 #include "base/scratch.h"
@@ -33,9 +34,17 @@
 #define SAMPLE_COUNT	768
 #define TRIAL_SHARE		5
 
-/* A third of the dimensions or fewer, with this share of the squares left out. */
+/* A third of the dimensions or fewer; else shadows save too little. */
 #define LEAST_SAVING	3
-#define MOST_LEFT_OUT	0.13
+
+/*
+ * What a pair whose shadows are near costs more than others, in products of EK_LANES
+ * values (perf): its codes are compared, one pair at a time.
+ */
+#define SURVIVOR_COST	250.0
+
+/* What residuals of codes and of shadows add to a cosine, or thereabouts. */
+#define RESIDUALS		0.03
 
 /* An element of B is PLANE * high + low, both of them narrow codes. */
 #define PLANE			(2 * EK_NARROW_CODE + 1)
@@ -61,18 +70,23 @@ ek_shadow_size(const ek_shadows *shadows)
 	return (Size) shadows->tiles * EK_LANES;
 }
 
-/* Some of the vectors, from all over and in no order, each of length 1; zeros stay. */
-static ek_vectors
-unit_sample(ek_vectors vectors)
+/* The i-th of a sample from all over and in no order: a stride that is prime. */
+static int
+sampled(int i, int sample, int count)
 {
-	const int	count = Min(vectors.count, SAMPLE_COUNT);
+	return (int) (i * INT64CONST(7919) * (count / sample) % count);
+}
+
+/* Of so many, each of length 1; zeros stay. */
+static ek_vectors
+unit_sample(ek_vectors vectors, int count)
+{
 	float	   *values = palloc(sizeof(float) * (Size) count * vectors.dims);
 
 	for (int i = 0; i < count; i++)
 	{
-		/* a stride that is prime, so that neighbours are far apart */
-		const int64 at = i * INT64CONST(7919) * (vectors.count / count) % vectors.count;
-		const float *from = vectors.values + (Size) at * vectors.dims;
+		const float *from = vectors.values +
+			(Size) sampled(i, count, vectors.count) * vectors.dims;
 		float	   *to = values + (Size) i * vectors.dims;
 		const double norm2 = ek_compute_norm2((ek_vector) {.values = from,.dims = vectors.dims});
 
@@ -85,26 +99,64 @@ unit_sample(ek_vectors vectors)
 	};
 }
 
-/*
- * The fewest tiles of directions that leave out little enough; 0 if there are none.
- * Of vectors that the directions were not found from, which fit them better than
- * any others do.
- */
-static int
-enough_tiles(ek_directions *d, ek_vectors trial)
+/* Adds up who survives shadows of one tile, of two and so on. */
+static void
+count_survivors(const ek_directions *d, int a, int b, const int *numbers,
+				ek_may_be_near may_be_near, const void *arg, int *survivors)
 {
-	const int	count = trial.count;
-	double		kept = 0.0;
+	double		dot = 0.0;
+	double		tail2_a = 1.0;
+	double		tail2_b = 1.0;
 
-	ek_directions_project(d, trial);
 	for (int i = 0; i < d->count; i++)
 	{
-		for (int j = 0; j < count; j++)
-			kept += ek_coordinates_of(d, i)[j] * ek_coordinates_of(d, i)[j];
-		if ((i + 2) % EK_LANES == 0 && kept >= (1.0 - MOST_LEFT_OUT) * count)
-			return (i + 2) / EK_LANES;
+		const double x = ek_coordinates_of(d, i)[a];
+		const double y = ek_coordinates_of(d, i)[b];
+
+		dot += x * y;
+		tail2_a -= x * x;
+		tail2_b -= y * y;
+		if ((i + 2) % EK_LANES == 0 &&
+			may_be_near(arg, numbers[a], numbers[b],
+						dot + sqrt(Max(0.0, tail2_a) * Max(0.0, tail2_b)) + RESIDUALS))
+			survivors[(i + 2) / EK_LANES]++;
 	}
-	return 0;
+}
+
+/*
+ * The number of tiles that makes the screen fastest; 0 if codes are as fast.  Tried with
+ * vectors that the directions were not found from, which fit them better than any others.
+ */
+static int
+best_tiles(ek_directions *d, ek_vectors trial, const int *numbers,
+		   ek_may_be_near may_be_near, const void *arg)
+{
+	const double pairs = (double) trial.count * (trial.count - 1);
+	int			survivors[EK_MOST_SHADOW / EK_LANES + 1] = {0};
+	double		least = (double) trial.dims / EK_LANES;
+	int			best = 0;
+
+	ek_directions_project(d, trial);
+	for (int a = 0; a < trial.count; a++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		for (int b = 0; b < trial.count; b++)
+		{
+			if (a != b)
+				count_survivors(d, a, b, numbers, may_be_near, arg, survivors);
+		}
+	}
+	for (int tiles = 1; tiles <= (d->count + 1) / EK_LANES; tiles++)
+	{
+		const double cost = tiles + SURVIVOR_COST * survivors[tiles] / pairs;
+
+		if (cost < least)
+		{
+			least = cost;
+			best = tiles;
+		}
+	}
+	return best;
 }
 
 static double
@@ -164,12 +216,14 @@ shadows_of(const ek_directions *d, int tiles, int dims)
 }
 
 ek_shadows *
-ek_shadows_create(ek_vectors vectors)
+ek_shadows_create(ek_vectors queries, ek_may_be_near may_be_near, const void *arg)
 {
-	const int	most = Min((int) EK_MOST_SHADOW, vectors.dims / LEAST_SAVING / EK_LANES * EK_LANES) - 1;
+	const int	most = Min((int) EK_MOST_SHADOW, queries.dims / LEAST_SAVING / EK_LANES * EK_LANES) - 1;
+	const int	count = Min(queries.count, SAMPLE_COUNT);
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext scratch;
 	ek_shadows *shadows = NULL;
+	int			numbers[SAMPLE_COUNT / TRIAL_SHARE];
 	ek_vectors	model;
 	ek_vectors	trial;
 	ek_directions d;
@@ -179,16 +233,18 @@ ek_shadows_create(ek_vectors vectors)
 		return NULL;
 	scratch = AllocSetContextCreate(caller, "engramk directions", ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(scratch);
-	model = unit_sample(vectors);
+	model = unit_sample(queries, count);
 	trial = model;
 	trial.count = model.count / TRIAL_SHARE;
 	model.count -= trial.count;
 	trial.values += (Size) model.count * model.dims;
+	for (int i = 0; i < trial.count; i++)
+		numbers[i] = sampled(model.count + i, count, queries.count);
 	d = ek_find_directions(model, most);
-	tiles = enough_tiles(&d, trial);
+	tiles = best_tiles(&d, trial, numbers, may_be_near, arg);
 	MemoryContextSwitchTo(caller);
 	if (tiles > 0)
-		shadows = shadows_of(&d, tiles, vectors.dims);
+		shadows = shadows_of(&d, tiles, queries.dims);
 	MemoryContextDelete(scratch);
 	return shadows;
 }

@@ -10,11 +10,16 @@
 
 typedef struct ek_shadows ek_shadows;
 
+/* Would a target be looked at again whose cosine with a query may be so large? */
+typedef bool (*ek_may_be_near) (const void *arg, int query, int target, double cosine);
+
 /*
- * Directions in which vectors like these differ most, which are many and finite; NULL
- * if no few directions have the most of them.
+ * Directions in which the queries differ most, which are many and finite; as many as
+ * make the screen of shadows fastest, were the queries the targets as well.  NULL if it
+ * would save little.
  */
-extern ek_shadows *ek_shadows_create(ek_vectors sample);
+extern ek_shadows *ek_shadows_create(ek_vectors queries, ek_may_be_near may_be_near,
+									 const void *arg);
 
 /* Values of a shadow: a multiple of EK_LANES, at most EK_MOST_SHADOW. */
 #define EK_MOST_SHADOW	((Size) 8 * EK_LANES)
