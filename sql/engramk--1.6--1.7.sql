@@ -166,3 +166,23 @@ CREATE FUNCTION engram_knn_join(
     LANGUAGE C STABLE STRICT PARALLEL UNSAFE COST 100000 ROWS 10000;
 COMMENT ON FUNCTION engram_knn_join(text, text, integer, name, boolean, text, double precision) IS
     'the k nearest targets of each query that have its key, both of them a SELECT of (id, vector, key)';
+
+-- What filters passed.  Not in engram_stat_indexes: the way back would take other views of it along.
+
+CREATE FUNCTION engram_stat_get_filter(index oid, OUT filter_codes bigint, OUT passed bigint)
+    AS 'MODULE_PATHNAME', 'ek_sql_filter_counts'
+    LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
+
+CREATE VIEW engram_stat_filters AS
+    SELECT i.indexrelid, n.nspname AS schemaname, t.relname, c.relname AS indexrelname, s.filter_codes, s.passed
+    FROM pg_catalog.pg_index AS i
+        JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid AND c.relkind = 'i'
+        JOIN pg_catalog.pg_am AS a ON a.oid = c.relam AND a.amname = 'engramk'
+        JOIN pg_catalog.pg_class AS t ON t.oid = i.indrelid
+        JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace,
+        LATERAL engram_stat_get_filter(i.indexrelid) AS s
+    WHERE i.indnatts > 1;
+COMMENT ON VIEW engram_stat_filters IS
+    'engramk: what the scans of each engramk index with filter columns looked at and passed since stats_reset';
+COMMENT ON FUNCTION engram_stat_get_filter(oid) IS 'engramk: what engram_stat_filters shows of an index';
+GRANT SELECT ON engram_stat_filters TO PUBLIC;

@@ -5,6 +5,8 @@
 
 SELECT engram_require_format(3);
 
+DROP VIEW engram_stat_filters;
+DROP FUNCTION engram_stat_get_filter(oid);
 DROP FUNCTION engram_knn_join(text, text, integer, name, boolean, text, double precision);
 DROP FUNCTION engram_knn_join(text, text, integer, double precision, boolean, text);
 DROP FUNCTION engram_cosine_within(real[], real[], double precision);

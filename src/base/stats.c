@@ -34,7 +34,7 @@
 
 #include "base/stats.h"
 
-#define BLOCK_NAME	"engramk statistics, layout 4"
+#define BLOCK_NAME	"engramk statistics, layout 5"
 #define HANDLE_NAME	BLOCK_NAME ", handle"
 #define STRIPES		16
 
@@ -89,6 +89,8 @@ typedef struct index_slot
 	pg_atomic_uint64 coarse_codes;
 	pg_atomic_uint64 fine_codes;
 	pg_atomic_uint64 returned;
+	pg_atomic_uint64 filtered;
+	pg_atomic_uint64 passed;
 } index_slot;
 
 typedef struct shared_block
@@ -182,6 +184,8 @@ for_each_index_counter(shared_block *b, void (*visit) (pg_atomic_uint64 *))
 		visit(&b->indexes[i].coarse_codes);
 		visit(&b->indexes[i].fine_codes);
 		visit(&b->indexes[i].returned);
+		visit(&b->indexes[i].filtered);
+		visit(&b->indexes[i].passed);
 	}
 }
 
@@ -622,6 +626,8 @@ ek_index_stats_add(Oid index, const ek_index_counts *counts)
 	pg_atomic_fetch_add_u64(&slot->coarse_codes, counts->coarse_codes);
 	pg_atomic_fetch_add_u64(&slot->fine_codes, counts->fine_codes);
 	pg_atomic_fetch_add_u64(&slot->returned, counts->returned);
+	pg_atomic_fetch_add_u64(&slot->filtered, counts->filtered);
+	pg_atomic_fetch_add_u64(&slot->passed, counts->passed);
 }
 
 bool
@@ -641,6 +647,8 @@ ek_index_stats_read(Oid index, ek_index_counts *counts)
 	counts->coarse_codes = pg_atomic_read_u64(&slot->coarse_codes);
 	counts->fine_codes = pg_atomic_read_u64(&slot->fine_codes);
 	counts->returned = pg_atomic_read_u64(&slot->returned);
+	counts->filtered = pg_atomic_read_u64(&slot->filtered);
+	counts->passed = pg_atomic_read_u64(&slot->passed);
 	return true;
 }
 

@@ -79,6 +79,8 @@ typedef struct ek_index_counts
 	uint64		coarse_codes;	/* read */
 	uint64		fine_codes;		/* read, for what survived the coarse ones */
 	uint64		returned;		/* rows given to the executor to re-rank */
+	uint64		filtered;		/* entries whose filter codes were read */
+	uint64		passed;			/* of those */
 } ek_index_counts;
 
 /* Scans of more indexes than this, in all databases, are not counted. */

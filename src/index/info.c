@@ -32,6 +32,7 @@ PG_FUNCTION_INFO_V1(ek_sql_index_info);
 PG_FUNCTION_INFO_V1(ek_sql_index_info_1_5);
 PG_FUNCTION_INFO_V1(ek_sql_index_info_1_6);
 PG_FUNCTION_INFO_V1(ek_sql_index_counts);
+PG_FUNCTION_INFO_V1(ek_sql_filter_counts);
 PG_FUNCTION_INFO_V1(ek_sql_require_format);
 
 bool
@@ -248,6 +249,24 @@ ek_sql_index_counts(PG_FUNCTION_ARGS)
 	values[2] = Int64GetDatum((int64) counts.coarse_codes);
 	values[3] = Int64GetDatum((int64) counts.fine_codes);
 	values[4] = Int64GetDatum((int64) counts.returned);
+	PG_RETURN_DATUM(ek_make_single_row(fcinfo, values));
+}
+
+/*
+ * engram_stat_get_filter(index oid) returns record (filter_codes bigint, passed bigint)
+ *
+ * The same of its filter columns: entries that a scan has looked at, and that passed.
+ */
+Datum
+ek_sql_filter_counts(PG_FUNCTION_ARGS)
+{
+	ek_index_counts counts;
+	Datum		values[2];
+
+	if (!ek_index_stats_read(PG_GETARG_OID(0), &counts))
+		PG_RETURN_NULL();
+	values[0] = Int64GetDatum((int64) counts.filtered);
+	values[1] = Int64GetDatum((int64) counts.passed);
 	PG_RETURN_DATUM(ek_make_single_row(fcinfo, values));
 }
 

@@ -526,6 +526,7 @@ sweep_section(IndexScanDesc scan, uint32 section)
 						   ek_distance_to(scan->indexRelation, place.filter_block + 1, page),
 						   state->passing + entry / EK_LANES);
 		LockBuffer(state->filter_buffer, BUFFER_LOCK_UNLOCK);
+		state->counts.filtered += count;
 		CHECK_FOR_INTERRUPTS();
 	}
 	caller = MemoryContextSwitchTo(state->context);
@@ -570,8 +571,10 @@ choose_pages(scan_state *state)
 	{
 		page_visit	visit = {.page = ek_live_page(&state->pages, i)};
 
-		if (find_passing(state, &visit))
-			chosen[count++] = visit.page;
+		if (!find_passing(state, &visit))
+			continue;
+		chosen[count++] = visit.page;
+		state->counts.passed += visit.entries;
 	}
 	state->pages = (ek_live_pages) {.count = count,.chosen = chosen};
 }

@@ -45,6 +45,13 @@ SELECT f, w FROM filter, unnest(ARRAY[1, 10, 10000]) w WHERE distances(f, w, tru
 SELECT f, cardinality(distances(f, 100000, true)) AS rows FROM filter ORDER BY f;
 SELECT engram_index_check('item_v');
 
+-- It is counted what was looked at, and what passed
+SELECT engram_stat_reset();
+SELECT cardinality(distances('i4 = 77', 3, true)) AS rows;
+SELECT filter_codes, passed, passed = (SELECT count(*) FROM item WHERE i4 = 77) AS right
+FROM engram_stat_filters WHERE indexrelid = 'item_v'::regclass;
+SELECT coarse_codes + fine_codes < 2000 AS few_codes FROM engram_stat_indexes WHERE indexrelid = 'item_v'::regclass;
+
 -- Inserts, updates of a filter alone, deletes, and entries that are used again
 INSERT INTO item SELECT i, vec(i, 24), i % 50, i % 500, 1, true, 'tenant 1', NULL, 'infinity', '-infinity', 'infinity', 'NaN', NULL, 3 FROM generate_series(6001, 7000) i;
 UPDATE item SET i2 = 7, t = 'tenant 42' WHERE id % 10 = 3;
