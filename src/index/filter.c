@@ -18,7 +18,9 @@
 #include "access/genam.h"
 #include "access/relscan.h"
 #include "access/stratnum.h"
+#include "catalog/pg_type.h"
 #include "fmgr.h"
+#include "port/pg_bitutils.h"
 #include "utils/array.h"
 #include "utils/lsyscache.h"
 
@@ -67,6 +69,11 @@ raise_if_wrong(Relation index, int column)
 				 errmsg("the first column of an engramk index must be a vector"),
 				 errdetail("Column \"%s\" of index \"%s\" can only filter.", name,
 						   RelationGetRelationName(index))));
+	if (column > 0 && !is_filter(index, column) && index->rd_opcintype[column] != FLOAT4ARRAYOID)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+				 errmsg("operator class of column \"%s\" of index \"%s\" has neither support function %d nor %d",
+						name, RelationGetRelationName(index), EK_FILTER_HASH, EK_FILTER_NUMBER)));
 	if (column > 0 && !is_filter(index, column))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -214,7 +221,8 @@ typedef struct code_range
 
 /*
  * A code of a filter is in one of the ranges, which are apart and in order.  Where many
- * codes are asked for, one by one, most are told apart by a bit of a hash of theirs.
+ * codes are asked for, one by one, most others are told by a bit of a hash of theirs,
+ * and the rest by a hash table.
  */
 typedef struct condition
 {
@@ -222,9 +230,12 @@ typedef struct condition
 	uint32		count;
 	code_range *ranges;
 	uint32	   *sieve;			/* NULL for few, or for real ranges */
+	uint64	   *table;			/* of the codes; what is nobody's is zero */
+	uint32		table_mask;
 } condition;
 
 #define FEW_RANGES		4
+/* In the first cache, all of them. */
 #define SIEVE_BITS		65536
 
 struct ek_conditions
@@ -300,9 +311,26 @@ unite(condition *c)
 }
 
 static inline uint32
+hash_of(uint64 code)
+{
+	return (uint32) (code ^ code >> 32) * 0x9E3779B1u;
+}
+
+static inline uint32
 sieve_bit(uint64 code)
 {
-	return ((uint32) (code ^ code >> 32) * 0x9E3779B1u) >> 16;
+	return hash_of(code) >> 16;
+}
+
+/* The place of a code in the table, or a free one. */
+static inline uint64 *
+look_up(const condition *c, uint64 code)
+{
+	uint32		place = hash_of(code) * 0x85EBCA6Bu >> 8 & c->table_mask;
+
+	while (c->table[place] != 0 && c->table[place] != code)
+		place = (place + 1) & c->table_mask;
+	return &c->table[place];
 }
 
 static void
@@ -315,11 +343,16 @@ make_sieve(condition *c)
 	if (c->count <= FEW_RANGES || is_real)
 		return;
 	c->sieve = palloc0(SIEVE_BITS / 8);
+	c->table_mask = pg_nextpower2_32(2 * c->count) - 1;
+	c->table = MemoryContextAllocExtended(CurrentMemoryContext,
+										  sizeof(uint64) * ((Size) c->table_mask + 1),
+										  MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	for (uint32 i = 0; i < c->count; i++)
 	{
-		const uint32 bit = sieve_bit(c->ranges[i].low);
+		const uint64 code = c->ranges[i].low;
 
-		c->sieve[bit / 32] |= 1u << bit % 32;
+		c->sieve[sieve_bit(code) / 32] |= 1u << sieve_bit(code) % 32;
+		*look_up(c, code) = code;
 	}
 }
 
@@ -465,14 +498,10 @@ pass_ranges(const condition *c, const uint32 *upper, const uint32 *lower)
 	return mask;
 }
 
-static bool
-is_asked_for(const condition *c, uint64 code)
+static inline uint64
+code_of_lane(const uint32 *upper, const uint32 *lower, int lane)
 {
-	const uint32 bit = sieve_bit(code);
-	const code_range key = {code, code};
-
-	return (c->sieve[bit / 32] >> bit % 32 & 1) != 0 &&
-		bsearch(&key, c->ranges, c->count, sizeof(code_range), compare_ranges) != NULL;
+	return lower == NULL ? upper[lane] : (uint64) upper[lane] << 32 | lower[lane];
 }
 
 static uint32
@@ -482,9 +511,16 @@ pass_sieve(const condition *c, const uint32 *upper, const uint32 *lower)
 
 	for (int lane = 0; lane < EK_LANES; lane++)
 	{
-		const uint64 code = lower == NULL ? upper[lane] : (uint64) upper[lane] << 32 | lower[lane];
+		const uint32 bit = sieve_bit(code_of_lane(upper, lower, lane));
 
-		mask |= is_asked_for(c, code) ? bit_of[lane] : 0;
+		mask |= (c->sieve[bit / 32] >> bit % 32 & 1) << lane;
+	}
+	for (uint32 rest = mask; rest != 0; rest &= rest - 1)
+	{
+		const int	lane = pg_rightmost_one_pos32(rest);
+
+		if (*look_up(c, code_of_lane(upper, lower, lane)) == 0)
+			mask &= ~bit_of[lane];
 	}
 	return mask;
 }

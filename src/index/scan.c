@@ -184,6 +184,8 @@ typedef struct scan_state
 	Buffer		fine_buffer;	/* pinned, or invalid: the last fine page */
 	bool		fine_locked;
 	Buffer		filter_buffer;	/* and the last filter page */
+	BlockNumber filters_begin;	/* of filter pages that the disk was asked for */
+	BlockNumber filters_end;
 } scan_state;
 
 static inline bool
@@ -492,6 +494,23 @@ lock_filter_page(IndexScanDesc scan, BlockNumber block)
 	return BufferGetPage(state->filter_buffer);
 }
 
+/* Asks the disk for the filter pages from this one on, if that has not been done. */
+static void
+read_filters_ahead(IndexScanDesc scan, const ek_place *place)
+{
+	scan_state *state = scan->opaque;
+	/* coarse pages come after them */
+	const BlockNumber count = Min(EK_SECTION, place->coarse_block - place->filter_block);
+
+	if (place->filter_block >= state->filters_begin && place->filter_block < state->filters_end)
+		return;
+	state->filters_begin = place->filter_block;
+	state->filters_end = place->filter_block + count;
+	if (ek_may_read_ahead(scan->indexRelation) &&
+		!ek_is_buffered(scan->indexRelation, place->filter_block))
+		ek_read_ahead(scan->indexRelation, place->filter_block, count);
+}
+
 /* Entries whose filter codes follow one another on a page, from one on, at most so many. */
 static uint32
 entries_in_a_row(const ek_geometry *g, uint32 entry, const ek_place *place, uint32 most)
@@ -517,8 +536,10 @@ sweep_section(IndexScanDesc scan, uint32 section)
 	for (uint32 entry = section * per_section; entry < end; entry += count)
 	{
 		const ek_place place = ek_place_of(g, entry);
-		const Page	page = lock_filter_page(scan, place.filter_block);
+		Page		page;
 
+		read_filters_ahead(scan, &place);
+		page = lock_filter_page(scan, place.filter_block);
 		count = entries_in_a_row(g, entry, &place, end - entry);
 		/* what nobody has used stays zero: nothing passes */
 		if (!PageIsNew(page))
@@ -1109,17 +1130,41 @@ is_live(const ek_live_pages *pages, uint32 section)
 		bsearch(&section, pages->sections, count, sizeof(uint32), compare_sections) != NULL;
 }
 
-/* Is one of so many pages in no buffer, of those from one of the pass on? */
+/* What passes of a page of the pass, which something does. */
+static page_visit
+visit_in_turn(const scan_state *state, uint32 turn)
+{
+	page_visit	visit = {.page = ek_live_page(&state->pages, turn)};
+
+	(void) find_passing(state, &visit);
+	visit.block = ek_coarse_block(&state->geometry, visit.page);
+	return visit;
+}
+
+/* A block that is read in this turn. */
+static BlockNumber
+block_in_turn(const scan_state *state, uint32 turn)
+{
+	const page_visit visit = visit_in_turn(state, turn);
+	uint32		group = 0;
+
+	if (!has_few(state, &visit))
+		return visit.block;
+	while (visit.passing[group] == 0)
+		group++;
+	return ek_place_of(&state->geometry, visit.page * state->geometry.coarse_per_page + group * EK_LANES +
+					   pg_rightmost_one_pos32(visit.passing[group])).fine_block;
+}
+
+/* Is what is read in one of so many turns in no buffer, from one on? */
 static bool
 lacks_buffers(IndexScanDesc scan, uint32 first, uint32 count, uint32 probes)
 {
-	scan_state *state = scan->opaque;
-
 	for (uint32 i = 0; i < probes; i++)
 	{
-		const uint32 page = ek_live_page(&state->pages, first + (uint32) ((uint64) i * count / probes));
+		const uint32 turn = first + (uint32) ((uint64) i * count / probes);
 
-		if (!ek_is_buffered(scan->indexRelation, ek_coarse_block(&state->geometry, page)))
+		if (!ek_is_buffered(scan->indexRelation, block_in_turn(scan->opaque, turn)))
 			return true;
 	}
 	return false;
@@ -1134,7 +1179,7 @@ is_cold(IndexScanDesc scan)
 		lacks_buffers(scan, 0, state->pages.count, PROBED_PAGES);
 }
 
-/* How many pages of the pass, from one on, follow one another on disk. */
+/* In how many turns, from one on, pages are read that follow one another on disk. */
 static uint32
 pages_in_a_row(const scan_state *state, uint32 first)
 {
@@ -1143,13 +1188,34 @@ pages_in_a_row(const scan_state *state, uint32 first)
 	uint32		count = 1;
 
 	/* blocks ascend with pages, so none is missing in between */
-	if (ek_coarse_block(&state->geometry, ek_live_page(&state->pages, first + most - 1)) ==
+	if (state->conditions == NULL &&
+		ek_coarse_block(&state->geometry, ek_live_page(&state->pages, first + most - 1)) ==
 		block + most - 1)
 		return most;
-	while (count < most && block + count ==
-		   ek_coarse_block(&state->geometry, ek_live_page(&state->pages, first + count)))
+	while (count < most && block + count == block_in_turn(state, first + count))
 		count++;
 	return count;
+}
+
+/* Of a page of which few entries pass, the disk is asked for their fine codes. */
+static void
+read_few_ahead(IndexScanDesc scan, const page_visit *visit)
+{
+	const ek_geometry *geometry = &((scan_state *) scan->opaque)->geometry;
+	BlockNumber last = InvalidBlockNumber;
+
+	for (uint32 group = 0; group < geometry->groups_per_page; group++)
+	{
+		for (uint32 mask = visit->passing[group]; mask != 0; mask &= mask - 1)
+		{
+			const BlockNumber block = ek_place_of(geometry, visit->page * geometry->coarse_per_page +
+												  group * EK_LANES + pg_rightmost_one_pos32(mask)).fine_block;
+
+			if (block != last && !ek_is_buffered(scan->indexRelation, block))
+				ek_read_ahead(scan->indexRelation, block, 1);
+			last = block;
+		}
+	}
 }
 
 /* Asks the disk for what comes soon, unless it seems to be in buffers. */
@@ -1161,12 +1227,17 @@ ask_for_pages(IndexScanDesc scan, uint32 turn)
 	while (state->asked < state->pages.count && state->asked < turn + PAGES_AHEAD)
 	{
 		const uint32 first = state->asked;
-		const uint32 count = pages_in_a_row(state, first);
+		const page_visit visit = visit_in_turn(state, first);
+		uint32		count = 1;
 
-		if (lacks_buffers(scan, first, count, Min(count, 4)))
-			ek_read_ahead(scan->indexRelation,
-						  ek_coarse_block(&state->geometry, ek_live_page(&state->pages, first)),
-						  count);
+		if (has_few(state, &visit))
+			read_few_ahead(scan, &visit);
+		else
+		{
+			count = pages_in_a_row(state, first);
+			if (lacks_buffers(scan, first, count, Min(count, 4)))
+				ek_read_ahead(scan->indexRelation, visit.block, count);
+		}
 		state->asked += count;
 	}
 }
@@ -1197,6 +1268,7 @@ collect_sections(IndexScanDesc scan)
 	uint32		section;
 
 	state->shared_out = true;
+	state->cold = is_cold(scan);
 	state->pages = (ek_live_pages) {.sections = palloc(sizeof(uint32) * Max(sections, 1))};
 	while (ek_take_section(scan, sections, &section))
 	{
@@ -1227,6 +1299,8 @@ collect_pages(IndexScanDesc scan)
 	uint32		step;
 
 	sweep(scan);
+	state->cold = is_cold(scan);
+	state->asked = 0;
 	pages = state->pages.count;
 	step = state->by_key || state->cold ? 1 : Max(pages / SAMPLE_PAGES, 1);
 	for (uint32 turn = 0; turn < pages; turn++)
@@ -1335,8 +1409,6 @@ collect(IndexScanDesc scan)
 	state->cut = state->by_key || state->geometry.format == EK_FORMAT_1 ? state->radius :
 		-state->least_bound;
 	binaryheap_reset(state->heap);
-	state->cold = is_cold(scan);
-	state->asked = 0;
 	if (ek_is_parallel(scan) && !state->shared_out)
 		collect_sections(scan);
 	else

@@ -39,6 +39,7 @@ INSERT INTO filter VALUES ('i2 = 7::smallint'), ('i2 = 7'), ('i2 = 7::bigint'), 
     ('i2 IN (1, 2, 49)'), ('i4 = ANY (ARRAY[1, NULL, 499, 7000])'), ('i4 = ANY (ARRAY[5000000000, 12::bigint])'), ('i4 = ANY (NULL::int[])'), ('i4 = ANY (''{}''::int[])'),
     ('t IN (''tenant 1'', ''tenant 2'', ''nobody'')'), ('i8 IN (0, 60000000000)'), ('m IN (''sad'', ''glad'')'), ('u = ANY (ARRAY[md5(''1'')::uuid, md5(''29'')::uuid])'),
     ('d IN (''2024-01-01'', ''2024-12-31'')'), ('i4 < ANY (ARRAY[3, 5])'), ('i4 > ALL (ARRAY[3, 495])'), ('i4 IN (1, 2) AND b'), ('i4 IN (1, 77, 99, 100, 101, 333, 400, 8000)'), ('i8 IN (0, 1, 2, 3, 4, 10000000000, 10000000001)'),
+    ('i4 = ANY (ARRAY(SELECT generate_series(0, 9000, 3)))'), ('i8 = ANY (ARRAY(SELECT generate_series(0, 60000000000, 20000000)))'),
     ('with_null IS NULL'), ('with_null IS NOT NULL'), ('with_null = NULL'), ('with_null = 3'), ('v IS NULL'), ('v IS NOT NULL AND i2 = 7'),
     ('i2 = 7 AND t = ''tenant 57'''), ('i2 = 7 AND t = ''tenant 58'''), ('i4 > 250 AND i4 < 260 AND b AND m = ''sad'''), ('i2 = 7 AND id % 2 = 0');
 SELECT f, w FROM filter, unnest(ARRAY[1, 10, 10000]) w WHERE distances(f, w, true) IS DISTINCT FROM distances(f, w, false);
