@@ -1,7 +1,5 @@
 -- engram_knn_join with a key: the rows and the bits of LATERAL with an equality, for
 -- keys of many kinds, in whatever order they come and however many fit the budget.
-SET client_min_messages = warning;
-ALTER EXTENSION engramk UPDATE TO '1.7';
 SET extra_float_digits = 1;
 
 CREATE TABLE keyed AS
