@@ -28,7 +28,7 @@ SELECT ok(NOT has_function_privilege(role, 'engram_require_format(integer)', 'EX
 SELECT ok(NOT has_function_privilege('engramk_plain', 'engram_stat_get_backends()', 'EXECUTE'), 'a user may not look at sessions');
 SELECT ok(has_function_privilege('engramk_watcher', 'engram_stat_get_backends()', 'EXECUTE'), 'one who reads all statistics may');
 SELECT ok(has_table_privilege('engramk_plain', v, 'SELECT'), 'a user may read ' || v)
-	FROM unnest(ARRAY['engram_slow_indexes', 'engram_stat_arena', 'engram_stat_errors', 'engram_stat_indexes', 'engram_stat_info', 'engram_stat_kernels', 'engram_stat_verify']) v;
+	FROM unnest(ARRAY['engram_slow_indexes', 'engram_stat_arena', 'engram_stat_errors', 'engram_stat_filters', 'engram_stat_indexes', 'engram_stat_info', 'engram_stat_kernels', 'engram_stat_verify']) v;
 SELECT ok(NOT has_table_privilege('engramk_plain', 'engram_stat_backends', 'SELECT'), 'a user may not read engram_stat_backends');
 SELECT ok(has_table_privilege('engramk_watcher', 'engram_stat_backends', 'SELECT'), 'one who reads all statistics may');
 SELECT is_empty(
