@@ -271,7 +271,7 @@ queries_of_group(call_site *site, MemoryContext context, ek_metric metric,
 	MemoryContextCallback *callback;
 
 	if (site->last != NULL && site->last_context == context &&
-		ek_queries_metric(site->last->queries) == metric &&
+		site->last->queries->metric == metric &&
 		has_these_bytes(site->last, raw))
 		return site->last;
 

@@ -13,6 +13,7 @@
 #include "utils/fmgroids.h"
 #include "utils/typcache.h"
 
+#include "base/stats.h"
 #include "nearest/keys.h"
 
 /* What is known of one key.  Its queries are counted first, and get their places then. */

@@ -5,7 +5,7 @@
 #ifndef EK_KEYS_H
 #define EK_KEYS_H
 
-#include "nearest/nearest.h"
+#include "nearest/queries.h"
 
 typedef struct ek_keys ek_keys;
 

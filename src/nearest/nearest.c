@@ -20,7 +20,6 @@
 
 #include <math.h>
 
-#include "common/hashfn.h"
 #include "miscadmin.h"
 #include "port/pg_bitutils.h"
 #include "utils/builtins.h"
@@ -34,9 +33,6 @@
 #include "vector/compute.h"
 #include "vector/encode.h"
 
-/* A code of a target costs as much as three exact distances (make bench). */
-#define MIN_QUERIES_TO_SCREEN	4
-
 /*
  * Shadows pay where a target is compared with so many queries, for to cast its own
  * takes as long as a thousand products of codes; and while no more than one pair in
@@ -48,25 +44,6 @@
 
 /* Tiles of a block, if they fit an eighth of the budget. */
 #define MAX_TILES	32
-
-struct ek_queries
-{
-	ek_metric metric;
-	ek_vectors	vectors;
-	uint64		identity;
-	Size		size;
-
-	/* where few are compared exactly */
-	ek_query   *prepared;		/* NULL if they are not prepared */
-
-	/* where targets are screened */
-	bool		screened;
-	double	   *norm2;
-	Size		stride;			/* of codes: dims rounded up to 4 */
-	int8	   *codes;			/* of count rounded up to EK_CODE_QUERIES */
-	ek_certificate *certificates;
-	ek_factors *factors;
-};
 
 struct ek_nearest
 {
@@ -116,12 +93,6 @@ struct ek_nearest
 	int8	   *shadow;			/* of one target */
 };
 
-static inline Size
-stride_of(int dims)
-{
-	return TYPEALIGN(4, (Size) dims);
-}
-
 ek_metric
 ek_metric_of(const text *name)
 {
@@ -157,166 +128,6 @@ ek_nearest_check_k(int k)
 }
 
 /*
- * The queries
- */
-
-static const float *
-query_values(const ek_queries *queries, int q)
-{
-	return queries->vectors.values + (Size) q * queries->vectors.dims;
-}
-
-static ek_vector
-query_vector(const ek_queries *queries, int q)
-{
-	return (ek_vector)
-	{
-		.values = query_values(queries, q),.dims = queries->vectors.dims
-	};
-}
-
-static pg_noinline void
-raise_query_not_finite(const ek_queries *queries, int q)
-{
-	ek_vector_require_finite(query_values(queries, q), queries->vectors.dims,
-							 queries->vectors.count == 1 ? "the query" :
-							 psprintf("query %d", q + 1));
-	elog(ERROR, "a sum of finite elements is not finite");
-}
-
-/* Widened, as the prepared query of an operator is. */
-static void
-prepare_queries(ek_queries *queries)
-{
-	const Size	size = ek_query_size(queries->vectors.dims);
-
-	queries->prepared = palloc(sizeof(ek_query) * queries->vectors.count);
-	for (int q = 0; q < queries->vectors.count; q++)
-	{
-		queries->prepared[q] = ek_prepare_query(query_vector(queries, q), ek_alloc_aligned(CurrentMemoryContext, size));
-		if (!isfinite(queries->prepared[q].norm2))
-			raise_query_not_finite(queries, q);
-	}
-	queries->size += size * queries->vectors.count;
-}
-
-/* `codes` has room for dims rounded up to EK_LANES, and to the stride. */
-static ek_certificate
-encode(ek_vector vector, double norm, int most, int8 *codes)
-{
-	const ek_certificate certificate = ek_encode_vector(vector, norm, most, codes);
-
-	memset(codes + vector.dims, 0, stride_of(vector.dims) - vector.dims);
-	return certificate;
-}
-
-static void
-encode_query(ek_queries *queries, int q, int8 *scratch)
-{
-	const int	dims = queries->vectors.dims;
-	const double norm2 = ek_compute_norm2(query_vector(queries, q));
-	int8	   *codes = queries->codes + (Size) q * queries->stride;
-	ek_certificate certificate;
-	double		length;
-
-	if (!isfinite(norm2))
-		raise_query_not_finite(queries, q);
-	certificate = encode(query_vector(queries, q), sqrt(norm2), EK_MAX_CODE, scratch);
-	memcpy(codes, scratch, queries->stride);
-	queries->certificates[q] = certificate;
-	length = certificate.scale * (1.0 + ek_eta_of(dims)) *
-		sqrt((double) ek_compute_code_dot(codes, codes, queries->stride));
-
-	queries->norm2[q] = norm2;
-	queries->factors[q] = ek_factors_of_query(queries->metric, dims, sqrt(norm2),
-											  certificate.scale, length, certificate.residual);
-}
-
-static void
-encode_queries(ek_queries *queries)
-{
-	const int	count = queries->vectors.count;
-	const Size	rows = TYPEALIGN(EK_CODE_QUERIES, (Size) count);
-	int8	   *scratch = palloc(queries->vectors.dims + EK_LANES);
-
-	queries->stride = stride_of(queries->vectors.dims);
-	/* a gigabyte need not be enough, if they are many and short */
-	queries->norm2 = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(double) * count);
-	queries->certificates = MemoryContextAllocHuge(CurrentMemoryContext,
-												   sizeof(ek_certificate) * count);
-	queries->factors = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(ek_factors) * count);
-	queries->codes = ek_alloc_aligned(CurrentMemoryContext, rows * queries->stride);
-	for (int q = 0; q < count; q++)
-	{
-		CHECK_FOR_INTERRUPTS();
-		encode_query(queries, q, scratch);
-	}
-	pfree(scratch);
-	queries->size += rows * queries->stride +
-		count * (sizeof(double) + sizeof(ek_certificate) + sizeof(ek_factors));
-}
-
-static bool
-is_screened(ek_metric metric, ek_vectors vectors)
-{
-	return metric != EK_METRIC_L1 &&
-		vectors.count >= MIN_QUERIES_TO_SCREEN &&
-		vectors.dims <= EK_CODE_MAX_DIMS &&
-		ek_kernels_in_use()->level != EK_LEVEL_SCALAR;
-}
-
-/* Where they are many and not screened, they are compared as they are. */
-static void
-check_queries(ek_queries *queries)
-{
-	for (int q = 0; q < queries->vectors.count; q++)
-	{
-		CHECK_FOR_INTERRUPTS();
-		if (!isfinite(ek_compute_norm2(query_vector(queries, q))))
-			raise_query_not_finite(queries, q);
-	}
-}
-
-static void
-identify(ek_queries *queries)
-{
-	for (int q = 0; q < queries->vectors.count; q++)
-	{
-		const unsigned char *bytes = (const unsigned char *) query_values(queries, q);
-		uint64		hash = hash_bytes_extended(bytes, queries->vectors.dims * (int) sizeof(float), 0);
-
-		CHECK_FOR_INTERRUPTS();
-		queries->identity = hash_combine64(queries->identity, hash);
-	}
-}
-
-ek_queries *
-ek_queries_create(ek_metric metric, ek_vectors vectors)
-{
-	ek_queries *queries = palloc0(sizeof(ek_queries));
-	const Size	bytes = (Size) vectors.count * vectors.dims * sizeof(float);
-
-	queries->metric = metric;
-	queries->vectors = vectors;
-	queries->size = sizeof(ek_queries) + bytes;
-	queries->screened = is_screened(metric, vectors);
-	identify(queries);
-	if (queries->screened)
-		encode_queries(queries);
-	else if (vectors.count < MIN_QUERIES_TO_SCREEN)
-		prepare_queries(queries);
-	else
-		check_queries(queries);
-	return queries;
-}
-
-ek_metric
-ek_queries_metric(const ek_queries *queries)
-{
-	return queries->metric;
-}
-
-/*
  * The budget
  */
 
@@ -326,7 +137,7 @@ ek_nearest_size_of_query(ek_metric metric, int dims, int k)
 	Size		size = sizeof(ek_neighbours) + sizeof(ek_id) + dims * sizeof(float);
 
 	if (metric != EK_METRIC_L1)
-		size += stride_of(dims) + sizeof(double) + sizeof(ek_certificate) +
+		size += ek_code_stride(dims) + sizeof(double) + sizeof(ek_certificate) +
 			sizeof(ek_factors) + sizeof(ek_screen_query) + EK_MOST_SHADOW;
 	return size + (Size) k * sizeof(ek_neighbour);
 }
@@ -335,7 +146,7 @@ static Size
 size_of_tile(int dims)
 {
 	return sizeof(ek_screen_tile) + EK_CODE_QUERIES * sizeof(uint16) + EK_LANES *
-		(dims * sizeof(float) + 2 * stride_of(dims) + sizeof(double) + sizeof(ek_id) +
+		(dims * sizeof(float) + 2 * ek_code_stride(dims) + sizeof(double) + sizeof(ek_id) +
 		 sizeof(ek_range) + sizeof(ek_certificate) + sizeof(ek_factors) +
 		 2 * sizeof(uint16) + EK_CODE_QUERIES * sizeof(int32));
 }
@@ -459,7 +270,7 @@ add_to_block(ek_nearest *nearest, ek_id id, ek_vector vector, ek_range queries)
 
 	if (unlikely(!isfinite(norm2)))
 		ek_vector_require_finite(vector.values, vector.dims, "the vector");
-	certificate = encode(vector, sqrt(norm2), most, codes_of_row(nearest, row));
+	certificate = ek_encode_row(vector, sqrt(norm2), most, codes_of_row(nearest, row));
 	memcpy(nearest->values + (Size) row * vector.dims, vector.values,
 		   sizeof(float) * vector.dims);
 	nearest->norm2[row] = norm2;
@@ -555,7 +366,7 @@ exact_distance(const ek_queries *queries, int q, ek_vector target)
 		.query = queries->prepared != NULL ? &queries->prepared[q] : NULL,
 		.query_argument = 1,
 		.vector = target,
-		.other = query_vector(queries, q)
+		.other = ek_query_vector(queries, q)
 	};
 
 	switch (queries->metric)
@@ -580,7 +391,7 @@ exact_distance_of_pending(const ek_nearest *nearest, int q, int row)
 	const int	dims = queries->vectors.dims;
 	ek_operands operands = {
 		.vector = {.values = nearest->values + (Size) row * dims,.dims = dims},
-		.other = query_vector(queries, q)
+		.other = ek_query_vector(queries, q)
 	};
 
 	if (queries->metric == EK_METRIC_COSINE)

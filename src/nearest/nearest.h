@@ -11,17 +11,10 @@
 #include "base/metric.h"
 #include "base/stats.h"
 #include "nearest/neighbours.h"
+#include "nearest/queries.h"
 #include "vector/vector.h"
 
-typedef struct ek_queries ek_queries;
 typedef struct ek_nearest ek_nearest;
-
-/* Queries from the first to before the end. */
-typedef struct ek_range
-{
-	int			first;
-	int			end;
-} ek_range;
 
 /*
  * What streams of the same kind of targets learn, one after another: whether a
@@ -42,14 +35,6 @@ extern ek_metric ek_metric_of(const text *name);
 
 /* Raises an error unless k is at least 1. */
 extern void ek_nearest_check_k(int k);
-
-/*
- * Prepares the queries, in the current memory context; it keeps a pointer to
- * their values.  Raises an error unless they are finite.
- */
-extern ek_queries *ek_queries_create(ek_metric metric, ek_vectors vectors);
-
-extern ek_metric ek_queries_metric(const ek_queries *queries);
 
 /* What each query takes of the budget, its own vector and k neighbours included. */
 extern Size ek_nearest_size_of_query(ek_metric metric, int dims, int k);

@@ -13,7 +13,7 @@ UPDATE keyed SET tenant = 100 WHERE id BETWEEN 200 AND 500;
 UPDATE keyed SET tenant = 200 WHERE id = 650;
 ANALYZE keyed;
 
-CREATE FUNCTION differences(column_name text, metric text, operator text, k integer, max_distance float8 DEFAULT 'Infinity',
+CREATE FUNCTION join_by_differences(column_name text, metric text, operator text, k integer, max_distance float8 DEFAULT 'Infinity',
                             sorted text DEFAULT '') RETURNS TABLE (rows bigint, different bigint) LANGUAGE plpgsql AS $$
 BEGIN
     RETURN QUERY EXECUTE format($query$
@@ -38,21 +38,21 @@ INSERT INTO metric VALUES ('cosine', '<=>'), ('inner_product', '<#>'), ('l2', '<
 CREATE TEMPORARY TABLE key (name text);
 INSERT INTO key VALUES ('tenant'), ('language'), ('part'), ('owner'), ('long'), ('amount');
 
-SELECT name, metric, d.* FROM key, metric, differences(name, metric, operator, 4) AS d ORDER BY 1, 2;
-SELECT name, d.* FROM key, differences(name, 'cosine', '<=>', 1000, 0.7) AS d ORDER BY 1;
-SELECT name, d.* FROM key, differences(name, 'l2', '<->', 3, sorted => 'ORDER BY ' || name) AS d ORDER BY 1;
+SELECT name, metric, d.* FROM key, metric, join_by_differences(name, metric, operator, 4) AS d ORDER BY 1, 2;
+SELECT name, d.* FROM key, join_by_differences(name, 'cosine', '<=>', 1000, 0.7) AS d ORDER BY 1;
+SELECT name, d.* FROM key, join_by_differences(name, 'l2', '<->', 3, sorted => 'ORDER BY ' || name) AS d ORDER BY 1;
 SET engramk.simd = off;
-SELECT name, d.* FROM key, differences(name, 'cosine', '<=>', 3) AS d ORDER BY 1;
+SELECT name, d.* FROM key, join_by_differences(name, 'cosine', '<=>', 3) AS d ORDER BY 1;
 RESET engramk.simd;
 
 -- many blocks, which divide a key
 SET engramk.arena_size = '64kB';
-SELECT name, d.* FROM key, differences(name, 'inner_product', '<#>', 4) AS d ORDER BY 1;
-SELECT name, d.* FROM key, differences(name, 'cosine', '<=>', 4, sorted => 'ORDER BY ' || name) AS d ORDER BY 1;
+SELECT name, d.* FROM key, join_by_differences(name, 'inner_product', '<#>', 4) AS d ORDER BY 1;
+SELECT name, d.* FROM key, join_by_differences(name, 'cosine', '<=>', 4, sorted => 'ORDER BY ' || name) AS d ORDER BY 1;
 -- within a distance a query has room for fewer than k, and takes what it needs
-SELECT d.* FROM differences('language', 'cosine', '<=>', 2147483647, 0.9) AS d;
+SELECT d.* FROM join_by_differences('language', 'cosine', '<=>', 2147483647, 0.9) AS d;
 SET engramk.arena_overflow = error;
-SELECT d.* FROM differences('language', 'cosine', '<=>', 500, 0.9) AS d;
+SELECT d.* FROM join_by_differences('language', 'cosine', '<=>', 500, 0.9) AS d;
 RESET engramk.arena_overflow;
 RESET engramk.arena_size;
 
@@ -87,5 +87,5 @@ SELECT engram_knn_join('SELECT id, v, point(1, 2) AS place FROM keyed', 'SELECT 
 SELECT engram_knn_join('SELECT id, v, tenant FROM keyed', 'SELECT id, v, tenant FROM keyed', 3, join_by => 'tenant', max_distance => 'NaN');
 SELECT engram_knn_join('SELECT id, v, tenant FROM keyed', 'SELECT id, v, tenant FROM keyed', 0, join_by => 'tenant');
 
-DROP FUNCTION differences;
+DROP FUNCTION join_by_differences;
 DROP TABLE keyed;
