@@ -96,11 +96,11 @@ CREATE FUNCTION engram_ball(center real[], radius double precision) RETURNS engr
 COMMENT ON FUNCTION engram_ball(real[], double precision) IS 'engramk: a vector and a distance from it';
 
 CREATE FUNCTION engram_cosine_in_ball(real[], engram_ball) RETURNS boolean
-    AS 'MODULE_PATHNAME', 'ek_sql_cosine_in_ball' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+    AS 'MODULE_PATHNAME', 'ek_sql_cosine_in_ball' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 20;
 CREATE FUNCTION engram_inner_product_in_ball(real[], engram_ball) RETURNS boolean
-    AS 'MODULE_PATHNAME', 'ek_sql_inner_product_in_ball' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+    AS 'MODULE_PATHNAME', 'ek_sql_inner_product_in_ball' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 20;
 CREATE FUNCTION engram_l2_in_ball(real[], engram_ball) RETURNS boolean
-    AS 'MODULE_PATHNAME', 'ek_sql_l2_in_ball' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+    AS 'MODULE_PATHNAME', 'ek_sql_l2_in_ball' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 20;
 COMMENT ON FUNCTION engram_cosine_in_ball(real[], engram_ball) IS 'implementation of <=>@ operator';
 COMMENT ON FUNCTION engram_inner_product_in_ball(real[], engram_ball) IS 'implementation of <#>@ operator';
 COMMENT ON FUNCTION engram_l2_in_ball(real[], engram_ball) IS 'implementation of <->@ operator';

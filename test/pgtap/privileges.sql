@@ -6,7 +6,7 @@ SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION engramk;
 
-SELECT plan(71);
+SELECT plan(72);
 
 CREATE ROLE engramk_plain;
 CREATE ROLE engramk_creator;

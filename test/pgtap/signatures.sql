@@ -232,7 +232,7 @@ SELECT is(proretset, returns_set, name || CASE WHEN returns_set THEN ' returns r
 SELECT ok(proisstrict, name || ' is strict')
 	FROM declared_function ORDER BY name, arguments;
 -- So a distance in a target list is computed after LIMIT.  Balls are for index conditions.
-SELECT ok(volatility = 'v' OR procost > 10 OR name ~ '_(ball|filter_number|support)$', name || ' is expensive if it reads vectors')
+SELECT ok(volatility = 'v' OR procost > 10 OR name ~ '(engram_ball|_filter_number|_support)$', name || ' is expensive if it reads vectors')
 	FROM declared_function ORDER BY name, arguments;
 -- Nothing depends on the owner, and nothing claims not to tell of its input.
 SELECT ok(NOT prosecdef AND proconfig IS NULL AND NOT proleakproof AND prolang = (SELECT oid FROM pg_language WHERE lanname = 'c'),

@@ -19,7 +19,7 @@ BEGIN
     EXECUTE format($query$
         WITH mine AS (
             SELECT query_id, target_id, rank, distance
-            FROM engram_knn_join('SELECT id, v FROM join_query', 'SELECT id, v FROM join_target', %2$s, %1$L, %4$L::boolean)),
+            FROM engram_knn_join('SELECT id, v FROM join_query', 'SELECT id, v FROM join_target', %2$s, %1$L, %4$L)),
         theirs AS (
             SELECT q.id::bigint AS query_id, t.id AS target_id,
                 row_number() OVER (PARTITION BY q.id ORDER BY t.distance, t.id)::integer AS rank, t.distance
