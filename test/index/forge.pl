@@ -4,8 +4,9 @@
 # engram_index_check finds every lie.
 #
 # FORGED_INDEXES says how many indexes are forged at random, beside the named
-# forgeries, and FORGED_NAMED how many of these; all without it.  In format 3 these are of several kinds: with a basis of the build, with
-# one that VACUUM found, with none so that it is about to, and with two of them.
+# forgeries, and FORGED_NAMED how many of these; all without it.  From format 3 on indexes
+# are of several kinds: with a basis of the build, with one that VACUUM found, with none so
+# that it is about to, and with two of them; and some with filter columns, which are of format 4.
 
 use strict;
 use warnings;
@@ -13,7 +14,7 @@ use warnings;
 use FindBin;
 use lib $FindBin::RealBin;
 use EngramkIndex;
-use List::Util qw(shuffle);
+use List::Util qw(shuffle sum0);
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -32,7 +33,8 @@ use constant {
 	NULLS => 2,
 	BASIS => 3,
 	COARSE => 4,
-	FINE => 5
+	FINE => 5,
+	FILTER => 6
 };
 
 my $node = start_index_node('forge',
@@ -40,6 +42,7 @@ my $node = start_index_node('forge',
 	without_checksums => 1);
 my $version = $node->safe_psql('postgres', q{SELECT extversion FROM pg_extension WHERE extname = 'engramk'});
 my $format = $version < 1.5 ? 1 : $version < 1.6 ? 2 : 3;
+$node->safe_psql('postgres', "ALTER EXTENSION engramk UPDATE TO '1.7'") if $format == 3;
 
 # Where things are, as src/index/index.h and page.c have it: place and size.  In
 # the fields of an entry, place is what field() makes of it.
@@ -55,7 +58,7 @@ foreach my $slot (0, 1)
 	@meta_3{ map { "slot${slot}_$_" } qw(id block from dims steps4 steps2 unused) } =
 	  ([ $at, 4 ], [ $at + 4, 4 ], [ $at + 8, 4 ], [ $at + 12, 1 ], [ $at + 13, 1 ], [ $at + 14, 1 ], [ $at + 15, 1 ]);
 }
-my $map = 128;
+my %meta_4 = (filters => [ 100, 1 ], map { ("filter_bytes$_" => [ 101 + $_, 1 ]) } 0 .. 30);
 my %header = (number => 0, begun => 4, vectors => 8, nulls => 12, slack => 16);
 my %group = (norm => [ 0, 8 ], scale => [ 128, 4 ], residual => [ 192, 4 ], tail => [ 256, 4 ], tid => [ 320, 6 ], state => [ 416, 1 ]);
 my $group_header = 432;
@@ -78,9 +81,15 @@ sub kind_of
 sub meta_field
 {
 	my ($page, $field) = @_;
-	my ($at, $size) = @{ $meta{$field} // $meta_3{$field} };
+	my ($at, $size) = @{ $meta{$field} // $meta_3{$field} // $meta_4{$field} };
 
 	return unpack($size == 1 ? 'C' : 'V', substr($page, CONTENTS + $at, $size));
+}
+
+# From format 3 on the map follows what the metapage says
+sub map_begin
+{
+	return CONTENTS + (meta_field($_[0], 'format') == 4 ? 136 : 104);
 }
 
 sub divide_up
@@ -95,7 +104,7 @@ sub layout
 {
 	my ($page) = @_;
 	my %m = map { $_ => meta_field($page, $_) } keys %meta;
-	%m = map { $_ => meta_field($page, $_) } keys %meta, keys %meta_3 if $m{format} == 3;
+	%m = map { $_ => meta_field($page, $_) } keys %meta, keys %meta_3 if $m{format} >= 3;
 	my $usable = SPECIAL - CONTENTS;
 
 	if ($m{format} == 1)
@@ -113,29 +122,43 @@ sub layout
 	$m{coarse_per_page} = $m{groups_per_page} * LANES;
 	$m{fine_per_page} = int($usable / $m{fine_size});
 	$m{fine_pages} = divide_up($m{coarse_per_page} * ($m{format} == 1 ? STRETCH : 1), $m{fine_per_page});
+	$m{filter_bytes} = $m{format} == 4 ? [ map { meta_field($page, "filter_bytes$_") } 0 .. meta_field($page, 'filters') - 1 ] : [];
+	$m{filter_per_page} = int((SPECIAL - CODES) / LANES / sum0(@{ $m{filter_bytes} })) * LANES if $m{format} == 4;
 	return \%m;
 }
 
-# The stretch of a coarse page: its first page, how many there are, and its first block
+# Pages of filter codes with which a stretch of so many coarse pages begins
+sub filter_pages
+{
+	my ($m, $pages) = @_;
+
+	return $m->{format} == 4 ? divide_up($pages * $m->{coarse_per_page}, $m->{filter_per_page}) : 0;
+}
+
+# The stretch of a coarse page: its first page, how many there are, its first block, and
+# that of its coarse pages
 sub stretch_of
 {
 	my ($m, $page) = @_;
+	my $filters = 0;
 	my ($first, $pages, $largest) = $m->{format} == 1 ? (0, STRETCH, STRETCH) : (0, 4, $m->{format} == 2 ? 128 : 256);
 
 	while ($pages < $largest && $page >= $first + 4 * $pages)
 	{
+		$filters += 4 * filter_pages($m, $pages);
 		$first += 4 * $pages;
 		$pages *= 2;
 	}
+	$filters += int(($page - $first) / $pages) * filter_pages($m, $pages);
 	$first += int(($page - $first) / $pages) * $pages;
-	my $block = $m->{first_block} + ($m->{format} == 1 ? $first / STRETCH * (STRETCH + $m->{fine_pages}) : $first * (1 + $m->{fine_pages}));
-	foreach my $slot ($m->{format} == 3 ? (0, 1) : ())
+	my $block = $m->{first_block} + $filters + ($m->{format} == 1 ? $first / STRETCH * (STRETCH + $m->{fine_pages}) : $first * (1 + $m->{fine_pages}));
+	foreach my $slot ($m->{format} >= 3 ? (0, 1) : ())
 	{
 		my $from = $m->{"slot${slot}_from"};
 
 		$block += slot_pages($m) if $from > 0 && $first >= $from;
 	}
-	return ($first, $pages, $block);
+	return ($first, $pages, $block, $block + filter_pages($m, $pages));
 }
 
 sub slot_pages
@@ -152,8 +175,9 @@ sub place_of
 	my ($m, $entry) = @_;
 	my $page = int($entry / $m->{coarse_per_page});
 	my $on_page = $entry % $m->{coarse_per_page};
-	my ($first, $stretch, $begin) = stretch_of($m, $page);
-	my $within = $m->{format} == 1 ? ($page - $first) * $m->{coarse_per_page} + $on_page : $on_page;
+	my ($first, $stretch, $filters, $begin) = stretch_of($m, $page);
+	my $in_stretch = ($page - $first) * $m->{coarse_per_page} + $on_page;
+	my $within = $m->{format} == 1 ? $in_stretch : $on_page;
 	my $fine = $begin + $stretch + int($within / $m->{fine_per_page}) + ($m->{format} == 1 ? 0 : ($page - $first) * $m->{fine_pages});
 
 	return {
@@ -161,7 +185,10 @@ sub place_of
 		on_page => $on_page,
 		lane => $on_page % LANES,
 		fine_block => $fine,
-		fine => CONTENTS + $within % $m->{fine_per_page} * $m->{fine_size}
+		fine => CONTENTS + $within % $m->{fine_per_page} * $m->{fine_size},
+		$m->{format} < 4 ? () : (
+			filter_block => $filters + int($in_stretch / $m->{filter_per_page}),
+			filter_slot => $in_stretch % $m->{filter_per_page})
 	};
 }
 
@@ -199,13 +226,20 @@ sub row_of
 	return '(' . ($high << 16 | $low) . ",$offset)";
 }
 
-# Where a field of an entry is: block, place and size
+# Where a field of an entry is: block, place and size; of a filter, such as filter1, its code, or
+# the upper half if it has eight bytes, and filter1_low is the lower one
 sub field
 {
 	my ($m, $entry, $name) = @_;
 	my $place = place_of($m, $entry);
 	my $residuals = CODES + $m->{groups_per_page} * $m->{group_size};
 
+	if ($name =~ /^filter(\d+)(_low)?$/)
+	{
+		my $codes = CODES + $m->{filter_per_page} * (sum0(@{ $m->{filter_bytes} }[ 0 .. $1 - 1 ]) + ($2 ? 4 : 0));
+
+		return ($place->{filter_block}, $codes + 4 * $place->{filter_slot}, 4);
+	}
 	if (my $f = $fine{$name})
 	{
 		return ($place->{fine_block}, $place->{fine} + ($m->{format} == 1 ? 0 : 16) + $f->[0], $f->[1]);
@@ -301,7 +335,7 @@ sub of_meta
 
 	return sub {
 		my ($pages) = @_;
-		my ($at, $size) = @{ $meta{$name} // $meta_3{$name} };
+		my ($at, $size) = @{ $meta{$name} // $meta_3{$name} // $meta_4{$name} };
 		my $new = ref $value ? $value->(meta_field($pages->[0], $name)) : $value;
 
 		substr($pages->[0], CONTENTS + $at, $size) = $size == 1 ? chr($new & 0xFF) : pack('V', $new & 0xFFFFFFFF);
@@ -315,7 +349,7 @@ sub of_map
 	my ($at, $bytes) = @_;
 
 	return sub {
-		substr($_[0][0], $map + $at, length($bytes)) = $bytes;
+		substr($_[0][0], map_begin($_[0][0]) + $at, length($bytes)) = $bytes;
 		return 0;
 	};
 }
@@ -516,8 +550,10 @@ my @any_3 = (
 		200, 255) } qw(dims steps4 steps2)) } 0, 1),
 	(map { my $slot = $_; (map { my $n = $_; [ "slot$slot at $n", of_meta("slot${slot}_block" => sub { $_[0] == $n ? $n + 1 : $n }) ] } 7, 20, 0x80000000, 0xFFFFFFFF) } 0, 1),
 	[ 'true: what is not used', of_meta(slot0_unused => 255) ],
-	(map { my $n = $_; [ "true: a map of sections to come, $n", of_map($n, "\xFF" x 8) ] } 1, 1000, 8040),
+	(map { my $n = $_; [ "true: a map of sections to come, $n", of_map($n, "\xFF" x 8) ] } 1, 1000, 8008),
 	[ 'a map that hides the last section', of_map(0, "\xFF") ]);
+# without filters
+my @unfiltered_3 = ([ 'a filter that the index has not', both(of_meta(format => 4), both(of_meta(filters => 1), of_meta(filter_bytes0 => 4))) ]);
 # with a basis of the build
 my @built_3 = (
 	[ 'a basis that is not in use', of_meta(current => 0) ],
@@ -577,6 +613,51 @@ my @large_3 = (
 	[ 'a map that hides all', of_map(0, "\xFF" x 100) ],
 	[ 'true: a map that hides the last section, and those to come', both(of_map(0, "\xFC"), of_map(1, "\xFF" x 100)) ],
 	(map { my $n = $_; [ "$n without a section", of_header($n => 0) ] } qw(vectors begun)));
+# What an index has of filters: an integer, a timestamp in eight bytes, and a hash
+my $changed_by = sub { my ($bits) = @_; sub { pack('V', unpack('V', $_[0]) ^ $bits) } };
+sub of_filters
+{
+	my (@bytes) = @_;
+
+	return sub {
+		of_meta("filter_bytes$_" => $bytes[$_] // 0)->(@_) foreach 0 .. 4;
+		return of_meta(filters => scalar(@bytes))->(@_);
+	};
+}
+my @filtered_4 = (
+	(map { my $n = $_; (map { my $bits = $_; [ sprintf('%s changed by %x', $n, $bits), of_entry($n => $changed_by->($bits)) ],
+		[ sprintf('%s of a group changed by %x', $n, $bits), of_group($n => $changed_by->($bits)) ] } 1, 0x80000000, 0xFFFFFFFF) } qw(filter0 filter1 filter1_low filter2)),
+	(map { my $n = $_; [ "$n of a group that is NULL", of_group($n => "\0" x 4) ] } qw(filter0 filter1 filter2)),
+	[ 'codes of two entries exchanged', sub {
+			my ($pages, $m, $entry) = @_;
+			my @codes = map { my ($block, $at, $size) = field($m, $_, 'filter0'); substr($pages->[$block], $at, $size) } $entry, $entry + 1;
+
+			of_entry(filter0 => $codes[1])->($pages, $m, $entry);
+			return of_entry(filter0 => $codes[0])->($pages, $m, $entry + 1);
+		} ],
+	[ 'harmless: a code of nobody', sub {
+			my ($pages, $m) = @_;
+			my ($free) = grep { !row_of($pages, $m, $_) && kind_of($pages->[ place_of($m, $_)->{filter_block} ]) == FILTER } reverse 0 .. $m->{entries} - 1;
+
+			return of_entry(filter0 => "\xFF" x 4)->($pages, $m, $free);
+		} ],
+	[ 'harmless: bytes before the codes', of_kind(FILTER, CONTENTS, "\xFF" x (CODES - CONTENTS)) ],
+	[ 'harmless: a count of nothing', of_kind(FILTER, SPECIAL + 4, pack('V', 0xFFFFFFFF)) ],
+	[ 'a filter page that nobody has used', of_kind(FILTER, 0, "\0" x PAGE) ],
+	[ 'a filter page that covers nothing', of_kind(FILTER, 12, pack('v', CONTENTS)) ],
+	[ 'a filter page that covers less', of_kind(FILTER, 12, pack('v', 4096)) ],
+	[ 'a filter page that covers all', of_kind(FILTER, 12, pack('v', SPECIAL)) ],
+	[ 'a filter page that ends elsewhere', of_kind(FILTER, 14, pack('v', SPECIAL - 8)) ],
+	[ 'a filter page whose special space is elsewhere', of_kind(FILTER, 16, pack('v', SPECIAL - 8)) ],
+	(map { my $kind = $_; [ "a filter page as one of kind $kind", of_kind(FILTER, SPECIAL, pack('v', $kind)) ] } 0, META, NULLS, BASIS, COARSE, FINE, 7, 0xFFFF),
+	[ 'a filter page of no index', of_kind(FILTER, SPECIAL + 2, pack('v', 0)) ],
+	[ 'a coarse page as a filter page', of_kind(COARSE, SPECIAL, pack('v', FILTER)) ],
+	[ 'a fine page as a filter page', of_kind(FINE, SPECIAL, pack('v', FILTER)) ],
+	(map { my $n = $_; [ "$n filters", of_meta(filters => $n) ] } 0, 2, 4, 31, 32, 255),
+	(map { my $i = $_; (map { my $n = $_; [ "$n bytes of filter $i", of_meta("filter_bytes$i" => sub { $_[0] == $n ? 12 - $n : $n }) ] } 0, 1, 4, 5, 8, 255) } 0 .. 3, 30),
+	# of as many bytes together, so that pages have room for as many entries
+	(map { my @bytes = @$_; [ "filters of @bytes bytes", of_filters(@bytes) ] } [ 8, 4, 4 ], [ 4, 4, 8 ], [ 8, 8 ], [ 4, 4, 4, 4 ]),
+	[ 'a format without filters, and none', both(of_meta(format => 3), of_filters()) ]);
 my @named_early = (
 	[ 'an early NULL that points to no block', of_kind(NULLS, CONTENTS + 12, tid(0xFFFFFFFF, 1)) ],
 	[ 'an early NULL that points beyond the table', of_kind(NULLS, CONTENTS + 12, tid(1000, 1)) ],
@@ -596,7 +677,7 @@ my @named_early = (
 sub at_random
 {
 	my ($pages) = @_;
-	# a fine page that no entry used is zeros
+	# a fine page that no entry used is zeros, and a filter page
 	my @used = grep { kind_of($pages->[$_]) != 0 } 0 .. $#$pages;
 	my @coarse = grep { kind_of($pages->[$_]) == COARSE } @used;
 	my $block = rand() < 0.2 ? 0 : rand() < 0.3 ? $coarse[ rand(@coarse) ] : $used[ rand(@used) ];
@@ -606,7 +687,7 @@ sub at_random
 	{
 		my $bytes = (pack('d<', 'nan'), pack('f<', 'nan'), chr(255) x 4, chr(0) x 4, pack('f<', 9**9**9), pack('V', int(rand(8))), pack('V', int(rand(300))),
 			map { chr(int(rand(256))) } 1 .. 4)[ rand(11) ];
-		my $last = rand() < 0.4 ? (kind_of($pages->[$block]) == META ? 104 : 24) : $lower - CONTENTS;
+		my $last = rand() < 0.4 ? (kind_of($pages->[$block]) == META ? map_begin($pages->[0]) - CONTENTS : 24) : $lower - CONTENTS;
 		my $at = CONTENTS + int(rand($last - length($bytes)));
 
 		$at &= ~3 if rand() < 0.5;
@@ -631,26 +712,48 @@ $node->safe_psql('postgres', q{
 	END $$;
 
 	-- How many rows the index leaves out that it should give, those excused aside
-	CREATE FUNCTION lost(source regclass, query integer, k integer, excused integer[]) RETURNS text LANGUAGE plpgsql
+	CREATE FUNCTION lost(source regclass, query integer, k integer, excused integer[], filter text DEFAULT 'true') RETURNS text LANGUAGE plpgsql
 	SET enable_seqscan = off SET enable_sort = off AS $$
 	DECLARE
 		q real[] := sample_vector(query);
 		metric record;
 		ids integer[];
 		farthest float8;
-		missing integer;
+		missing integer[];
 	BEGIN
 		FOR metric IN SELECT * FROM (VALUES ('<=>', 'engram_cosine_distance'), ('<#>', 'engram_negative_inner_product'),
 			('<->', 'engram_l2_distance')) AS m(operator, function)
 		LOOP
-			EXECUTE format('SELECT array_agg(id), CASE WHEN count(*) = count(d) THEN max(d) END FROM (SELECT id, v %2$s $1 AS d FROM %1$s ORDER BY v %2$s $1 LIMIT $2) AS x',
-				source, metric.operator) INTO ids, farthest USING q, k;
-			EXECUTE format('SELECT count(*) FROM %s WHERE (%s(v, $1) < $2 OR $2 IS NULL OR $3) AND id <> ALL ($4) AND id <> ALL ($5)', source, metric.function)
-				INTO missing USING q, farthest, coalesce(cardinality(ids), 0) < k, coalesce(ids, '{}'), excused;
-			IF missing > 0 THEN
-				EXECUTE format('SELECT array_agg(id ORDER BY id) FROM %s WHERE (%s(v, $1) < $2 OR $2 IS NULL OR $3) AND id <> ALL ($4) AND id <> ALL ($5)', source, metric.function)
-					INTO ids USING q, farthest, coalesce(cardinality(ids), 0) < k, coalesce(ids, '{}'), excused;
-				RETURN format('%s: %s rows lost, %s', metric.operator, missing, ids[1:10]);
+			EXECUTE format('SELECT array_agg(id), CASE WHEN count(*) = count(d) THEN max(d) END FROM (SELECT id, v %2$s $1 AS d FROM %1$s WHERE %3$s ORDER BY v %2$s $1 LIMIT $2) AS x',
+				source, metric.operator, filter) INTO ids, farthest USING q, k;
+			EXECUTE format('SELECT array_agg(id ORDER BY id) FROM %s WHERE (%s(v, $1) < $2 OR $2 IS NULL OR $3) AND id <> ALL ($4) AND id <> ALL ($5) AND %s',
+				source, metric.function, filter) INTO missing USING q, farthest, coalesce(cardinality(ids), 0) < k, coalesce(ids, '{}'), excused;
+			IF missing IS NOT NULL THEN
+				RETURN format('%s: %s rows lost where %s, %s', metric.operator, cardinality(missing), filter, missing[1:10]);
+			END IF;
+		END LOOP;
+		RETURN 'right';
+	END $$;
+
+	-- The same of those within a radius that has one in five
+	CREATE FUNCTION lost_within(source regclass, query integer, excused integer[], filter text DEFAULT 'true') RETURNS text LANGUAGE plpgsql
+	SET enable_seqscan = off AS $$
+	DECLARE
+		q real[] := sample_vector(query);
+		metric record;
+		radius float8;
+		ids integer[];
+		missing integer[];
+	BEGIN
+		FOR metric IN SELECT * FROM (VALUES ('engram_cosine_within', 'engram_cosine_distance'), ('engram_inner_product_within', 'engram_negative_inner_product'),
+			('engram_l2_within', 'engram_l2_distance')) AS m(within, function)
+		LOOP
+			EXECUTE format('SELECT percentile_disc(0.2) WITHIN GROUP (ORDER BY %s(v, $1)) FROM %s', metric.function, source) INTO radius USING q;
+			EXECUTE format('SELECT array_agg(id) FROM %s WHERE %s(v, $1, $2) AND %s', source, metric.within, filter) INTO ids USING q, radius;
+			EXECUTE format('SELECT array_agg(id ORDER BY id) FROM %s WHERE %s(v, $1) <= $2 AND id <> ALL ($3) AND id <> ALL ($4) AND %s',
+				source, metric.function, filter) INTO missing USING q, radius, coalesce(ids, '{}'), excused;
+			IF missing IS NOT NULL THEN
+				RETURN format('%s: %s rows lost where %s, %s', metric.within, cardinality(missing), filter, missing[1:10]);
 			END IF;
 		END LOOP;
 		RETURN 'right';
@@ -666,14 +769,16 @@ my @jobs = (
 my @kinds = ('');
 if ($format == 3)
 {
-	my %of_kind = (built => \@built_3, learned => \@learned_3, unlearned => \@unlearned_3, half => \@half_3, large => \@large_3);
+	my @named_jobs = grep { !$_->{early} } @jobs;
+	my %of_kind = (built => [ @built_3, @any_3, @unfiltered_3 ], learned => [ @learned_3, @any_3 ], unlearned => [ @unlearned_3, @any_3 ], half => [ @half_3, @any_3 ],
+		large => \@large_3, filtered_built => [ @built_3, @any_3, @filtered_4 ], filtered_learned => [ @learned_3, @filtered_4 ], filtered_half => [ @half_3, @filtered_4 ]);
 
-	@kinds = qw(built learned unlearned half);
-	$_->{kind} = 'built' foreach grep { !$_->{early} } @jobs;
+	@kinds = qw(built learned unlearned half filtered_built filtered_learned filtered_half);
+	push @jobs, map { { %$_, name => "$_->{name}, filtered_built", kind => 'filtered_built' } } @named_jobs;
+	$_->{kind} = 'built' foreach @named_jobs;
 	foreach my $kind (sort keys %of_kind)
 	{
 		push @jobs, map { { name => "$_->[0], $kind", forge => $_->[1], kind => $kind } } @{ $of_kind{$kind} };
-		push @jobs, map { { name => "$_->[0], $kind", forge => $_->[1], kind => $kind } } @any_3 if $kind ne 'large';
 	}
 }
 # another few each time, where there is not enough of it for all
@@ -682,23 +787,31 @@ push @jobs, map { { name => "random $_", forge => \&at_random, early => $_ % 5 =
 delete $_->{kind} foreach grep { $_->{early} || !$_->{kind} } @jobs;
 @jobs = grep { $_->{name} =~ /$ENV{FORGE_ONLY}/ } @jobs if $ENV{FORGE_ONLY};
 
-# Of each kind of format 3 there is an index once, and tables with the same rows on the same
+sub is_filtered { return ($_[0]{kind} // '') =~ /^filtered/; }
+
+my $filter_columns = q{, tenant integer GENERATED ALWAYS AS (nullif(id % 5, 0)) STORED,
+	moment timestamp GENERATED ALWAYS AS (timestamp '2024-01-01' + id * interval '1 hour') STORED, name text GENERATED ALWAYS AS ('n' || (id % 7)::text) STORED};
+
+# Of each kind from format 3 on there is an index once, and tables with the same rows on the same
 # pages; the pages of the index are put in the place of those that are built.
 sub make_template
 {
 	my ($kind) = @_;
-	my $rows = { built => 1100, learned => 1100, unlearned => 1800, half => 2600, large => 8400 }->{$kind};
+	my ($more_columns, $more_keys) = $kind =~ /^filtered/ ? ($filter_columns, ', tenant, moment, name') : ('', '');
+	my $base = $kind =~ s/^filtered_//r;
+	my $rows = { built => 1100, learned => 1100, unlearned => 1800, half => 2600, large => 8400 }->{$base};
 
 	# others from 1,101 on
-	$node->safe_psql('postgres', "CREATE TABLE rows_$kind AS SELECT i AS id, CASE WHEN '$kind' = 'half' AND i > 1100
+	$node->safe_psql('postgres', "CREATE TABLE rows_$kind (id integer, v real[] $more_columns);
+		INSERT INTO rows_$kind (id, v) SELECT i, CASE WHEN '$base' = 'half' AND i > 1100
 			THEN (SELECT array_agg((x * CASE WHEN j % 3 = 0 THEN 1 ELSE -1 END)::real ORDER BY (j * 37) % 96) FROM unnest(sample_vector(i)) WITH ORDINALITY AS u (x, j))
-			ELSE sample_vector(i) END AS v FROM generate_series(1, $rows) AS i ORDER BY i;
-		CREATE TABLE like_$kind (id integer, v real[]);");
-	$node->safe_psql('postgres', "INSERT INTO like_$kind SELECT * FROM rows_$kind WHERE id <= 1100 ORDER BY id") if $kind =~ /^(?:built|half)$/;
-	$node->safe_psql('postgres', "CREATE INDEX like_${kind}_v ON like_$kind USING engramk (v)");
-	$node->safe_psql('postgres', "INSERT INTO like_$kind SELECT * FROM rows_$kind WHERE id > (SELECT count(*) FROM like_$kind) ORDER BY id");
-	$node->safe_psql('postgres', "VACUUM like_$kind") if $kind eq 'learned';
-	half_recode("like_$kind") if $kind eq 'half';
+			ELSE sample_vector(i) END FROM generate_series(1, $rows) AS i ORDER BY i;
+		CREATE TABLE like_$kind (LIKE rows_$kind INCLUDING GENERATED);");
+	$node->safe_psql('postgres', "INSERT INTO like_$kind (id, v) SELECT id, v FROM rows_$kind WHERE id <= 1100 ORDER BY id") if $base =~ /^(?:built|half)$/;
+	$node->safe_psql('postgres', "CREATE INDEX like_${kind}_v ON like_$kind USING engramk (v$more_keys)");
+	$node->safe_psql('postgres', "INSERT INTO like_$kind (id, v) SELECT id, v FROM rows_$kind WHERE id > (SELECT count(*) FROM like_$kind) ORDER BY id");
+	$node->safe_psql('postgres', "VACUUM like_$kind") if $base eq 'learned';
+	half_recode("like_$kind") if $base eq 'half';
 	return;
 }
 
@@ -722,18 +835,23 @@ make_template($_) foreach sort keys %used_kinds;
 my @statements;
 foreach my $n (0 .. $#jobs)
 {
-	push @statements, $jobs[$n]{early}
+	my $job = $jobs[$n];
+	my $keys = is_filtered($job) ? 'v, tenant, moment, name' : 'v';
+
+	push @statements, $job->{early}
 	  ? "CREATE TABLE t$n (id integer, v real[]); CREATE INDEX t${n}_v ON t$n USING engramk (v);
 		INSERT INTO t$n SELECT id, NULL FROM stock WHERE id <= 500; INSERT INTO t$n SELECT 500 + id, v FROM stock WHERE id <= 300;"
-	  : "CREATE TABLE t$n AS SELECT * FROM " . ($jobs[$n]{kind} ? "rows_$jobs[$n]{kind}" : 'stock') . " ORDER BY id; CREATE INDEX t${n}_v ON t$n USING engramk (v);";
+	  : $job->{kind} ? "CREATE TABLE t$n (LIKE rows_$job->{kind} INCLUDING GENERATED); INSERT INTO t$n (id, v) SELECT id, v FROM rows_$job->{kind} ORDER BY id;
+		CREATE INDEX t${n}_v ON t$n USING engramk ($keys);"
+	  : "CREATE TABLE t$n AS SELECT * FROM stock ORDER BY id; CREATE INDEX t${n}_v ON t$n USING engramk (v);";
 }
 $node->safe_psql('postgres', join("\n", @statements));
 my %file = map { split /\|/ } split /\n/, $node->safe_psql('postgres', q{SELECT relname, pg_relation_filepath(oid) FROM pg_class WHERE relname LIKE '%\_v'});
 is($node->safe_psql('postgres', q{SELECT count(*) FROM pg_class WHERE (relname LIKE 't%\_v' OR relname LIKE 'like%\_v') AND engram_index_check(oid) >= 300}),
 	@jobs + keys %used_kinds, 'the indexes are right before');
 is($node->safe_psql('postgres', q{SELECT string_agg(concat_ws(' ', relname, basis_vectors > 0, recoding), ', ' ORDER BY relname)
-		FROM pg_class, engram_index_info(oid) WHERE relname IN ('like_half_v', 'like_learned_v', 'like_unlearned_v')}),
-	join(', ', map { { half => 'like_half_v t t', learned => 'like_learned_v t f', unlearned => 'like_unlearned_v f f' }->{$_} }
+		FROM pg_class, engram_index_info(oid) WHERE relname ~ '^like_.*(half|learned)_v'}),
+	join(', ', map { "like_${_}_v " . { half => 't t', learned => 't f', unlearned => 'f f' }->{ s/^filtered_//r } }
 		grep { /half|learned/ } sort keys %used_kinds), 'and of their kinds') if $format == 3;
 # a row by where it is; the same for all tables of a kind
 my %row_at = map {
@@ -750,11 +868,12 @@ foreach my $n (0 .. $#jobs)
 	my @pages = read_pages($job->{kind} ? $node->data_dir . '/' . $file{"like_$job->{kind}_v"} : $path);
 	my @before = @pages;
 	my $m = layout($pages[0]);
-	$m->{format} == $format or die "not of format $format";
+	$m->{format} == (is_filtered($job) ? 4 : $format) or die "of format $m->{format}";
 	my $block = $job->{forge}->(\@pages, $m, 7 + int(rand(60)));
 	my $kind = kind_of($before[$block]);
 
-	seal(\$pages[$block]);
+	# zeros are what nobody has used, and no seal
+	seal(\$pages[$block]) if $pages[$block] =~ /[^\0]/;
 	if ($job->{kind})
 	{
 		truncate($path, 0) or die "$path: $!";
@@ -767,7 +886,7 @@ foreach my $n (0 .. $#jobs)
 
 	# what the page is about
 	my $rows = $row_at{ $job->{kind} // ($job->{early} ? 'early' : 'stock') };
-	my @entries = grep { my $place = place_of($m, $_); $place->{ $kind == COARSE ? 'coarse_block' : 'fine_block' } == $block } 0 .. $m->{entries} - 1;
+	my @entries = grep { my $place = place_of($m, $_); $place->{ { COARSE, 'coarse_block', FILTER, 'filter_block' }->{$kind} // 'fine_block' } == $block } 0 .. $m->{entries} - 1;
 	$job->{excused} = $kind < COARSE ? [ values %$rows ] : [ grep { defined } map { my $row = row_of(\@before, $m, $_); $row ? $rows->{$row} : undef } @entries ];
 	$job->{where} = "block $block, of kind $kind";
 }
@@ -790,7 +909,15 @@ foreach my $n (0 .. $#jobs)
 		'6 check' => "SELECT engram_index_check('t${n}_v')",
 		'7 info' => $format == 3 ? "SELECT concat(dimensions, slow_because, engram_index_slow_because('t${n}_v')) FROM engram_index_info('t${n}_v')"
 		: "SELECT dimensions FROM engram_index_info('t${n}_v')",
-		'8 insert' => "INSERT INTO t$n SELECT 10000 + i, sample_vector(i) FROM generate_series(10001, 10100) AS i RETURNING true");
+		'8 insert' => "INSERT INTO t$n (id, v) SELECT 10000 + i, sample_vector(i) FROM generate_series(10001, 10100) AS i RETURNING true");
+	my %filtered_tries = (
+		'1 nearest of a filter' => "SELECT lost('t$n', 17, 20, $excused, 'tenant = 3')",
+		'2 all of a filter' => "SELECT lost('t$n', 23, 100000, $excused, \$\$name IN ('n1', 'n2', 'n4')\$\$)",
+		'3 small budget of a filter' => "SELECT set_config('engramk.arena_size', '64kB', true) IS NULL, lost('t$n', 31, 100000, $excused, \$\$moment > '2024-01-10' AND tenant < 4\$\$)",
+		'5 listed of a filter' => "SELECT lost('t$n', 97, 100000, $excused, 'tenant IS NULL')",
+		'5 within of a filter' => "SELECT lost_within('t$n', 29, $excused, 'tenant IN (1, 2)')");
+	$tries{'5 within'} = "SELECT lost_within('t$n', 19, $excused)" if $format == 3;
+	%tries = (%tries, %filtered_tries) if is_filtered($job);
 	my $sql = join(";\n", 'SET enable_seqscan = off',
 		"SELECT 'size', pg_relation_size('t$n')",
 		(map { my $name = $_; "SELECT '$name', attempt(\$sql\$$tries{$name}\$sql\$)" } sort grep { !/^8/ } keys %tries),
@@ -798,6 +925,7 @@ foreach my $n (0 .. $#jobs)
 		"SELECT '8 insert', attempt(\$sql\$$tries{'8 insert'}\$sql\$)",
 		"DELETE FROM t$n WHERE id % 3 = 0",
 		"VACUUM t$n",
+		is_filtered($job) ? "SELECT '9 afterwards of a filter', attempt(\$sql\$SELECT lost('t$n', 23, 100000, $excused, 'tenant > 2')\$sql\$)" : (),
 		"SELECT '9 afterwards', attempt(\$sql\$SELECT lost('t$n', 23, 100000, $excused)\$sql\$)");
 	my ($out, $err);
 	$node->psql('postgres', $sql, stdout => \$out, stderr => \$err, on_error_stop => 0, timeout => 300);
