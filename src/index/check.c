@@ -428,7 +428,8 @@ copy_entry(check_state *state, uint32 number, entry_copy *entry)
 	Buffer		fine;
 	ek_entry_row row;
 
-	/* of free entries there may be no fine page */
+	/* scans read the codes of free entries, too, of which there may be no fine page */
+	copy_filters(state, &place, entry);
 	if (kind == EK_ENTRY_FREE)
 	{
 		UnlockReleaseBuffer(coarse);
@@ -439,7 +440,6 @@ copy_entry(check_state *state, uint32 number, entry_copy *entry)
 	entry->number = number;
 	copy_row(&row, apart ? place.fine_block : place.coarse_block, entry);
 	copy_rest(state, &place, BufferGetPage(coarse), BufferGetPage(fine), entry);
-	copy_filters(state, &place, entry);
 	UnlockReleaseBuffer(fine);
 	UnlockReleaseBuffer(coarse);
 

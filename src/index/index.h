@@ -366,7 +366,7 @@ extern void ek_require_page(Relation index, Buffer buffer, ek_page_kind kind,
 							const ek_geometry *geometry);
 /*
  * The same; but false for a page of zeros, as fine pages from format 3 on are before
- * one of their entries is used, and filter pages.
+ * one of their entries is used.
  */
 extern bool ek_require_used_page(Relation index, Buffer buffer, ek_page_kind kind,
 								 const ek_geometry *geometry);
@@ -834,14 +834,13 @@ extern const float *ek_indexed_vector(Relation index, Datum value, uint32 *dims)
 
 /* log.c */
 
-/* The pages of an entry from format 3 on, locked.  What is new is all zeros. */
+/* The pages of an entry from format 3 on, locked.  A new fine page is all zeros. */
 typedef struct ek_entry_pages
 {
 	Buffer		coarse;
 	Buffer		fine;
 	Buffer		filter;			/* invalid without filters */
 	bool		fine_is_new;
-	bool		filter_is_new;
 } ek_entry_pages;
 
 /* Stores what was last encoded, and the codes of its filters, with its record. */

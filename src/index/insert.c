@@ -155,6 +155,24 @@ has_room(const ek_geometry *geometry, const ek_coarse_header *header)
 	return header->vectors + header->nulls < geometry->coarse_per_page;
 }
 
+/*
+ * The filter pages that begin with entries of a coarse page.  Scans read them as soon as
+ * the metapage counts it.
+ */
+static void
+add_filter_pages(Relation index, const ek_geometry *geometry, uint32 coarse_page)
+{
+	const uint32 first = coarse_page * geometry->coarse_per_page;
+
+	for (uint32 i = 0; geometry->filters > 0 && i < geometry->coarse_per_page; i += EK_LANES)
+	{
+		const ek_place place = ek_place_of(geometry, first + i);
+
+		if (place.filter_slot == 0)
+			ek_ensure_kind(index, place.filter_block, EK_PAGE_FILTER, geometry);
+	}
+}
+
 /* In one record the page, and the metapage that counts it.  Blocks exist before that. */
 static BlockNumber
 add_coarse_page(Relation index)
@@ -174,6 +192,7 @@ add_coarse_page(Relation index)
 	meta.entries += geometry.coarse_per_page;
 	last = ek_place_of(&geometry, meta.entries - 1);
 	ek_extend_to(index, last.fine_block);
+	add_filter_pages(index, &geometry, number);
 	buffer = ReadBuffer(index, last.coarse_block);
 	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
 
@@ -289,10 +308,9 @@ find_free(Relation index, const ek_geometry *geometry, Buffer buffer)
 	ek_raise_corrupted_block(index, BufferGetBlockNumber(buffer), "it counts fewer entries than it has");
 }
 
-/* A page of an entry, and whether it is zeros because none of its own was ever used. */
+/* The fine page of an entry, and whether it is zeros because none of its own was ever used. */
 static Buffer
-lock_page(Relation index, const ek_geometry *geometry, BlockNumber block, ek_page_kind kind,
-		  bool *is_new)
+lock_fine_page(Relation index, const ek_geometry *geometry, BlockNumber block, bool *is_new)
 {
 	Buffer		buffer;
 
@@ -301,7 +319,17 @@ lock_page(Relation index, const ek_geometry *geometry, BlockNumber block, ek_pag
 		ek_extend_to(index, block);
 	buffer = ek_pin(index, block);
 	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
-	*is_new = !ek_require_used_page(index, buffer, kind, geometry);
+	*is_new = !ek_require_used_page(index, buffer, EK_PAGE_FINE, geometry);
+	return buffer;
+}
+
+static Buffer
+lock_filter_page(Relation index, const ek_geometry *geometry, BlockNumber block)
+{
+	Buffer		buffer = ek_pin(index, block);
+
+	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+	ek_require_page(index, buffer, EK_PAGE_FILTER, geometry);
 	return buffer;
 }
 
@@ -315,10 +343,9 @@ store_entry(Relation index, const ek_geometry *geometry, Buffer coarse, const ne
 	const ek_place place = ek_place_of(geometry, header->number * geometry->coarse_per_page + on_page);
 	ek_entry_pages pages = {.coarse = coarse,.filter = InvalidBuffer};
 
-	pages.fine = lock_page(index, geometry, place.fine_block, EK_PAGE_FINE, &pages.fine_is_new);
+	pages.fine = lock_fine_page(index, geometry, place.fine_block, &pages.fine_is_new);
 	if (geometry->filters > 0)
-		pages.filter = lock_page(index, geometry, place.filter_block, EK_PAGE_FILTER,
-								 &pages.filter_is_new);
+		pages.filter = lock_filter_page(index, geometry, place.filter_block);
 	ek_store_logged(index, encoder, entry->filters, &pages, &place, entry->tid);
 	if (BufferIsValid(pages.filter))
 		UnlockReleaseBuffer(pages.filter);

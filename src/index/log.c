@@ -124,8 +124,6 @@ store(const ek_encoder *encoder, const uint64 *filters, const ek_entry_pages *pa
 	MarkBufferDirty(pages->fine);
 	if (!BufferIsValid(pages->filter))
 		return;
-	if (pages->filter_is_new)
-		ek_page_init(BufferGetPage(pages->filter), EK_PAGE_FILTER, geometry);
 	ek_store_filters(geometry, filters, BufferGetPage(pages->filter), place);
 	ek_page_seal(BufferGetPage(pages->filter));
 	MarkBufferDirty(pages->filter);
@@ -156,9 +154,7 @@ ek_store_logged(Relation index, const ek_encoder *encoder, const uint64 *filters
 			find_fine_changes(&deltas[1], geometry, fine, place);
 			register_delta(1, pages->fine, &deltas[1]);
 		}
-		if (has_filter && pages->filter_is_new)
-			register_new(2, pages->filter);
-		else if (has_filter)
+		if (has_filter)
 		{
 			find_filter_changes(&deltas[2], geometry, BufferGetPage(pages->filter), place);
 			register_delta(2, pages->filter, &deltas[2]);

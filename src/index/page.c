@@ -756,6 +756,17 @@ is_consistent(const ek_meta *meta, BlockNumber blocks)
 		meta->free_entries <= meta->entries && meta->free_hint <= meta->entries;
 }
 
+/* What a query asks of a column is asked of codes as the catalog has it. */
+static bool
+has_filters_of(Relation index, const ek_meta *meta)
+{
+	ek_meta		expected = {0};
+
+	ek_describe_filters(index, &expected);
+	return meta->filters == expected.filters &&
+		memcmp(meta->filter_bytes, expected.filter_bytes, sizeof(meta->filter_bytes)) == 0;
+}
+
 static void
 check_meta(Relation index, const ek_meta *meta, BlockNumber blocks)
 {
@@ -770,6 +781,8 @@ check_meta(Relation index, const ek_meta *meta, BlockNumber blocks)
 
 	if (!is_consistent(meta, blocks))
 		ek_raise_corrupted_block(index, EK_META_BLOCK, "the metapage contradicts itself");
+	if (!has_filters_of(index, meta))
+		ek_raise_corrupted_block(index, EK_META_BLOCK, "the metapage has other filters than the index has columns");
 	if (!has_room_for(meta, blocks))
 		ek_raise_corrupted_block(index, EK_META_BLOCK, "the metapage counts more entries than there are");
 }

@@ -475,7 +475,7 @@ refine(IndexScanDesc scan, uint32 entry, double bound, refined *result)
  * Filters
  */
 
-/* The filter page of an entry, locked: often the last one.  Zeros if nobody has used it. */
+/* The filter page of an entry, locked: often the last one. */
 static Page
 lock_filter_page(IndexScanDesc scan, BlockNumber block)
 {
@@ -489,8 +489,7 @@ lock_filter_page(IndexScanDesc scan, BlockNumber block)
 	if (!BufferIsValid(state->filter_buffer))
 		state->filter_buffer = ek_pin(scan->indexRelation, block);
 	LockBuffer(state->filter_buffer, BUFFER_LOCK_SHARE);
-	(void) ek_require_used_page(scan->indexRelation, state->filter_buffer, EK_PAGE_FILTER,
-								&state->geometry);
+	ek_require_page(scan->indexRelation, state->filter_buffer, EK_PAGE_FILTER, &state->geometry);
 	return BufferGetPage(state->filter_buffer);
 }
 
@@ -541,11 +540,9 @@ sweep_section(IndexScanDesc scan, uint32 section)
 		read_filters_ahead(scan, &place);
 		page = lock_filter_page(scan, place.filter_block);
 		count = entries_in_a_row(g, entry, &place, end - entry);
-		/* what nobody has used stays zero: nothing passes */
-		if (!PageIsNew(page))
-			ek_pass_groups(g, state->conditions, page, place.filter_slot, count / EK_LANES,
-						   ek_distance_to(scan->indexRelation, place.filter_block + 1, page),
-						   state->passing + entry / EK_LANES);
+		ek_pass_groups(g, state->conditions, page, place.filter_slot, count / EK_LANES,
+					   ek_distance_to(scan->indexRelation, place.filter_block + 1, page),
+					   state->passing + entry / EK_LANES);
 		LockBuffer(state->filter_buffer, BUFFER_LOCK_UNLOCK);
 		state->counts.filtered += count;
 		CHECK_FOR_INTERRUPTS();
