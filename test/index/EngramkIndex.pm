@@ -40,12 +40,13 @@ sub start_index_node
 sub makes_format_3 { return ($ENV{ENGRAMK_DEFAULT_VERSION} // '') !~ /^1\.[0-5]$/; }
 
 # For a connection that has the functions: '' if the index of a table gives what
-# the sequential scan gives, else what is wrong.
+# the sequential scan gives, of all rows or of those under a filter, else what is wrong.
 sub answers_of
 {
-	my ($table, $k) = @_;
+	my ($table, $k, $filter) = @_;
 
-	return "SELECT string_agg(finding, '; ') FROM generate_series(1, 4) AS n, compare('$table', n * 7, $k) AS finding";
+	$filter //= 'true';
+	return "SELECT string_agg(finding, '; ') FROM generate_series(1, 4) AS n, compare('$table', n * 7, $k, \$\$$filter\$\$) AS finding";
 }
 
 # So many clients begin to run a script of pgbench, for so many seconds, with these options

@@ -13,7 +13,7 @@ CREATE FUNCTION sample_vector(i integer) RETURNS real[] LANGUAGE sql IMMUTABLE A
 $$;
 
 -- Finds nothing, or says what is wrong with the answer for one query.
-CREATE FUNCTION compare(source regclass, query integer, k integer) RETURNS SETOF text
+CREATE FUNCTION compare(source regclass, query integer, k integer, filter text DEFAULT 'true') RETURNS SETOF text
 LANGUAGE plpgsql STABLE
 SET enable_seqscan = off SET jit = off AS $$
 DECLARE
@@ -27,16 +27,16 @@ BEGIN
         ('<->', 'engram_l2_distance')) AS m(operator, function)
     LOOP
         EXECUTE format('
-            WITH i AS MATERIALIZED (SELECT id, v %2$s $1 AS d FROM %1$s ORDER BY v %2$s $1 LIMIT $2),
-                s AS MATERIALIZED (SELECT id, %3$s(v, $1) AS d FROM %1$s ORDER BY %3$s(v, $1) LIMIT $2),
+            WITH i AS MATERIALIZED (SELECT id, v %2$s $1 AS d FROM %1$s WHERE %4$s ORDER BY v %2$s $1 LIMIT $2),
+                s AS MATERIALIZED (SELECT id, %3$s(v, $1) AS d FROM %1$s WHERE %4$s ORDER BY %3$s(v, $1) LIMIT $2),
                 kth AS (SELECT max(d) FILTER (WHERE NOT EXISTS (SELECT FROM s WHERE d IS NULL)) AS d FROM s)
             SELECT (SELECT array_agg(d) FROM i) IS NOT DISTINCT FROM (SELECT array_agg(d) FROM s),
                 (SELECT array_agg(i.id ORDER BY i.id) FROM i, kth WHERE i.d < kth.d OR kth.d IS NULL AND i.d IS NOT NULL) IS NOT DISTINCT FROM
                 (SELECT array_agg(s.id ORDER BY s.id) FROM s, kth WHERE s.d < kth.d OR kth.d IS NULL AND s.d IS NOT NULL),
-                (SELECT count(*) FROM i)', source, metric.operator, metric.function)
+                (SELECT count(*) FROM i)', source, metric.operator, metric.function, filter)
             INTO same_distances, same_rows, n USING q, k;
         IF NOT same_distances OR NOT same_rows THEN
-            RETURN NEXT format('%s, query %s, k = %s: %s rows, distances %s, rows %s', metric.operator, query, k, n,
+            RETURN NEXT format('%s, query %s, k = %s where %s: %s rows, distances %s, rows %s', metric.operator, query, k, filter, n,
                 CASE WHEN same_distances THEN 'equal' ELSE 'differ' END, CASE WHEN same_rows THEN 'equal' ELSE 'differ' END);
         END IF;
     END LOOP;

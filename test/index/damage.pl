@@ -2,7 +2,8 @@
 # an error or a right answer, never a crash, never a wait without end, never a
 # wrong answer.
 #
-# DAMAGED_INDEXES says how many indexes are damaged, each in one place.
+# DAMAGED_INDEXES says how many indexes are damaged, each in one place.  Every other one
+# has filter columns, and is asked with filters.
 
 use strict;
 use warnings;
@@ -21,26 +22,32 @@ srand($seed);
 my $node = start_index_node('damage',
 	"restart_after_crash = on\nautovacuum = off\nstatement_timeout = '30s'", without_checksums => 1);
 
-# Tables of 600 rows; of 3,000 every tenth, which is more than a first pass of
+$node->safe_psql('postgres', "ALTER EXTENSION engramk UPDATE TO '1.7'") if makes_format_3();
+sub is_filtered { return makes_format_3() && $_[0] % 2 == 0; }
+
+# Tables of 600 rows; of 3,000 every fifth, which is more than a first pass of
 # the smallest budget keeps.
 $node->safe_psql('postgres', join(";\n", map {
-	my $rows = $_ % 10 == 0 ? 3000 : 600;
-	"CREATE TABLE t$_ AS SELECT i AS id, sample_vector(i) AS v FROM generate_series(1, $rows) i",
-	"CREATE INDEX t${_}_v ON t$_ USING engramk (v)"
+	my $rows = $_ % 10 == 0 || $_ % 10 == 5 ? 3000 : 600;
+	my $columns = is_filtered($_) ? 'v, tenant, moment' : 'v';
+	"CREATE TABLE t$_ (id integer, v real[], tenant integer GENERATED ALWAYS AS (nullif(id % 5, 0)) STORED,
+		moment timestamp GENERATED ALWAYS AS (timestamp '2024-01-01' + id * interval '1 hour') STORED)",
+	"INSERT INTO t$_ (id, v) SELECT i, sample_vector(i) FROM generate_series(1, $rows) i",
+	"CREATE INDEX t${_}_v ON t$_ USING engramk ($columns)"
 } 1 .. $count));
 my %file = map { $_ => $node->safe_psql('postgres', "SELECT pg_relation_filepath('t${_}_v')") } 1 .. $count;
 is($node->safe_psql('postgres', 'SELECT count(*) FROM pg_class WHERE relname LIKE \'t%_v\' AND engram_index_check(oid) > 0'),
 	$count, 'the indexes are right before');
 $node->stop;
 
-# The first page is damaged as often as all others together.
+# A page in three is the first one, and a piece in eight a whole page.
 sub damage
 {
 	my ($path) = @_;
 	my $size = -s $path;
 	my $page = rand() < 0.3 ? 0 : int(rand($size / 8192));
-	my $length = (1, 1, 2, 4, 8, 64, 8192)[ rand(7) ];
-	my $at = rand() < 0.5 ? int(rand(24 + 64)) : int(rand(8192));
+	my $length = (1, 1, 2, 4, 8, 64, 1024, 8192)[ rand(8) ];
+	my $at = $length == 8192 ? 0 : rand() < 0.5 ? int(rand(24 + 64)) : int(rand(8192));
 	my $what = rand() < 0.5 ? join('', map { chr(int(rand(256))) } 1 .. $length) :
 	  (chr(255), chr(0), chr(127))[ rand(3) ] x $length;
 
@@ -77,9 +84,14 @@ foreach my $n (1 .. $count)
 		[ 'small budget', "SET engramk.arena_size = '64kB';" . answers_of("t$n", 100000), qr/^$/ ],
 		[ 'check', "SELECT engram_index_check('t${n}_v') > 0", qr/^t$/ ],
 		[ 'info', "SELECT dimensions > 0 FROM engram_index_info('t${n}_v')", qr/^t$/ ],
-		[ 'insert', "INSERT INTO t$n SELECT 10000 + i, sample_vector(i) FROM generate_series(10001, 10100) i", qr/^$/ ],
+		[ 'insert', "INSERT INTO t$n (id, v) SELECT 10000 + i, sample_vector(i) FROM generate_series(10001, 10100) i", qr/^$/ ],
 		[ 'delete and vacuum', "DELETE FROM t$n WHERE id % 3 = 0; VACUUM t$n", qr/^$/ ],
 		[ 'scan afterwards', answers_of("t$n", 100), qr/^$/ ]);
+	my @filtered = (
+		[ 'scan of a filter', answers_of("t$n", 20, 'tenant = 3'), qr/^$/ ],
+		[ 'scan to the end of a filter', answers_of("t$n", 100000, "tenant IS NULL AND moment > '2024-01-10'"), qr/^$/ ],
+		[ 'small budget and a filter', "SET engramk.arena_size = '64kB';" . answers_of("t$n", 100000, "tenant IN (1, 2, 4)"), qr/^$/ ]);
+	@tries = (@filtered, @tries, [ 'scan of a filter afterwards', answers_of("t$n", 100, 'tenant > 2'), qr/^$/ ]) if is_filtered($n);
 	my $checked = '';
 	foreach my $try (@tries)
 	{
