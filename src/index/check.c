@@ -421,16 +421,18 @@ copy_entry(check_state *state, uint32 number, entry_copy *entry)
 {
 	const ek_geometry *geometry = &state->cache->geometry;
 	const ek_place place = ek_place_of(geometry, number);
+	const uint32 on_page = number % geometry->coarse_per_page;
 	Buffer		coarse = lock_coarse_page(state, place.coarse_block);
 	const bool	apart = geometry->format != EK_FORMAT_1;
 	const ek_entry_state kind = geometry->format < EK_FORMAT_3 ? EK_ENTRY_VECTOR :
-		ek_coarse_state(geometry, BufferGetPage(coarse), number % geometry->coarse_per_page);
+		ek_coarse_state(geometry, BufferGetPage(coarse), on_page);
 	Buffer		fine;
 	ek_entry_row row;
 
-	/* scans read the codes of free entries, too, of which there may be no fine page */
+	/* scans read the codes of free entries, too */
 	copy_filters(state, &place, entry);
-	if (kind == EK_ENTRY_FREE)
+	/* what has never been used may have no fine page */
+	if (kind == EK_ENTRY_FREE && on_page >= ek_coarse_header_on(BufferGetPage(coarse))->begun)
 	{
 		UnlockReleaseBuffer(coarse);
 		return false;

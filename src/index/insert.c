@@ -344,6 +344,8 @@ store_entry(Relation index, const ek_geometry *geometry, Buffer coarse, const ne
 	ek_entry_pages pages = {.coarse = coarse,.filter = InvalidBuffer};
 
 	pages.fine = lock_fine_page(index, geometry, place.fine_block, &pages.fine_is_new);
+	if (pages.fine_is_new && header->begun > on_page - place.fine_slot)
+		ek_raise_corrupted_block(index, place.fine_block, "the page is empty, but for entries that have been used");
 	if (geometry->filters > 0)
 		pages.filter = lock_filter_page(index, geometry, place.filter_block);
 	ek_store_logged(index, encoder, entry->filters, &pages, &place, entry->tid);

@@ -176,6 +176,7 @@ typedef struct scan_state
 	uint32		pivots[MOST_PIVOTS];	/* what is before one is not after what follows */
 	int			pivot_count;
 	uint32		next;			/* candidate to refine; or entry or pointer, when listing */
+	uint32		listed_end;		/* of what is listed of a coarse page */
 	refined    *refined;
 	uint32		refined_count;
 	binaryheap *heap;
@@ -1560,43 +1561,26 @@ next_refined(IndexScanDesc scan)
  * Lists
  */
 
-/* Has a coarse page what is listed?  In the first formats nobody knows. */
-static bool
-is_worth_listing(IndexScanDesc scan, uint32 coarse_page, bool nulls)
+/* Up to which entry a coarse page may have what is listed.  In the first formats nobody knows. */
+static uint32
+listed_until(IndexScanDesc scan, uint32 coarse_page, bool nulls)
 {
 	scan_state *state = scan->opaque;
+	const uint32 per_page = state->geometry.coarse_per_page;
+	const uint32 first = coarse_page * per_page;
 	Buffer		buffer;
 	ek_coarse_header header;
 	page_visit	visit = {.page = coarse_page};
-	const bool	any = find_passing(state, &visit);
 
-	if (state->geometry.format < EK_FORMAT_3 || !any)
-		return any;
+	if (!find_passing(state, &visit))
+		return first;
+	if (state->geometry.format < EK_FORMAT_3)
+		return first + per_page;
 	buffer = ek_read_page(scan->indexRelation, ek_coarse_block(&state->geometry, coarse_page),
 						  BUFFER_LOCK_SHARE, EK_PAGE_COARSE, &state->geometry);
 	header = *ek_coarse_header_on(BufferGetPage(buffer));
 	UnlockReleaseBuffer(buffer);
-	return (nulls ? header.nulls : header.vectors) > 0;
-}
-
-/* A page of rows, locked; none if no entry on it was ever used. */
-static Buffer
-lock_rows(IndexScanDesc scan, const ek_row_page *rows)
-{
-	scan_state *state = scan->opaque;
-	Buffer		buffer;
-
-	if (state->geometry.format < EK_FORMAT_3)
-		return ek_read_page(scan->indexRelation, rows->block, BUFFER_LOCK_SHARE, rows->kind,
-							&state->geometry);
-	if (rows->block >= RelationGetNumberOfBlocks(scan->indexRelation))
-		return InvalidBuffer;
-	buffer = ek_pin(scan->indexRelation, rows->block);
-	LockBuffer(buffer, BUFFER_LOCK_SHARE);
-	if (ek_require_used_page(scan->indexRelation, buffer, rows->kind, &state->geometry))
-		return buffer;
-	UnlockReleaseBuffer(buffer);
-	return InvalidBuffer;
+	return first + ((nulls ? header.nulls : header.vectors) > 0 ? Min(header.begun, per_page) : 0);
 }
 
 /* The next entry of a page that is NULL or, if `nulls` is false, a vector. */
@@ -1605,7 +1589,7 @@ next_on_page(IndexScanDesc scan, Page page, const ek_row_page *rows, bool nulls,
 			 ItemPointer tid)
 {
 	scan_state *state = scan->opaque;
-	const uint32 end = Min(rows->end, state->meta.entries);
+	const uint32 end = Min(Min(rows->end, state->listed_end), state->meta.entries);
 
 	while (state->next < end)
 	{
@@ -1638,17 +1622,15 @@ next_listed(IndexScanDesc scan, bool nulls, ItemPointer tid)
 		bool		found;
 
 		CHECK_FOR_INTERRUPTS();
-		if (state->next % per_page == 0 && !is_worth_listing(scan, state->next / per_page, nulls))
+		if (state->next % per_page == 0)
+			state->listed_end = listed_until(scan, state->next / per_page, nulls);
+		if (state->next >= state->listed_end)
 		{
-			state->next += Min(per_page, state->meta.entries - state->next);
+			state->next += Min(per_page - state->next % per_page, state->meta.entries - state->next);
 			continue;
 		}
-		buffer = lock_rows(scan, &rows);
-		if (!BufferIsValid(buffer))
-		{
-			state->next = Min(rows.end, state->meta.entries);
-			continue;
-		}
+		buffer = ek_read_page(scan->indexRelation, rows.block, BUFFER_LOCK_SHARE, rows.kind,
+							  &state->geometry);
 		ek_test_for_old_snapshot(scan->xs_snapshot, scan->indexRelation, BufferGetPage(buffer));
 		found = next_on_page(scan, BufferGetPage(buffer), &rows, nulls, tid);
 		UnlockReleaseBuffer(buffer);

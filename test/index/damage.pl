@@ -36,6 +36,8 @@ $node->safe_psql('postgres', join(";\n", map {
 	"CREATE INDEX t${_}_v ON t$_ USING engramk ($columns)"
 } 1 .. $count));
 my %file = map { $_ => $node->safe_psql('postgres', "SELECT pg_relation_filepath('t${_}_v')") } 1 .. $count;
+like($node->safe_psql('postgres', 'SET enable_seqscan = off; EXPLAIN SELECT id FROM t2 WHERE tenant = 3 ORDER BY v <=> sample_vector(1) LIMIT 5'), qr/Index Cond: \(tenant = 3\)/, 'filters are the index\'s')
+  if is_filtered(2);
 is($node->safe_psql('postgres', 'SELECT count(*) FROM pg_class WHERE relname LIKE \'t%_v\' AND engram_index_check(oid) > 0'),
 	$count, 'the indexes are right before');
 $node->stop;

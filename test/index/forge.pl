@@ -267,7 +267,7 @@ sub tid
 # layout and an entry, changes a page and returns its number.  One that begins
 # with "true:" is no lie: the check need not mind; nor need it of one with "maybe:",
 # unless an answer is wrong.  With "harmless:" nothing may mind; with "fatal:" everything
-# must, and with "fatal to filters:" every query with a filter.
+# must, and with "fatal to filter:" whatever has a filter.
 
 my %float = (nan => pack('f<', 'nan'), infinity => pack('f<', 9**9**9), minus_infinity => pack('f<', -9**9**9), minus_one => pack('f<', -1), nothing => pack('f<', 0));
 # of bfloat16, which are the upper halves
@@ -552,11 +552,21 @@ my @any_3 = (
 	(map { my $slot = $_; (map { my $n = $_; [ "slot$slot at $n", of_meta("slot${slot}_block" => sub { $_[0] == $n ? $n + 1 : $n }) ] } 7, 20, 0x80000000, 0xFFFFFFFF) } 0, 1),
 	[ 'true: what is not used', of_meta(slot0_unused => 255) ],
 	(map { my $n = $_; [ "true: a map of sections to come, $n", of_map($n, "\xFF" x 8) ] } 1, 1000, 8008),
-	[ 'a map that hides the last section', of_map(0, "\xFF") ]);
+	[ 'a map that hides the last section', of_map(0, "\xFF") ],
+	[ 'a fine page of zeros', of_kind(FINE, 0, "\0" x PAGE) ]);
 # without filters
 my @unfiltered_3 = ([ 'fatal: a filter that the index has not', both(of_meta(format => 4), both(of_meta(filters => 1), of_meta(filter_bytes0 => 4))) ]);
 # with a basis of the build
 my @built_3 = (
+	[ 'fatal to insert: a page of zeros, where the next entry will be', sub {
+			my ($pages, $m) = @_;
+			my ($last) = grep { row_of($pages, $m, $_) } reverse 0 .. $m->{entries} - 1;
+			my $block = place_of($m, $last + 1)->{fine_block};
+
+			$block == place_of($m, $last)->{fine_block} or die 'the page is full';
+			$pages->[$block] = "\0" x PAGE;
+			return $block;
+		} ],
 	[ 'a basis that is not in use', of_meta(current => 0) ],
 	[ 'a current basis that is to come', of_meta(current => 2) ],
 	[ 'no basis', both(of_meta(current => 0), both(both(of_meta(slot0_id => 0), of_meta(slot0_dims => 0)), both(of_meta(slot0_steps4 => 0), of_meta(slot0_steps2 => 0)))) ],
@@ -644,7 +654,7 @@ my @filtered_4 = (
 		} ],
 	[ 'harmless: bytes before the codes', of_kind(FILTER, CONTENTS, "\xFF" x (CODES - CONTENTS)) ],
 	[ 'harmless: a count of nothing', of_kind(FILTER, SPECIAL + 4, pack('V', 0xFFFFFFFF)) ],
-	[ 'fatal to filters: a filter page of zeros', of_kind(FILTER, 0, "\0" x PAGE) ],
+	[ 'fatal to filter: a filter page of zeros', of_kind(FILTER, 0, "\0" x PAGE) ],
 	[ 'a filter page that covers nothing', of_kind(FILTER, 12, pack('v', CONTENTS)) ],
 	[ 'a filter page that covers less', of_kind(FILTER, 12, pack('v', 4096)) ],
 	[ 'a filter page that covers all', of_kind(FILTER, 12, pack('v', SPECIAL)) ],
@@ -956,7 +966,7 @@ foreach my $n (0 .. $#jobs)
 		$told->("$name: $result") if $outcome eq 'error' || $outcome eq 'lost' || $outcome eq 'wrong order' && $name =~ /^[678]/;
 		$lied = 1 if $outcome ne 'right' && $name =~ /^[1-5]/;
 		$told->("$name: $result, where it should have seen damage") if $outcome !~ /corrupted|another error/ &&
-		  ($job->{name} =~ /^fatal:/ || $job->{name} =~ /^fatal to filters:/ && $name =~ /filter/);
+		  ($job->{name} =~ /^fatal:/ || $job->{name} =~ /^fatal to (\w+):/ && $name =~ /$1/);
 		$told->("$name: $result, though it does no harm") if $outcome ne 'right' && $job->{name} =~ /^harmless:/;
 	}
 	my $found = ($got{'6 check'} // '') =~ /^error (?:XX002|XX001 invalid page in block|0A000 index .* has format)/;
