@@ -23,38 +23,12 @@ $primary->safe_psql('postgres', q{
 	CREATE TABLE item (id serial, v real[], tenant integer, moment timestamptz, name text);
 	CREATE INDEX item_v ON item USING engramk (v, tenant, moment, name);
 
-	-- Finds nothing, or says where the index and the sequential scan differ.  In one
-	-- statement, so that both see the same rows.
-	CREATE FUNCTION filtered_differences(q real[], filter text) RETURNS SETOF text LANGUAGE plpgsql STABLE
-	SET enable_seqscan = off SET enable_sort = off SET jit = off AS $$
-	DECLARE
-		m record;
-		k integer;
-		differ boolean;
-	BEGIN
-		FOR m IN SELECT * FROM (VALUES ('<=>', 'engram_cosine_distance', 'engram_cosine_within'), ('<#>', 'engram_negative_inner_product', 'engram_inner_product_within'),
-			('<->', 'engram_l2_distance', 'engram_l2_within')) AS m(operator, function, within)
-		LOOP
-			FOREACH k IN ARRAY ARRAY[3, 100, 1000000] LOOP
-				EXECUTE format('SELECT (SELECT array_agg(d) FROM (SELECT v %s $1 AS d FROM item WHERE %s ORDER BY v %1$s $1 LIMIT $2) x) IS DISTINCT FROM
-					(SELECT array_agg(d ORDER BY d) FROM (SELECT %3$s(v, $1) AS d FROM item WHERE %2$s ORDER BY 1 LIMIT $2) x)', m.operator, filter, m.function)
-				INTO differ USING q, k;
-				IF differ THEN RETURN NEXT format('%s of %s, %s rows where %s', m.operator, q, k, filter); END IF;
-			END LOOP;
-			EXECUTE format('SELECT (SELECT array_agg(id ORDER BY id) FROM item WHERE %s(v, $1, r) AND %s) IS DISTINCT FROM
-				(SELECT array_agg(id ORDER BY id) FROM item WHERE %3$s(v, $1) <= r AND %2$s)
-				FROM (SELECT percentile_disc(0.03) WITHIN GROUP (ORDER BY %3$s(v, $1)) AS r FROM item) r', m.within, filter, m.function)
-			INTO differ USING q;
-			IF differ THEN RETURN NEXT format('%s of %s where %s', m.within, q, filter); END IF;
-		END LOOP;
-	END $$;
 	CREATE FUNCTION any_filtered_differences(dims integer, queries integer) RETURNS text LANGUAGE sql VOLATILE AS $$
-		SELECT string_agg(d, '; ') FROM (
-			SELECT v[1:dims] AS q FROM stock WHERE i IN (SELECT 1 + floor(random() * 1500)::integer FROM generate_series(1, queries))
-			AND kind IN (SELECT floor(random() * 8)::integer FROM generate_series(1, 2)) LIMIT queries) AS x,
+		SELECT string_agg(d, '; ') FROM (SELECT q FROM some_queries(dims, queries) AS q LIMIT queries) AS x,
 			(SELECT f FROM unnest(ARRAY['tenant = 3', 'tenant IN (1, 5, 7, 8, 9, 11)', 'tenant < 2::bigint', 'tenant IS NULL', 'name = ''n5''', 'name IN (''n1'', ''n2'')',
-				'moment > ''2024-06-01''', 'tenant = 1 AND name = ''n1''', 'tenant > 15 AND moment < ''2024-02-01''', 'v IS NOT NULL AND tenant = 2', 'tenant = 77']) f
-				ORDER BY random() LIMIT 3) AS f, filtered_differences(q, f) AS d
+				'moment > ''2024-06-01''', 'tenant = 1 AND name = ''n1''', 'tenant > 15 AND moment < ''2024-02-01''', 'v IS NOT NULL AND tenant = 2', 'tenant = 77']) AS f
+				ORDER BY random() LIMIT 3) AS f,
+			LATERAL (SELECT differs('item', q, k, f) FROM unnest(ARRAY[3, 100, 1000000]) AS k UNION ALL SELECT differs_within('item', q, f)) AS n (d)
 	$$;});
 $primary->backup('base');
 my $standby = PostgreSQL::Test::Cluster->new('filters_standby');
@@ -62,7 +36,7 @@ $standby->init_from_backup($primary, 'base', has_streaming => 1);
 $standby->start;
 
 my $workers = '-c max_parallel_workers_per_gather=2 -c parallel_setup_cost=0 -c parallel_tuple_cost=0 -c min_parallel_table_scan_size=0 -c min_parallel_index_scan_size=0';
-my $insert = "INSERT INTO item (v, tenant, moment, name) SELECT v, nullif(floor(random() * 20)::int, 0), timestamptz '2024-01-01' + random() * interval '1 year', 'n' || floor(random() * 10) FROM vectors_of((random() * 2)::int, $dims, :many) v;\n";
+my $insert = "INSERT INTO item (v, tenant, moment, name) SELECT * FROM filtered_rows((random() * 2)::int, $dims, :many);\n";
 my @running;
 
 sub run_script
