@@ -70,7 +70,7 @@ with_format_2()
 # The names of these files, but of tests that change the format themselves
 of_one_format()
 {
-	basename -a "$@" | sed 's/\.[^.]*$//' | grep -v formats
+	basename -a "$@" | sed 's/\.[^.]*$//' | grep -v -e formats -e filters
 }
 
 # What starts servers of its own: so many crashes, damaged and forged indexes, and

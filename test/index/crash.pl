@@ -1,7 +1,7 @@
 # Immediate shutdown in the middle of a build, of inserts and of a vacuum: after
 # recovery every certificate of the index is true and it gives right answers.
 #
-# INDEX_CRASHES says how many times.
+# INDEX_CRASHES says how many times; each build is with or without a filter column.
 
 use strict;
 use warnings;
@@ -20,8 +20,9 @@ my $rows = 20000;
 # that there is a middle.
 my $node = start_index_node('crash',
 	"autovacuum = off\nshared_buffers = 2MB\nvacuum_cost_delay = 1ms\nvacuum_cost_limit = 100");
+$node->safe_psql('postgres', "ALTER EXTENSION engramk UPDATE TO '1.7'") if makes_format_3();
 $node->safe_psql('postgres', qq{
-	CREATE TABLE item (id serial, v real[]);
+	CREATE TABLE item (id serial, v real[], tenant integer DEFAULT nullif(floor(random() * 5)::integer, 0));
 	CREATE UNLOGGED TABLE forgotten (id serial, v real[]);
 	CREATE INDEX forgotten_v ON forgotten USING engramk (v);
 	CREATE TABLE stock AS SELECT sample_vector(i) AS v FROM generate_series(1, $rows) i;
@@ -29,11 +30,13 @@ $node->safe_psql('postgres', qq{
 	CREATE INDEX item_v ON item USING engramk (v);
 });
 
+sub pick_columns { return makes_format_3() && rand() < 0.5 ? 'v, tenant' : 'v'; }
+
 # What is interrupted, and what shows that it has begun
 my @work = (
 	{
 		name => 'a build',
-		sql => 'DROP INDEX IF EXISTS item_v; CREATE INDEX item_v ON item USING engramk (v)',
+		sql => 'DROP INDEX IF EXISTS item_v; CREATE INDEX item_v ON item USING engramk (COLUMNS)',
 		begun => q{SELECT blocks_done > 0 OR tuples_done > 0 FROM pg_stat_progress_create_index}
 	},
 	{
@@ -59,6 +62,11 @@ my @work = (
 		begun => q{SELECT count(*) > before.rows FROM item, before GROUP BY before.rows}
 	},
 	{
+		name => 'an update of filters',
+		sql => 'UPDATE item SET tenant = 3 WHERE id % 3 = 0',
+		begun => q{SELECT count(*) > 0 FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'UPDATE item%'}
+	},
+	{
 		name => 'the first vectors of an empty table',
 		prepare => 'TRUNCATE item; INSERT INTO item (v) SELECT NULL FROM generate_series(1, 3000)',
 		sql => q{DO $$ DECLARE r record; BEGIN FOR r IN SELECT v FROM stock LOOP INSERT INTO item (v) VALUES (r.v); COMMIT; END LOOP; END $$},
@@ -66,13 +74,15 @@ my @work = (
 	});
 
 my $interrupted = 0;
+my $columns = 'v';
 foreach my $crash (1 .. $crashes)
 {
 	my $work = $work[ ($crash - 1) % @work ];
-	my $name = "crash $crash, in $work->{name}";
+	$columns = pick_columns() if $work->{name} eq 'a build';
+	my $name = "crash $crash, in $work->{name} ($columns)";
 
-	$node->safe_psql('postgres', q{
-		CREATE INDEX IF NOT EXISTS item_v ON item USING engramk (v);
+	$node->safe_psql('postgres', qq{
+		CREATE INDEX IF NOT EXISTS item_v ON item USING engramk ($columns);
 		TRUNCATE forgotten;
 		INSERT INTO forgotten (v) SELECT v FROM stock LIMIT 300;});
 	foreach my $statement (split(/; /, $work->{prepare} // ''))
@@ -86,7 +96,8 @@ foreach my $crash (1 .. $crashes)
 
 	my $session = $node->background_psql('postgres', on_error_stop => 0);
 	my $watch = $node->background_psql('postgres', on_error_stop => 0);
-	$session->query_until(qr/begun/, "\\echo begun\n$work->{sql};\n\\echo finished\n");
+	my $sql = $work->{sql} =~ s/COLUMNS/$columns/r;
+	$session->query_until(qr/begun/, "\\echo begun\n$sql;\n\\echo finished\n");
 	my $begun = '';
 	foreach my $attempt (1 .. 2000)
 	{
@@ -109,6 +120,8 @@ foreach my $crash (1 .. $crashes)
 		is($err, '', "$name: every certificate is true");
 		is($node->safe_psql('postgres', answers_of('item', 100)), '', "$name: right answers");
 		is($node->safe_psql('postgres', answers_of('item', 1000000)), '', "$name: right answers to the last row");
+		is($node->safe_psql('postgres', answers_of('item', 100, 'tenant = 3')), '', "$name: right answers under a filter");
+		is($node->safe_psql('postgres', answers_of('item', 1000000, 'tenant IS NULL')), '', "$name: to the last row of a filter");
 	}
 	is($node->safe_psql('postgres', "INSERT INTO item (v) SELECT sample_vector(i) FROM generate_series(100001, 100100) i;" . answers_of('item', 200)),
 		'', "$name: and after more inserts");
