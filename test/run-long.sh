@@ -25,6 +25,8 @@ suite "index: whatever may happen to it, at random" env MODEL_RUNS="${MODEL_RUNS
 suite "index: while VACUUM goes over to another basis, at length" \
 	env RECODE_CRASHES=40 RECODE_STOPS=60 RECODE_SECONDS=60 CROWD_SECONDS=120 \
 	test/t/run.sh test/index/recode.pl test/index/recode_standby.pl test/index/crowd.pl
+suite "index: filter columns while everything else happens, at length" \
+	env FILTERS_SECONDS=60 FILTERS_CRASHES=20 test/t/run.sh test/index/filters.pl
 suite "index of format 1: races between sessions" with_format_1 index_races
 suite "index of format 1: right while it changes" with_format_1 test/with-cluster.sh test/index/churn.sh 60
 suite "index of format 1: standby, crashes, damaged and forged pages" with_format_1 index_suites 20 300 300

@@ -2,6 +2,9 @@
 # them, VACUUM that goes over to other bases, crashes, and a standby that compares each
 # page it replays with the primary's.  Scans under filters, within radii, alone and in
 # parallel, find what the sequential scan finds.
+#
+# FILTERS_SECONDS says how long the sessions run, and FILTERS_CRASHES how many crashes there
+# are.
 
 use strict;
 use warnings;
@@ -15,6 +18,8 @@ use Test::More;
 
 plan skip_all => 'earlier versions have no filter columns' if !makes_format_3();
 
+my $seconds = $ENV{FILTERS_SECONDS} // 3;
+my $crashes = $ENV{FILTERS_CRASHES} // 2;
 my $dims = 32;
 my $primary = start_index_node('filters', "wal_consistency_checking = 'generic'\nautovacuum = off\nmax_connections = 50\nmax_parallel_workers = 8\nmax_wal_size = 1GB\nwal_keep_size = 1GB",
 	allows_streaming => 1);
@@ -43,7 +48,7 @@ sub run_script
 {
 	my ($clients, $name, $script, $options) = @_;
 
-	push @running, start_script($primary, $clients, 3, $name, $script, $options);
+	push @running, start_script($primary, $clients, $seconds, $name, $script, $options);
 	return;
 }
 
@@ -79,9 +84,9 @@ finish_scripts(@running);
 must_be_right_on_both('after a crowd');
 
 # Whatever was logged is there after a crash, filter codes too
-foreach my $round (1 .. 2)
+foreach my $round (1 .. $crashes)
 {
-	$primary->safe_psql('postgres', 'CHECKPOINT') if $round == 2;
+	$primary->safe_psql('postgres', 'CHECKPOINT') if $round % 2 == 0;
 	$primary->safe_psql('postgres', $insert =~ s/:many/700/r);
 	$primary->safe_psql('postgres', 'UPDATE item SET name = \'n5\' WHERE id % 7 = 0');
 	$primary->stop('immediate');
@@ -96,17 +101,40 @@ $primary->safe_psql('postgres', 'REINDEX INDEX item_v');
 must_be_right_on_both('built again');
 
 # A cursor sees what its snapshot has, whatever happens to filters meanwhile
-my $cursor = $primary->background_psql('postgres');
-$cursor->query_safe('SET enable_seqscan = off');
-$cursor->query_safe('BEGIN');
-$cursor->query_safe("DECLARE c CURSOR FOR SELECT v <=> (SELECT v[1:$dims] FROM stock WHERE kind = 1 AND i = 5) FROM item WHERE tenant = 3 ORDER BY 1");
-my $expected = $primary->safe_psql('postgres', "SET enable_indexscan = off; SELECT v <=> (SELECT v[1:$dims] FROM stock WHERE kind = 1 AND i = 5) FROM item WHERE tenant = 3 ORDER BY 1");
-my $first = $cursor->query_safe('FETCH 5 FROM c');
-$primary->safe_psql('postgres', 'UPDATE item SET tenant = 4 WHERE tenant = 3');
+sub open_cursor
+{
+	my ($node) = @_;
+	my $query = "SELECT v <=> (SELECT v[1:$dims] FROM stock WHERE kind = 1 AND i = 5) FROM item WHERE tenant = 3 ORDER BY 1";
+	my $session = $node->background_psql('postgres');
+
+	$session->query_safe('SET enable_seqscan = off');
+	$session->query_safe('BEGIN');
+	$session->query_safe("DECLARE c CURSOR FOR $query");
+	return { session => $session, expected => $node->safe_psql('postgres', "SET enable_indexscan = off; $query"), first => $session->query_safe('FETCH 5 FROM c') };
+}
+
+sub close_cursor
+{
+	my ($cursor, $name) = @_;
+
+	is("$cursor->{first}\n" . $cursor->{session}->query_safe('FETCH ALL FROM c'), $cursor->{expected}, "$name goes on with its own rows");
+	$cursor->{session}->quit;
+	return;
+}
+
+my $cursor = open_cursor($primary);
+$primary->safe_psql('postgres', 'UPDATE item SET tenant = 4 WHERE tenant = 3 AND id % 2 = 0');
 $primary->safe_psql('postgres', 'VACUUM item');
 $primary->safe_psql('postgres', $insert =~ s/:many/700/r);
-is("$first\n" . $cursor->query_safe('FETCH ALL FROM c'), $expected, 'a cursor goes on with its own rows');
-$cursor->quit;
+close_cursor($cursor, 'a cursor');
+
+# What was dead before the snapshot of the standby goes, and its entries are used again
+$primary->wait_for_catchup($standby);
+$cursor = open_cursor($standby);
+$primary->safe_psql('postgres', 'VACUUM item');
+$primary->safe_psql('postgres', $insert =~ s/:many/700/r);
+$primary->wait_for_catchup($standby);
+close_cursor($cursor, 'a cursor on the standby');
 
 $standby->promote;
 is($standby->safe_psql('postgres', $insert =~ s/:many/300/r . 'VACUUM item'), '', 'a promoted standby goes on') or diag('insert');
