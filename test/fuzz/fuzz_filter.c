@@ -100,7 +100,11 @@ take_question(input *from)
 static ScanKeyData
 key_of(const asked *a)
 {
-	ScanKeyData key = {.sk_attno = (AttrNumber) (a->column + 2),.sk_strategy = a->strategy,.sk_subtype = a->type};
+	ScanKeyData key = {
+		.sk_attno = (AttrNumber) (a->column + 2),
+		.sk_strategy = a->strategy,
+		.sk_subtype = a->type
+	};
 	element_array *array = palloc0(sizeof(element_array));
 
 	if (a->question == ASKED_NULL || a->question == ASKED_NOT_NULL)
@@ -187,7 +191,8 @@ may_pass(const asked *a, const value *row)
 	const bool	is_comparison = a->question == ASKED_ONE || a->question == ASKED_ANY;
 	const bool	with_null = a->question == ASKED_ONE && a->values[0].is_null;
 
-	if (column_types[a->column] == HASHED_TYPE && a->strategy != BTEqualStrategyNumber && is_comparison && !with_null)
+	if (column_types[a->column] == HASHED_TYPE && a->strategy != BTEqualStrategyNumber &&
+		is_comparison && !with_null)
 		return true;
 	return passes(a, row, true);
 }
@@ -232,10 +237,11 @@ LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	const uint32 slot = take_below(&from, geometry.filter_per_page / EK_LANES - GROUPS + 1) * EK_LANES;
 	asked		questions[MOST_KEYS];
 	ScanKeyData keys[MOST_KEYS];
-	IndexScanDescData scan = {.indexRelation = index,.keyData = keys,.numberOfKeys = 1 + (int) take_below(&from, MOST_KEYS)};
+	IndexScanDescData scan = {.indexRelation = index,.keyData = keys};
 	value		rows[ROWS][FILTERS];
 	uint16		masks[GROUPS];
 
+	scan.numberOfKeys = 1 + (int) take_below(&from, MOST_KEYS);
 	for (int i = 0; i < scan.numberOfKeys; i++)
 	{
 		questions[i] = take_question(&from);
