@@ -16,10 +16,13 @@
  * order could (Seidl and Kriegel, Optimal Multi-Step k-Nearest Neighbor Search,
  * 1998).
  *
- * When everything within the horizon is returned, there is another pass with more
- * room, which starts afresh and leaves out what has been returned.  Room ends at
- * the budget, engramk.arena_size.  From there on each pass keeps the smallest
- * keys, not coarse bounds: slower, but it gets to the end of any table.
+ * When everything within the horizon is returned, there is another pass, which starts
+ * afresh and leaves out what has been returned.  If the one before has found enough keys
+ * by then, and yet no end of smaller bounds, the query is a hard one: bounds tell little
+ * of it.  Then a pass reads the fine code of every entry whose coarse bound is below one
+ * of these keys, in order of pages, and keeps the smallest keys.  Else it has more room.
+ * Room ends at the budget, engramk.arena_size; from there on passes are by keys, too,
+ * and get to the end of any table.
  *
  * In format 3 coarse codes may be exchanged while a scan runs.  A bound is true
  * whatever basis it is from, and what was returned is known by its entry, which never
@@ -59,6 +62,17 @@
 #define EXPECTED_TIMES		8
 #define FIRST_SHARE			64
 #define GROWTH				8
+
+/*
+ * A pass by keys is for so many rows, or so many times what has been returned.  It costs
+ * a pass over coarse codes, and fewer fine codes the fewer rows it is for.
+ */
+#define LEAST_KEYS			256
+#define MORE_KEYS			2
+#define KEYS_OF_A_TRIAL		(4 * LEAST_KEYS)
+
+/* Rows whose fine codes are asked for before they are read, in a pass by keys. */
+#define ROWS_AHEAD			8
 
 /*
  * A pass looks at a sample of its pages first, so many of them, which tells what
@@ -167,6 +181,7 @@ typedef struct scan_state
 	bool		cold;			/* most of what it reads is on disk */
 	bool		is_waiting;		/* is there a page to visit when the next one is known? */
 	uint32		asked;			/* pages of the pass, of the disk */
+	candidate  *due;			/* of a page, whose fine codes are read in a pass by keys */
 	float	   *bounds;			/* of the entries of a page, and for each group a */
 	uint16	   *masks;			/* bit for each that is within the horizon */
 	page_visit	waiting;		/* that page */
@@ -177,6 +192,7 @@ typedef struct scan_state
 	int			pivot_count;
 	uint32		next;			/* candidate to refine; or entry or pointer, when listing */
 	uint32		listed_end;		/* of what is listed of a coarse page */
+	uint64		returned_count;
 	refined    *refined;
 	uint32		refined_count;
 	binaryheap *heap;
@@ -301,11 +317,55 @@ select_smallest(candidate *c, uint32 count, uint32 keep)
 	}
 }
 
+/* Floats in their order, from -infinity to infinity. */
+#define INFINITE_NUMBER		0x7f800000
+
+static float
+float_number(int32 number)
+{
+	const uint32 bits = (uint32) abs(number);
+	float		value;
+
+	memcpy(&value, &bits, sizeof(value));
+	return number < 0 ? -value : value;
+}
+
+/* The least that the kernel can say of what is within a distance: it is more for what is nearer. */
+static float
+least_bound_within(const ek_coded_query *query, double distance)
+{
+	int64		low = -INFINITE_NUMBER;
+	int64		high = INFINITE_NUMBER;
+
+	while (low < high)
+	{
+		const int64 middle = (low + high) >> 1;
+
+		if (ek_distance_of(query, float_number((int32) middle)) > distance)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return float_number((int32) low);
+}
+
 /* Could an entry be among those that this pass keeps? */
 static inline bool
 within_horizon(const scan_state *state, const candidate *c)
 {
 	return c->rank <= state->cut && (state->complete || before(c, &state->horizon));
+}
+
+/* What the kernel says at least of what is within the horizon. */
+static void
+set_threshold(scan_state *state)
+{
+	if (state->geometry.format == EK_FORMAT_1)
+		return;
+	if (state->by_key)
+		state->threshold = least_bound_within(state->query, Min(state->horizon.rank, state->radius));
+	else
+		state->threshold = (float) -state->horizon.rank;
 }
 
 /* Halves what is kept; what goes moves the horizon. */
@@ -322,8 +382,7 @@ make_room(scan_state *state)
 		state->complete = false;
 	}
 	state->count = keep;
-	if (!state->by_key && state->geometry.format != EK_FORMAT_1)
-		state->threshold = (float) -state->horizon.rank;
+	set_threshold(state);
 }
 
 static void
@@ -887,74 +946,127 @@ ask_for_few(IndexScanDesc scan, const page_visit *visit)
 	}
 }
 
-/* What coarse codes say of the entries of a group; without them, nothing. */
-static void
-bound_group(scan_state *state, const ek_coarse_query *coarse, Page page, uint32 group,
-			double *bounds)
+/* The place of an entry of a page, of whose first entry this is the place. */
+static inline ek_place
+place_on_page(const ek_geometry *geometry, const ek_place *first, uint32 entry)
 {
-	const ek_geometry *geometry = &state->geometry;
+	const uint32 on_page = entry % geometry->coarse_per_page;
+	ek_place	place = *first;
 
-	if (!coarse->has_coarse)
-	{
-		for (int lane = 0; lane < EK_LANES; lane++)
-			bounds[lane] = -INFINITY;
-		return;
-	}
 	if (geometry->format == EK_FORMAT_1)
-	{
-		ek_bound_group_1(state->query, ek_group_on(geometry, page, group), bounds);
-		return;
-	}
-	bound_groups(state, coarse, page, group, 1, 0);
-	for (int lane = 0; lane < EK_LANES; lane++)
-		bounds[lane] = ek_distance_of(state->query, known_bound(state->bounds[lane]));
+		return ek_place_of(geometry, entry);
+	place.fine_block += on_page / geometry->fine_per_page;
+	place.fine_slot = on_page % geometry->fine_per_page;
+	return place;
 }
 
-/* Fine pages are read in order then, so the next one is asked for meanwhile. */
 static void
-keep_by_key(IndexScanDesc scan, Page page, uint32 entry, double bound)
+keep_by_key(IndexScanDesc scan, Page page, const ek_place *place, uint32 entry, double bound)
 {
 	scan_state *state = scan->opaque;
-	const ek_geometry *geometry = &state->geometry;
-	const ek_place place = ek_place_of(geometry, entry);
-	const candidate at_least = {bound, entry};
 	ek_entry_row row;
 	refined		r;
 
-	if (!within_horizon(state, &at_least) || bms_is_member((int) entry, state->returned))
-		return;
-	/* its fine page may not be there */
-	if (geometry->format >= EK_FORMAT_3 &&
-		ek_coarse_state(geometry, page, entry % geometry->coarse_per_page) != EK_ENTRY_VECTOR)
-		return;
-	ask_for_row(scan, place.fine_block + 1, &place);
-	if (geometry->format != EK_FORMAT_1)
-		page = lock_fine_page(scan, place.fine_block);
-	row = ek_row_on(geometry, page, &place);
-	if (refine_row(scan, &row, &place, state_of(scan, &row, place.fine_block), bound, &r))
+	if (state->geometry.format != EK_FORMAT_1)
+		page = lock_fine_page(scan, place->fine_block);
+	row = ek_row_on(&state->geometry, page, place);
+	if (refine_row(scan, &row, place, state_of(scan, &row, place->fine_block), bound, &r))
 		keep(state, r.key, entry);
+}
+
+/* What is no vector may have no fine page. */
+static inline bool
+is_due(const scan_state *state, Page page, uint32 entry)
+{
+	const ek_geometry *geometry = &state->geometry;
+
+	return (geometry->format < EK_FORMAT_3 ||
+			ek_coarse_state(geometry, page, entry % geometry->coarse_per_page) == EK_ENTRY_VECTOR) &&
+		!bms_is_member((int) entry, state->returned);
+}
+
+/* Without coarse codes that the kernel knows: all, or what format 1 has of bounds. */
+static uint32
+find_due_of_group(scan_state *state, Page page, uint32 group, uint32 mask, uint32 first, uint32 due)
+{
+	double		bounds[EK_LANES] = {0};
+
+	if (state->geometry.format == EK_FORMAT_1)
+		ek_bound_group_1(state->query, ek_group_on(&state->geometry, page, group), bounds);
+	for (; mask != 0; mask &= mask - 1)
+	{
+		const int	lane = pg_rightmost_one_pos32(mask);
+		const candidate at_least = {
+			state->geometry.format == EK_FORMAT_1 ? bounds[lane] : -INFINITY, first + lane
+		};
+
+		if (within_horizon(state, &at_least) && is_due(state, page, at_least.entry))
+			state->due[due++] = at_least;
+	}
+	return due;
+}
+
+/*
+ * Entries of a page whose fine codes are read, in their order; returns how many.  Where
+ * the kernel tells, a bound is not worth a number of its own beside that of a fine code.
+ */
+static uint32
+find_due(scan_state *state, const ek_coarse_query *coarse, Page page, const page_visit *visit,
+		 uint32 count)
+{
+	const uint32 first = visit->page * state->geometry.coarse_per_page;
+	const uint32 groups = (count + EK_LANES - 1) / EK_LANES;
+	const bool	by_kernel = coarse->has_coarse && state->geometry.format != EK_FORMAT_1;
+	uint32		due = 0;
+
+	if (by_kernel)
+		bound_groups(state, coarse, page, 0, groups, 0);
+	for (uint32 group = 0; group < groups; group++)
+	{
+		uint32		mask = visit->passing == NULL ? PG_UINT16_MAX : visit->passing[group];
+
+		if (count - group * EK_LANES < EK_LANES)
+			mask &= (1u << (count - group * EK_LANES)) - 1;
+		if (!by_kernel)
+		{
+			due = find_due_of_group(state, page, group, mask, first + group * EK_LANES, due);
+			continue;
+		}
+		for (mask &= state->masks[group]; mask != 0; mask &= mask - 1)
+		{
+			const uint32 entry = first + group * EK_LANES + pg_rightmost_one_pos32(mask);
+
+			if (is_due(state, page, entry))
+				state->due[due++] = (candidate) {-INFINITY, entry};
+		}
+	}
+	return due;
 }
 
 static void
 collect_keys(IndexScanDesc scan, const ek_coarse_query *coarse, Page page,
 			 const page_visit *visit, uint32 count)
 {
-	const uint32 first = visit->page * ((scan_state *) scan->opaque)->geometry.coarse_per_page;
+	scan_state *state = scan->opaque;
+	const ek_geometry *geometry = &state->geometry;
+	const ek_place first = ek_place_of(geometry, visit->page * geometry->coarse_per_page);
+	const uint32 due = find_due(state, coarse, page, visit, count);
+	uint32		asked = 0;
 
-	for (uint32 i = 0; i < count; i += EK_LANES)
+	for (uint32 i = 0; i < due; i++)
 	{
-		double		bounds[EK_LANES];
+		const candidate *at_least = &state->due[i];
+		const ek_place place = place_on_page(geometry, &first, at_least->entry);
 
-		if (visit->passing != NULL && visit->passing[i / EK_LANES] == 0)
-			continue;
-		bound_group(scan->opaque, coarse, page, i / EK_LANES, bounds);
-		for (uint32 lane = 0; lane < Min(EK_LANES, count - i); lane++)
+		for (; asked < Min(i + ROWS_AHEAD, due); asked++)
 		{
-			if (passes(visit->passing, i + lane))
-				keep_by_key(scan, page, first + i + lane, bounds[lane]);
+			const ek_place ahead = place_on_page(geometry, &first, state->due[asked].entry);
+
+			ask_for_row(scan, ahead.fine_block, &ahead);
 		}
+		keep_by_key(scan, page, &place, at_least->entry, at_least->rank);
 	}
-	unlock(scan->opaque);
+	unlock(state);
 }
 
 /* The query in the basis of a page, or NULL if that has come since. */
@@ -1249,6 +1361,30 @@ room_for(const scan_state *state, uint32 seen, uint32 step, uint32 pages)
 	return step == 1 ? state->room : (uint32) Min(share, state->room);
 }
 
+static bool
+has_coarse_codes(const scan_state *state)
+{
+	bool		has_coarse = false;
+
+	for (int i = 0; i < state->query->coarse_count; i++)
+		has_coarse |= state->query->coarse[i].has_coarse;
+	return has_coarse;
+}
+
+/* How many rows the next pass is for. */
+static uint64
+wanted_keys(const scan_state *state)
+{
+	return Max(LEAST_KEYS, MORE_KEYS * state->returned_count);
+}
+
+/* Where coarse bounds tell entries apart, a pass that keeps few reads few fine codes. */
+static uint32
+room_for_keys(const scan_state *state)
+{
+	return has_coarse_codes(state) ? (uint32) Min(state->room, GROWTH * wanted_keys(state)) : state->room;
+}
+
 /*
  * The first pass of a process of a parallel scan: of the sections that it takes, which
  * are all that it has from then on.  Of the room it uses its share of the pages.
@@ -1306,7 +1442,8 @@ collect_pages(IndexScanDesc scan)
 		CHECK_FOR_INTERRUPTS();
 		if (state->cold)
 			ask_for_pages(scan, turn);
-		take_turn(scan, visit_of(state, turn, step, pages), room_for(state, turn + 1, step, pages));
+		take_turn(scan, visit_of(state, turn, step, pages), state->by_key ? room_for_keys(state) :
+				  room_for(state, turn + 1, step, pages));
 	}
 	end_pass(scan);
 }
@@ -1356,17 +1493,7 @@ make_more_room(IndexScanDesc scan)
 	state->heap = binaryheap_allocate((int) state->room, compare_refined, NULL);
 }
 
-static bool
-has_coarse_codes(const scan_state *state)
-{
-	bool		has_coarse = false;
-
-	for (int i = 0; i < state->query->coarse_count; i++)
-		has_coarse |= state->query->coarse[i].has_coarse;
-	return has_coarse;
-}
-
-/* Is the next pass by keys? */
+/* Can no pass be but by keys? */
 static bool
 has_to_be_by_key(const scan_state *state)
 {
@@ -1379,6 +1506,34 @@ pass_cost(const scan_state *state)
 	return has_to_be_by_key(state) ? state->limit.key_pass : state->limit.pass;
 }
 
+static int
+compare_keys(const void *a, const void *b)
+{
+	const double x = *(const double *) a;
+	const double y = *(const double *) b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* A key below which there are as many rows as are wanted; infinite if too few are known. */
+static double
+known_key(const scan_state *state)
+{
+	const uint32 known = state->room == 0 ? 0 : (uint32) state->heap->bh_size;
+	double	   *keys;
+	double		key;
+
+	if (known < wanted_keys(state) || state->geometry.format == EK_FORMAT_1)
+		return INFINITY;
+	keys = palloc(sizeof(double) * known);
+	for (uint32 i = 0; i < known; i++)
+		keys[i] = ((const refined *) DatumGetPointer(state->heap->bh_nodes[i]))->key;
+	qsort(keys, known, sizeof(double), compare_keys);
+	key = keys[wanted_keys(state) - 1];
+	pfree(keys);
+	return key;
+}
+
 /*
  * The next pass.  By coarse bounds first, with more room each time; by keys when
  * the budget is used up, or if there are no coarse codes to tell entries apart.
@@ -1389,23 +1544,28 @@ collect(IndexScanDesc scan)
 	scan_state *state = scan->opaque;
 	MemoryContext caller = MemoryContextSwitchTo(state->context);
 	const uint32 per_page = state->geometry.coarse_per_page;
+	const double key = known_key(state);
 
 	state->cost += pass_cost(state);
-	state->by_key = has_to_be_by_key(state);
+	state->by_key |= has_to_be_by_key(state) || key < INFINITY;
 	if (state->bounds == NULL)
 	{
+		state->due = palloc(sizeof(candidate) * per_page);
 		state->bounds = palloc(sizeof(float) * per_page);
 		state->masks = palloc(sizeof(uint16) * (per_page / EK_LANES));
 	}
-	if (state->room < state->capacity)
+	if (state->room < state->capacity && (!state->by_key || room_for_keys(state) == state->room))
 		make_more_room(scan);
 
 	state->count = state->ordered = state->next = state->refined_count = 0;
 	state->pivot_count = 0;
-	state->complete = true;
-	state->threshold = state->least_bound;
+	state->complete = key == INFINITY;
+	state->horizon = (candidate) {key, PG_UINT32_MAX};
 	state->cut = state->by_key || state->geometry.format == EK_FORMAT_1 ? state->radius :
 		-state->least_bound;
+	state->threshold = state->least_bound;
+	if (key < INFINITY)
+		set_threshold(state);
 	binaryheap_reset(state->heap);
 	if (ek_is_parallel(scan) && !state->shared_out)
 		collect_sections(scan);
@@ -1518,6 +1678,18 @@ remember_returned(scan_state *state, uint32 entry)
 }
 
 /*
+ * When many have keys, and even the smallest is beyond the horizon, the rest of this pass
+ * will hardly have what can be returned.
+ */
+static bool
+is_hopeless(const scan_state *state, const refined *top)
+{
+	return !state->by_key && !state->complete && state->geometry.format != EK_FORMAT_1 &&
+		top != NULL && state->refined_count >= KEYS_OF_A_TRIAL &&
+		state->heap->bh_size >= wanted_keys(state) && top->key > bound_of(state, state->horizon.rank);
+}
+
+/*
  * The entry with the smallest key that has not been returned, or NULL if there
  * is none.
  */
@@ -1543,12 +1715,13 @@ next_refined(IndexScanDesc scan)
 			if (top->key > state->radius)
 				return NULL;
 			binaryheap_remove_first(state->heap);
+			state->returned_count++;
 			remember_returned(state, top->entry);
 			return top;
 		}
 		if (!may_go_on(state, 0.0))
 			return NULL;
-		if (state->next < state->count)
+		if (state->next < state->count && !is_hopeless(state, top))
 			refine_next(scan);
 		else if (state->complete || !may_go_on(state, pass_cost(state)))
 			return NULL;
@@ -1836,38 +2009,6 @@ start_conditions(IndexScanDesc scan, target *to)
 		return;
 	state->conditions = ek_conditions_create(scan);
 	state->passing = palloc0(sizeof(uint16) * Max(groups, 1));
-}
-
-/* Floats in their order, from -infinity to infinity. */
-#define INFINITE_NUMBER		0x7f800000
-
-static float
-float_number(int32 number)
-{
-	const uint32 bits = (uint32) abs(number);
-	float		value;
-
-	memcpy(&value, &bits, sizeof(value));
-	return number < 0 ? -value : value;
-}
-
-/* The least that the kernel can say of what is within a radius: it is more for what is nearer. */
-static float
-least_bound_within(const ek_coded_query *query, double radius)
-{
-	int64		low = -INFINITE_NUMBER;
-	int64		high = INFINITE_NUMBER;
-
-	while (low < high)
-	{
-		const int64 middle = (low + high) >> 1;
-
-		if (ek_distance_of(query, float_number((int32) middle)) > radius)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return float_number((int32) low);
 }
 
 /*
