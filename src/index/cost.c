@@ -39,7 +39,7 @@
  */
 #define COARSE_CODE_COST	2.0
 #define FINE_CODE_COST		10.0
-#define FILTER_CODE_COST	0.1
+#define FILTER_CODE_COST	0.35
 #define SURVIVOR_COST		300.0
 #define CACHED_COST			100.0
 #define CACHE_PAGES			(16.0 * 1024 * 1024 / BLCKSZ)

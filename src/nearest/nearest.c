@@ -42,6 +42,9 @@
 #define LEAST_PAIRS_A_SURVIVOR		8
 #define PAIRS_BEFORE_SHADOWS		(UINT64CONST(1) << 24)
 
+/* If none would pay so early, they may after four times as many pairs, and so on. */
+#define MOST_TRIALS					4
+
 /* Tiles of a block, if they fit an eighth of the budget. */
 #define MAX_TILES	32
 
@@ -592,16 +595,16 @@ reconsider_shadows(ek_nearest *nearest)
 		nearest->shadows = learnt->shadows = NULL;
 		screen_codes(nearest);
 	}
-	else if (!learnt->tried_shadows && learnt->pairs >= PAIRS_BEFORE_SHADOWS &&
-			 may_have_shadows(nearest))
+	else if (learnt->shadows == NULL && learnt->trials < MOST_TRIALS &&
+			 learnt->pairs >= PAIRS_BEFORE_SHADOWS << (2 * learnt->trials) && may_have_shadows(nearest))
 	{
 		MemoryContextSwitchTo(learnt->context);
 		learnt->shadows = ek_shadows_create(nearest->queries->vectors, may_be_near, nearest);
 		MemoryContextSwitchTo(nearest->context);
-		learnt->tried_shadows = true;
-		learnt->targets = learnt->pairs = learnt->survivors = 0;
+		learnt->trials++;
 		if (learnt->shadows != NULL)
 		{
+			learnt->targets = learnt->pairs = learnt->survivors = 0;
 			elog(DEBUG1, "targets are screened by shadows of %zu values",
 				 ek_shadow_size(learnt->shadows));
 			screen_shadows(nearest, learnt->shadows);

@@ -26,7 +26,7 @@ typedef struct ek_learnt
 	uint64		targets;		/* so far, or since there are shadows */
 	uint64		pairs;			/* compared, of those */
 	uint64		survivors;		/* of the pairs */
-	bool		tried_shadows;
+	uint64		trials;			/* of shadows */
 	struct ek_shadows *shadows;
 } ek_learnt;
 
