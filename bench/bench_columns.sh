@@ -3,7 +3,8 @@
 # kind, by an index that has the kind as a column, by the best plan without that, by a
 # bitmap and a sort, and by pgvector's HNSW with iterative scans in both orders when
 # it is installed; from ten rows that pass to all.  The rows of a kind are beside each
-# other in the table, or scattered, or all far from the query.
+# other in the table, or scattered; or they are correlated with the vectors: of another
+# topic than the query, those nearest to a vector far from it, or the farthest of all.
 #
 #	bench/bench_columns.sh		(ROWS=1000000 DIMS=256 QUERIES=10)
 #

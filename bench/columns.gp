@@ -3,22 +3,22 @@
 
 results = "results/columns.tsv"
 of(place, contestant) = sprintf("< awk -F'\\t' '$1 == \"%s\" && $3 == \"%s\"' %s", place, contestant, results)
-places = "scattered beside far"
-titles = "'scattered among others' 'beside each other' 'far from the query'"
+places = "scattered beside topic far"
+titles = "'scattered among others' 'beside each other' 'of another topic than the query' 'the farthest from the query'"
 
-set terminal svg size 1180, 400 font "sans,12" background "white"
+set terminal svg size 1180, 760 font "sans,12" background "white"
 set output "results/columns.svg"
 set datafile separator "\t"
-set multiplot layout 1, 3
+set multiplot layout 2, 2
 set logscale xy
 set format x "10^{%L}"
 set yrange [0.05:1000]
 set grid
 set xlabel "rows that pass"
 
-do for [i=1:3] {
+do for [i=1:4] {
 	set title word(titles, i) noenhanced
-	set ylabel i == 1 ? "median, ms" : ""
+	set ylabel i % 2 == 1 ? "median, ms" : ""
 	if (i == 1) { set key top left } else { unset key }
 	plot of(word(places, i), "sorted") using 2:4 with linespoints lw 1 pt 1 lc rgb "#bbbbbb" title "bitmap and sort", \
 		of(word(places, i), "without") using 2:4 with linespoints lw 2 pt 6 lc rgb "#2c7fb8" title "engramk without filter columns", \
