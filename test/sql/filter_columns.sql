@@ -78,6 +78,31 @@ SELECT count(*), count(v) FROM (SELECT v FROM early WHERE i2 IN (7, 8) ORDER BY 
 RESET enable_seqscan;
 SELECT count(*), count(v) FROM early WHERE i2 IN (7, 8);
 
+-- Where all rows are about as far away, bounds tell little, and a pass by keys comes after
+-- the first: every row, in order
+CREATE TABLE shell AS SELECT i AS id, i % 3 > 0 AS kind, ARRAY(SELECT (x / CASE WHEN nr = 1 THEN 10000 ELSE sqrt(nr) END)::real
+                                                              FROM unnest(vec(i, 24)) WITH ORDINALITY AS e (x, nr)) AS v
+    FROM generate_series(1, 9000) i;
+INSERT INTO shell SELECT 10000 + id, kind, v FROM shell WHERE id % 100 = 0;
+CREATE INDEX shell_v ON shell USING engramk (v, kind);
+ANALYZE shell;
+CREATE FUNCTION of_shell(operator text, wanted int, by_index bool) RETURNS float8[] LANGUAGE plpgsql AS $$
+DECLARE result float8[]; query real[] := '{1}'::real[] || array_fill(0::real, ARRAY[23]); BEGIN
+    PERFORM set_config('enable_indexscan', by_index::text, true), set_config('enable_seqscan', (NOT by_index)::text, true);
+    EXECUTE format('SELECT array_agg(x) FROM (SELECT v %1$s $1 AS x FROM shell WHERE kind ORDER BY v %1$s $1 LIMIT %2$s) s', operator, wanted) INTO result USING query;
+    RETURN result;
+END $$;
+SELECT basis > 0 AS has_basis FROM engram_index_info('shell_v');
+SELECT engram_stat_reset();
+SELECT cardinality(of_shell('<=>', 10, true)) AS rows;
+SELECT passes > 1 AS another_pass FROM engram_stat_indexes WHERE indexrelid = 'shell_v'::regclass;
+SELECT o, w FROM unnest('{<=>,<->,<#>}'::text[]) o, unnest(ARRAY[10, 300, 3000, 10000]) w
+WHERE of_shell(o, w, true) IS DISTINCT FROM of_shell(o, w, false);
+SET engramk.arena_size = '64kB';
+SELECT o, w FROM unnest('{<=>,<->,<#>}'::text[]) o, unnest(ARRAY[10, 300, 3000, 10000]) w
+WHERE of_shell(o, w, true) IS DISTINCT FROM of_shell(o, w, false);
+RESET engramk.arena_size;
+
 -- What makes no sense
 CREATE INDEX ON item USING engramk (i2, v);
 CREATE INDEX ON item USING engramk (i2);
