@@ -74,7 +74,7 @@
  * With fewer fine codes a row than these, bounds tell enough, and more room is better: the
  * thousand nearest words take 9 ms then, and 11 by keys.
  */
-#define CODES_OF_HARD_ROW	16
+#define CODES_OF_HARD_ROW	64
 #define KEYS_OF_A_TRIAL		(4 * LEAST_KEYS)
 
 /* Rows whose fine codes are asked for before they are read, in a pass by keys. */

@@ -34,11 +34,9 @@
 #include "vector/encode.h"
 
 /*
- * Shadows pay where a target is compared with so many queries, for to cast its own
- * takes as long as a thousand products of codes; and while no more than one pair in
- * so many survives.  To find directions takes as long as the first so many pairs.
+ * Shadows pay while no more than one pair in so many survives.  To find directions takes
+ * as long as the first so many pairs.
  */
-#define LEAST_QUERIES_FOR_SHADOWS	2048
 #define LEAST_PAIRS_A_SURVIVOR		8
 #define PAIRS_BEFORE_SHADOWS		(UINT64CONST(1) << 24)
 
@@ -531,8 +529,8 @@ bytes_of_shadows(const ek_nearest *nearest, Size size)
 static bool
 may_have_shadows(const ek_nearest *nearest)
 {
-	return nearest->count >= LEAST_QUERIES_FOR_SHADOWS &&
-		nearest->learnt->pairs >= LEAST_QUERIES_FOR_SHADOWS * nearest->learnt->targets &&
+	return nearest->count >= EK_LEAST_COMPARED &&
+		nearest->learnt->pairs >= EK_LEAST_COMPARED * nearest->learnt->targets &&
 		nearest->used + bytes_of_shadows(nearest, EK_MOST_SHADOW) <= ek_scratch_size();
 }
 
@@ -599,7 +597,8 @@ reconsider_shadows(ek_nearest *nearest)
 			 learnt->pairs >= PAIRS_BEFORE_SHADOWS << (2 * learnt->trials) && may_have_shadows(nearest))
 	{
 		MemoryContextSwitchTo(learnt->context);
-		learnt->shadows = ek_shadows_create(nearest->queries->vectors, may_be_near, nearest);
+		learnt->shadows = ek_shadows_create(nearest->queries->vectors, learnt->pairs / learnt->targets,
+											 may_be_near, nearest);
 		MemoryContextSwitchTo(nearest->context);
 		learnt->trials++;
 		if (learnt->shadows != NULL)

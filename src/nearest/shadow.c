@@ -37,6 +37,9 @@
 /* A third of the dimensions or fewer; else shadows save too little. */
 #define LEAST_SAVING	3
 
+/* To cast a target's shadow takes as long, for each EK_LANES values, as so many products. */
+#define COMPARED_A_TILE	256
+
 /*
  * What a pair whose shadows are near costs more than others, in products of EK_LANES
  * values (perf): its codes are compared, one pair at a time.
@@ -216,9 +219,11 @@ shadows_of(const ek_directions *d, int tiles, int dims)
 }
 
 ek_shadows *
-ek_shadows_create(ek_vectors queries, ek_may_be_near may_be_near, const void *arg)
+ek_shadows_create(ek_vectors queries, uint64 compared, ek_may_be_near may_be_near, const void *arg)
 {
-	const int	most = Min((int) EK_MOST_SHADOW, queries.dims / LEAST_SAVING / EK_LANES * EK_LANES) - 1;
+	const int	tiles_at_most = (int) Min(compared / COMPARED_A_TILE,
+										  queries.dims / LEAST_SAVING / EK_LANES);
+	const int	most = Min((int) EK_MOST_SHADOW, tiles_at_most * (int) EK_LANES) - 1;
 	const int	count = Min(queries.count, SAMPLE_COUNT);
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext scratch;

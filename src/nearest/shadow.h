@@ -15,11 +15,14 @@ typedef bool (*ek_may_be_near) (const void *arg, int query, int target, double c
 
 /*
  * Directions in which the queries differ most, which are many and finite; as many as
- * make the screen of shadows fastest, were the queries the targets as well.  NULL if it
- * would save little.
+ * make the screen of shadows fastest, were the queries the targets as well, and each target
+ * compared with so many queries.  NULL if it would save little.
  */
-extern ek_shadows *ek_shadows_create(ek_vectors queries, ek_may_be_near may_be_near,
-									 const void *arg);
+extern ek_shadows *ek_shadows_create(ek_vectors queries, uint64 compared,
+									 ek_may_be_near may_be_near, const void *arg);
+
+/* It saves nothing with fewer. */
+#define EK_LEAST_COMPARED	512
 
 /* Values of a shadow: a multiple of EK_LANES, at most EK_MOST_SHADOW. */
 #define EK_MOST_SHADOW	((Size) 8 * EK_LANES)
