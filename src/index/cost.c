@@ -40,6 +40,7 @@
 #define COARSE_CODE_COST	2.0
 #define FINE_CODE_COST		10.0
 #define FILTER_CODE_COST	0.35
+#define UNKNOWN_FILTER_COST	0.45
 #define SURVIVOR_COST		300.0
 #define CACHED_COST			100.0
 #define CACHE_PAGES			(16.0 * 1024 * 1024 / BLCKSZ)
@@ -104,6 +105,19 @@ look_at_filters(PlannerInfo *root, const IndexPath *path)
 	};
 
 	return facts;
+}
+
+/*
+ * A condition that the index does not look at may let pass none of what comes first.  So
+ * it costs a little more than one that it does look at, and of two indexes the one with
+ * the filter column is taken.
+ */
+static Cost
+risk_of_others(const IndexPath *path, const filter_facts *filters)
+{
+	const int	others = list_length(path->indexinfo->indrestrictinfo) - filters->conditions;
+
+	return Max(others, 0) * UNKNOWN_FILTER_COST * path->indexinfo->tuples * cpu_operator_cost;
 }
 
 /* Codes are read of the groups in which an entry passes, if these are scattered. */
@@ -272,8 +286,8 @@ ek_cost_estimate(PlannerInfo *root, IndexPath *path,
 		keep_from_workers(path);
 	filters = look_at_filters(root, path);
 	costs = work_costs(path->indexinfo, &facts, &filters);
-	*startup_cost = costs.pass;
-	*total_cost = costs.pass + entries * filters.passing * VISITS * ek_visit_cost(&costs);
+	*startup_cost = costs.pass + risk_of_others(path, &filters);
+	*total_cost = *startup_cost + entries * filters.passing * VISITS * ek_visit_cost(&costs);
 	*selectivity = filters.passing;
 	*correlation = 0.0;
 	*pages = path->indexinfo->pages;

@@ -1014,7 +1014,9 @@ find_due_of_group(scan_state *state, Page page, uint32 group, uint32 mask, uint3
 
 /*
  * Entries of a page whose fine codes are read, in their order; returns how many.  Where
- * the kernel tells, a bound is not worth a number of its own beside that of a fine code.
+ * the kernel tells, a bound is not worth a number of its own beside that of a fine code:
+ * a key may be smaller then than a bound that left its entry out before, but the distance
+ * is not.
  */
 static uint32
 find_due(scan_state *state, const ek_coarse_query *coarse, Page page, const page_visit *visit,
