@@ -1695,7 +1695,7 @@ is_hopeless(const scan_state *state, const refined *top)
 {
 	return !state->by_key && !state->complete && state->geometry.format != EK_FORMAT_1 &&
 		top != NULL && state->refined_count >= KEYS_OF_A_TRIAL &&
-		state->heap->bh_size >= wanted_keys(state) && top->key > bound_of(state, state->horizon.rank);
+		(uint64) state->heap->bh_size >= wanted_keys(state) && top->key > bound_of(state, state->horizon.rank);
 }
 
 /*

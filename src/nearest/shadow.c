@@ -221,9 +221,9 @@ shadows_of(const ek_directions *d, int tiles, int dims)
 ek_shadows *
 ek_shadows_create(ek_vectors queries, uint64 compared, ek_may_be_near may_be_near, const void *arg)
 {
-	const int	tiles_at_most = (int) Min(compared / COMPARED_A_TILE,
-										  queries.dims / LEAST_SAVING / EK_LANES);
-	const int	most = Min((int) EK_MOST_SHADOW, tiles_at_most * (int) EK_LANES) - 1;
+	const Size	tiles_at_most = Min(compared / COMPARED_A_TILE,
+									(Size) queries.dims / LEAST_SAVING / EK_LANES);
+	const int	most = (int) Min(EK_MOST_SHADOW, tiles_at_most * EK_LANES) - 1;
 	const int	count = Min(queries.count, SAMPLE_COUNT);
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext scratch;
