@@ -925,8 +925,10 @@ foreach my $n (0 .. $#jobs)
 		'1 nearest of a filter' => "SELECT lost('t$n', 17, 20, $excused, 'tenant = 3')",
 		'2 all of a filter' => "SELECT lost('t$n', 23, 100000, $excused, \$\$name IN ('n1', 'n2', 'n4')\$\$)",
 		'3 small budget of a filter' => "SELECT set_config('engramk.arena_size', '64kB', true) IS NULL, lost('t$n', 31, 100000, $excused, \$\$moment > '2024-01-10' AND tenant < 4\$\$)",
-		'5 listed of a filter' => "SELECT CASE WHEN EXISTS (SELECT id FROM t$n WHERE tenant + 0 IS NULL AND id <> ALL (${excused}::integer[])
-			EXCEPT (SELECT id FROM t$n WHERE tenant IS NULL ORDER BY v <=> (SELECT NULL::real[]) LIMIT 100000)) THEN 'rows lost' ELSE 'right' END",
+		# all of the list is read, whatever it is compared with
+		'5 listed of a filter' => "WITH listed AS MATERIALIZED (SELECT id FROM t$n WHERE tenant IS NULL ORDER BY v <=> (SELECT NULL::real[]) LIMIT 100000)
+			SELECT CASE WHEN (SELECT count(*) FROM listed) < 0 OR EXISTS (SELECT id FROM t$n WHERE tenant + 0 IS NULL AND id <> ALL (${excused}::integer[])
+			EXCEPT TABLE listed) THEN 'rows lost' ELSE 'right' END",
 		'5 within of a filter' => "SELECT lost_within('t$n', 29, $excused, 'tenant IN (1, 2)')");
 	$tries{'5 within'} = "SELECT lost_within('t$n', 19, $excused)" if $format == 3;
 	%tries = (%tries, %filtered_tries) if is_filtered($job);
