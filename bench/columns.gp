@@ -9,7 +9,7 @@ titles = "'scattered among others' 'beside each other' 'of another topic than th
 set terminal svg size 1180, 760 font "sans,12" background "white"
 set output "results/columns.svg"
 set datafile separator "\t"
-set multiplot layout 2, 2
+set multiplot layout 2, 2 margins 0.06, 0.98, 0.08, 0.86 spacing 0.07, 0.14
 set logscale xy
 set format x "10^{%L}"
 set yrange [0.05:1000]
@@ -19,7 +19,7 @@ set xlabel "rows that pass"
 do for [i=1:4] {
 	set title word(titles, i) noenhanced
 	set ylabel i % 2 == 1 ? "median, ms" : ""
-	if (i == 1) { set key top left } else { unset key }
+	if (i == 1) { set key at screen 0.5, screen 0.99 center top horizontal maxrows 2 } else { unset key }
 	plot of(word(places, i), "sorted") using 2:4 with linespoints lw 1 pt 1 lc rgb "#bbbbbb" title "bitmap and sort", \
 		of(word(places, i), "without") using 2:4 with linespoints lw 2 pt 6 lc rgb "#2c7fb8" title "engramk without filter columns", \
 		of(word(places, i), "hnsw strict_order") using 2:4 with linespoints lw 2 pt 7 lc rgb "#555555" title "HNSW, strict order, and its recall", \
