@@ -108,10 +108,12 @@ static void
 raise_wrong_columns(const join_side *side)
 {
 	ek_stats_count_error(EK_ERROR_OTHER);
+	if (side->join_by == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("%s must return two columns, of types bigint and real[]", side->name)));
 	ereport(ERROR,
 			(errcode(ERRCODE_DATATYPE_MISMATCH),
-			 side->join_by == NULL ?
-			 errmsg("%s must return two columns, of types bigint and real[]", side->name) :
 			 errmsg("%s must return three columns, of types bigint and real[], and \"%s\"",
 					side->name, side->join_by)));
 }
