@@ -69,18 +69,19 @@ raise_if_wrong(Relation index, int column)
 				 errmsg("the first column of an engramk index must be a vector"),
 				 errdetail("Column \"%s\" of index \"%s\" can only filter.", name,
 						   RelationGetRelationName(index))));
-	if (column > 0 && !is_filter(index, column) && index->rd_opcintype[column] != FLOAT4ARRAYOID)
+	if (column == 0 || is_filter(index, column))
+		return;
+	if (index->rd_opcintype[column] != FLOAT4ARRAYOID)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
 				 errmsg("operator class of column \"%s\" of index \"%s\" has neither support function %d nor %d",
 						name, RelationGetRelationName(index), EK_FILTER_HASH, EK_FILTER_NUMBER)));
-	if (column > 0 && !is_filter(index, column))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("only the first column of an engramk index can be a vector"),
-				 errdetail("Column \"%s\" of index \"%s\" is one, too.", name,
-						   RelationGetRelationName(index)),
-				 errhint("Make an index of each.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("only the first column of an engramk index can be a vector"),
+			 errdetail("Column \"%s\" of index \"%s\" is one, too.", name,
+					   RelationGetRelationName(index)),
+			 errhint("Make an index of each.")));
 }
 
 void

@@ -198,7 +198,6 @@ typedef struct scan_state
 	int			pivot_count;
 	uint32		next;			/* candidate to refine; or entry or pointer, when listing */
 	uint32		listed_end;		/* of what is listed of a coarse page */
-	uint64		returned_count;
 	refined    *refined;
 	uint32		refined_count;
 	binaryheap *heap;
@@ -1383,7 +1382,7 @@ has_coarse_codes(const scan_state *state)
 static uint64
 wanted_keys(const scan_state *state)
 {
-	return Max(LEAST_KEYS, MORE_KEYS * state->returned_count);
+	return Max(LEAST_KEYS, MORE_KEYS * state->counts.returned);
 }
 
 /* Where coarse bounds tell entries apart, a pass that keeps few reads few fine codes. */
@@ -1514,38 +1513,36 @@ pass_cost(const scan_state *state)
 	return has_to_be_by_key(state) ? state->limit.key_pass : state->limit.pass;
 }
 
-static int
-compare_keys(const void *a, const void *b)
-{
-	const double x = *(const double *) a;
-	const double y = *(const double *) b;
-
-	return x < y ? -1 : x > y;
-}
-
 /* A key below which there are as many rows as are wanted; infinite if too few are known. */
 static double
 known_key(const scan_state *state)
 {
 	const uint32 known = state->room == 0 ? 0 : (uint32) state->heap->bh_size;
-	double	   *keys;
-	double		key;
+	const uint64 wanted = wanted_keys(state);
+	candidate  *keys;
+	double		key = -INFINITY;
 
-	if (known < wanted_keys(state) || state->geometry.format == EK_FORMAT_1 ||
-		state->counts.fine_codes < CODES_OF_HARD_ROW * state->returned_count)
+	if (known < wanted || state->geometry.format == EK_FORMAT_1 ||
+		state->counts.fine_codes < CODES_OF_HARD_ROW * state->counts.returned)
 		return INFINITY;
-	keys = palloc(sizeof(double) * known);
+	keys = palloc(sizeof(candidate) * known);
 	for (uint32 i = 0; i < known; i++)
-		keys[i] = ((const refined *) DatumGetPointer(state->heap->bh_nodes[i]))->key;
-	qsort(keys, known, sizeof(double), compare_keys);
-	key = keys[wanted_keys(state) - 1];
+	{
+		const refined *r = (const refined *) DatumGetPointer(state->heap->bh_nodes[i]);
+
+		keys[i] = (candidate) {r->key, r->entry};
+	}
+	select_smallest(keys, known, (uint32) wanted);
+	for (uint32 i = 0; i < wanted; i++)
+		key = Max(key, keys[i].rank);
 	pfree(keys);
 	return key;
 }
 
 /*
- * The next pass.  By coarse bounds first, with more room each time; by keys when
- * the budget is used up, or if there are no coarse codes to tell entries apart.
+ * The next pass.  By coarse bounds first, with more room each time; by keys when the
+ * query is a hard one, when the budget is used up, or if there are no coarse codes to
+ * tell entries apart.
  */
 static void
 collect(IndexScanDesc scan)
@@ -1724,7 +1721,6 @@ next_refined(IndexScanDesc scan)
 			if (top->key > state->radius)
 				return NULL;
 			binaryheap_remove_first(state->heap);
-			state->returned_count++;
 			remember_returned(state, top->entry);
 			return top;
 		}
