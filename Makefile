@@ -11,8 +11,8 @@
 # For developers: make lint, bench, bench-check, format, test-long, test-majors, check-layers (CONTRIBUTING.md)
 
 MODULE_big = engramk
-EXTENSION = engramk
-DATA = $(wildcard sql/engramk--*.sql) $(wildcard sql/downgrades/engramk--*.sql)
+EXTENSION = engramk engramk_pgvector
+DATA = $(wildcard sql/engramk*--*.sql) $(wildcard sql/downgrades/engramk*--*.sql)
 
 OBJS = $(patsubst %.c,%.o,$(sort $(wildcard simd/*.c src/*.c src/*/*.c)))
 

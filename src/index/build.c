@@ -33,6 +33,7 @@
 typedef struct build_state
 {
 	Relation	index;
+	const ek_vector_type *type;
 	IndexInfo  *info;
 	MemoryContext scratch;		/* of one vector; reset for each */
 	MemoryContext lasting;
@@ -302,9 +303,9 @@ fits(const build_state *state, Datum value)
 {
 	uint32		dims;
 
-	if (!ek_vector_is_valid(value))
+	if (!state->type->is_valid(value))
 		return false;
-	dims = (uint32) ek_vector_get(value).dims;
+	dims = (uint32) state->type->get(value).dims;
 	return dims == state->dims || (state->dims == 0 && dims <= EK_INDEX_MAX_DIMS);
 }
 
@@ -320,7 +321,7 @@ store_value(build_state *state, Datum value, bool isnull, ItemPointer tid)
 		if (state->cache == NULL)
 			settle_basis(state, dims);
 		state->vectors++;
-		state->residuals += ek_encode(state->encoder, vector)->coarse_residual;
+		state->residuals += ek_known_residual(ek_encode(state->encoder, vector)->coarse_residual);
 		store_entry(state, tid);
 	}
 	else if (state->cache == NULL)
@@ -392,7 +393,7 @@ empty_meta(Relation index)
 {
 	ek_meta		meta = {.magic = EK_INDEX_MAGIC,.format = ek_format_to_build(index)};
 
-	ek_describe_filters(index, &meta);
+	ek_describe_columns(index, &meta);
 	return meta;
 }
 
@@ -400,7 +401,7 @@ IndexBuildResult *
 ek_build(Relation heap, Relation index, IndexInfo *info)
 {
 	IndexBuildResult *result = palloc0(sizeof(IndexBuildResult));
-	build_state state = {.index = index,.info = info};
+	build_state state = {.index = index,.type = ek_type_of(index),.info = info};
 	Buffer		buffer;
 
 	if (info->ii_ExclusionOps != NULL)

@@ -278,7 +278,7 @@ check_against_heap(check_state *state, entry_copy *entry)
 		complain(state, entry, "is NULL where its row is not, or the other way round");
 	if (!is_null[0])
 	{
-		ek_vector	vector = ek_vector_get(values[0]);
+		ek_vector	vector = ek_type_of(state->index)->get(values[0]);
 
 		if (vector.dims != state->cache->geometry.dims)
 			complain(state, entry, "has another number of dimensions than its vector");

@@ -367,7 +367,7 @@ ek_encode_coarse_query(const ek_basis *basis, const double *projected, double ta
 			.steps2 = basis->steps2,
 			.scale = scale,
 			.residual = ek_float_above(sqrt(length2) * (1.0 + MARGIN)),
-			.constant = ek_float_above(constant + 8.0 * query->eta +
+			.constant = ek_float_above(constant + 8.0 * query->eta + query->slack +
 									   MARGIN * (largest + fabs(constant) + 1.0)),
 			.decay = query->metric == EK_METRIC_L2 ?
 			(float) ((1.0 - MARGIN) / (2.0 * query->norm)) : 0.0f
@@ -394,9 +394,11 @@ float
 ek_kernel_bound(const ek_coded_query *query, double norm, double cosine)
 {
 	const float stored = stored_norm(norm);
-	const double above = cosine + 8.0 * query->eta + MARGIN * (fabs(cosine) + 1.0);
+	const double above = cosine + 8.0 * query->eta + query->slack + MARGIN * (fabs(cosine) + 1.0);
 	double		bound = above;
 
+	if (ek_is_beyond_floats(query->arithmetic, norm))
+		return INFINITY;
 	if (query->metric != EK_METRIC_COSINE)
 	{
 		if (isnan(stored))
@@ -425,10 +427,11 @@ ek_distance_of(const ek_coded_query *query, double bound)
 		case EK_METRIC_COSINE:
 			return Max(0.0, 1.0 - Min(1.0, bound + eta));
 		case EK_METRIC_INNER_PRODUCT:
-			return 0.0 - norm * bound;
+			/* of norms that the kernel knows, the sum is less than that */
+			return 0.0 - norm * bound - query->underflow * (4.0 * MOST_NORM);
 		case EK_METRIC_L2:
-			return sqrt(Max(0.0, norm * norm * (1.0 - 4.0 * eta) - 2.0 * norm * bound)) *
-				(1.0 - eta);
+			return sqrt(Max(0.0, query->share * (norm * norm * (1.0 - 4.0 * eta) - 2.0 * norm * bound) -
+							query->underflow)) * (1.0 - eta);
 		case EK_METRIC_L1:
 			break;				/* no index serves it */
 	}

@@ -108,6 +108,9 @@ encode_coarse(ek_encoder *encoder, double tail, double slack)
 		ek_encode_coarse_1(encoder->basis, dims, encoder->projected, tail, &encoder->encoded);
 	else
 		ek_encode_coarse(encoder->basis, dims, encoder->projected, tail, slack, &encoder->encoded);
+	/* it is to survive always, for only its norm tells what it is */
+	if (ek_is_beyond_floats(encoder->geometry.arithmetic, encoder->encoded.norm))
+		encoder->encoded.coarse_residual = INFINITY;
 }
 
 /*
@@ -246,6 +249,25 @@ ek_encode_query_again(const ek_cache *cache, ek_coded_query *query)
 	}
 }
 
+/* As docs/exact-index.md derives it. */
+static void
+allow_for_arithmetic(ek_coded_query *query)
+{
+	const int	dims = query->vector.dims;
+	const double g = ek_gamma_of(dims + 1);
+
+	query->share = 1.0;
+	if (query->arithmetic == EK_SUMS_IN_DOUBLE)
+		return;
+	if (query->metric == EK_METRIC_COSINE)
+		query->slack = 2.0 * g / (1.0 - g) + 4.0 * DBL_EPSILON;
+	else if (query->metric == EK_METRIC_INNER_PRODUCT)
+		query->slack = g;
+	else
+		query->share = 1.0 - ek_gamma_of(dims + 3);
+	query->underflow = ek_underflow_of(dims);
+}
+
 ek_coded_query *
 ek_encode_query(const ek_cache *cache, ek_metric metric, const float *values)
 {
@@ -257,8 +279,10 @@ ek_encode_query(const ek_cache *cache, ek_metric metric, const float *values)
 	};
 
 	query->metric = metric;
+	query->arithmetic = cache->geometry.arithmetic;
 	query->vector = vector;
 	query->eta = ek_eta_of(vector.dims);
+	allow_for_arithmetic(query);
 	ek_encode_query_again(cache, query);
 
 	query->fine = palloc0(vector.dims + EK_LANES);
@@ -268,10 +292,17 @@ ek_encode_query(const ek_cache *cache, ek_metric metric, const float *values)
 	return query;
 }
 
-/*
- * From an upper limit of the cosine to a lower limit of what the operator
- * computes.  A zero vector or query has no direction; its cosine is 0 by rule.
- */
+/* In floats, a zero vector has no distance, and comes last. */
+static double
+cosine_distance_bound_in_floats(const ek_coded_query *query, double norm, double cosine)
+{
+	if (norm == 0.0)
+		return INFINITY;
+	if (ek_is_beyond_floats(query->arithmetic, norm))
+		return 0.0;
+	return Max(0.0, 1.0 - Min(1.0, cosine + query->eta + query->slack));
+}
+
 double
 ek_distance_bound(const ek_coded_query *query, double norm, double cosine)
 {
@@ -281,16 +312,21 @@ ek_distance_bound(const ek_coded_query *query, double norm, double cosine)
 	switch (query->metric)
 	{
 		case EK_METRIC_COSINE:
-			return ek_cosine_distance_bound(query, norm, cosine);
+			return query->arithmetic == EK_SUMS_IN_DOUBLE ? ek_cosine_distance_bound(query, norm, cosine) :
+				cosine_distance_bound_in_floats(query, norm, cosine);
 		case EK_METRIC_INNER_PRODUCT:
-			return 0.0 - product * (cosine + 4.0 * eta);
+			if (query->arithmetic == EK_SUMS_IN_FLOAT && product > EK_MOST_FLOAT_PRODUCT)
+				return -INFINITY;
+			return 0.0 - product * (cosine + 4.0 * eta + query->slack) -
+				query->underflow * (1.0 + norm + query->norm);
 		case EK_METRIC_L2:
 			{
 				double		gap = Max(0.0, fabs(norm - query->norm) -
 									  eta * (norm + query->norm));
 				double		angle = 2.0 * product * Max(0.0, 1.0 - cosine - 4.0 * eta);
 
-				return sqrt(gap * gap + angle) * (1.0 - eta);
+				return sqrt(Max(0.0, query->share * (gap * gap + angle) - query->underflow)) *
+					(1.0 - eta);
 			}
 		case EK_METRIC_L1:
 			break;				/* no index serves it */

@@ -42,10 +42,18 @@ support_of(Relation index, int column, int number)
 }
 
 static bool
+is_vector(Relation index, int column)
+{
+	return index->rd_opcintype[column] == FLOAT4ARRAYOID ||
+		ek_is_type_support(support_of(index, column, EK_TYPE_SUPPORT));
+}
+
+static bool
 is_filter(Relation index, int column)
 {
-	return OidIsValid(support_of(index, column, EK_FILTER_HASH)) ||
-		OidIsValid(support_of(index, column, EK_FILTER_NUMBER));
+	return !is_vector(index, column) &&
+		(OidIsValid(support_of(index, column, EK_FILTER_HASH)) ||
+		 OidIsValid(support_of(index, column, EK_FILTER_NUMBER)));
 }
 
 static uint8
@@ -69,9 +77,9 @@ raise_if_wrong(Relation index, int column)
 				 errmsg("the first column of an engramk index must be a vector"),
 				 errdetail("Column \"%s\" of index \"%s\" can only filter.", name,
 						   RelationGetRelationName(index))));
-	if (column == 0 || is_filter(index, column))
+	if (column == 0 ? is_vector(index, column) : is_filter(index, column))
 		return;
-	if (index->rd_opcintype[column] != FLOAT4ARRAYOID)
+	if (!is_vector(index, column))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
 				 errmsg("operator class of column \"%s\" of index \"%s\" has neither support function %d nor %d",
@@ -85,7 +93,7 @@ raise_if_wrong(Relation index, int column)
 }
 
 void
-ek_describe_filters(Relation index, ek_meta *meta)
+ek_describe_columns(Relation index, ek_meta *meta)
 {
 	const int	columns = IndexRelationGetNumberOfKeyAttributes(index);
 
@@ -96,6 +104,7 @@ ek_describe_filters(Relation index, ek_meta *meta)
 			meta->filter_bytes[i - 1] = bytes_of(index, i);
 	}
 	meta->filters = (uint8) (columns - 1);
+	meta->arithmetic = ek_type_of(index)->arithmetic;
 }
 
 /*

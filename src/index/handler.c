@@ -74,14 +74,16 @@ format_of_version(const char *version)
 		return EK_FORMAT_1;
 	if (strcmp(version, "1.5") == 0)
 		return EK_FORMAT_2;
-	return strcmp(version, "1.6") == 0 ? EK_FORMAT_3 : EK_FORMAT_4;
+	if (strcmp(version, "1.6") == 0)
+		return EK_FORMAT_3;
+	return strcmp(version, "1.7") == 0 ? EK_FORMAT_4 : EK_FORMAT_5;
 }
 
 /* In which format does this version of the extension want indexes? */
 static ek_format
 format_of_extension(Oid extension)
 {
-	ek_format	format = EK_FORMAT_4;
+	ek_format	format = EK_FORMAT_5;
 	Relation	extensions = table_open(ExtensionRelationId, AccessShareLock);
 	ScanKeyData key;
 	SysScanDesc scan;
@@ -117,6 +119,15 @@ ek_format_to_build(Relation index)
 
 	LockDatabaseObject(AccessMethodRelationId, index->rd_rel->relam, 0, RowExclusiveLock);
 	format = format_of_extension(getExtensionOfObject(ProcedureRelationId, index->rd_amhandler));
+	if (ek_type_of(index)->arithmetic != EK_SUMS_IN_DOUBLE)
+	{
+		if (format < EK_FORMAT_5)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("this version of engramk has no indexes of other types than real[]"),
+					 errhint("ALTER EXTENSION engramk UPDATE.")));
+		return EK_FORMAT_5;
+	}
 	if (IndexRelationGetNumberOfKeyAttributes(index) == 1)
 		return Min(format, EK_FORMAT_3);
 	if (format < EK_FORMAT_4)
@@ -124,5 +135,5 @@ ek_format_to_build(Relation index)
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("this version of engramk has no indexes of several columns"),
 				 errhint("ALTER EXTENSION engramk UPDATE.")));
-	return format;
+	return EK_FORMAT_4;
 }

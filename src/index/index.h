@@ -29,26 +29,31 @@
 #include "utils/array.h"
 #include "utils/rel.h"
 
+#include "base/certificate.h"
 #include "base/compat.h"
 #include "base/metric.h"
 #include "simd/ek_simd.h"
 #include "vector/encode.h"
+#include "vector/vector.h"
 
 /*
- * Four formats are read and written: what SQL version 1.7 builds with filter columns,
- * and without, as 1.6 did; what 1.5 did; and what 1.2 to 1.4 did.  The first has a
- * coarse code of its own, coarse_1.c, and the others share one, coarse.c.  From the third on a coarse page says itself which of
+ * Five formats are read and written: what SQL version 1.8 builds of other types than
+ * real[]; what 1.7 does of that with filter columns, and without, as 1.6 did; what 1.5
+ * did; and what 1.2 to 1.4 did.  The first has a coarse code of its own, coarse_1.c, and
+ * the others share one, coarse.c.  From the third on a coarse page says itself which of
  * its entries are in use and which basis its codes are in, so that many can insert
  * at once, insert.c, and codes can be exchanged for better ones, learn.c.  What it
  * takes to insert into the first two is in insert_2.c.  The fourth is the third with
- * pages of filter codes, filter.c.
+ * pages of filter codes, filter.c.  The fifth is either of them, with distances that are
+ * computed in another way.
  */
 typedef enum ek_format
 {
 	EK_FORMAT_1 = 1,
 	EK_FORMAT_2,
 	EK_FORMAT_3,
-	EK_FORMAT_4
+	EK_FORMAT_4,
+	EK_FORMAT_5
 } ek_format;
 
 /*
@@ -153,9 +158,12 @@ typedef struct ek_meta
 	float		tried_residual; /* their mean, then */
 	ek_basis_slot slots[EK_BASIS_SLOTS];
 
-	/* format 4 */
+	/* from format 4 on */
 	uint8		filters;		/* columns after the vector */
 	uint8		filter_bytes[EK_MOST_FILTERS];	/* of a code of each: 4 or 8 */
+
+	/* format 5 */
+	uint32		arithmetic;		/* of the operators: see ek_arithmetic */
 } ek_meta;
 
 /*
@@ -234,6 +242,7 @@ typedef struct ek_gap
 typedef struct ek_geometry
 {
 	ek_format	format;
+	ek_arithmetic arithmetic;
 	int			dims;
 	uint32		basis_id;		/* of coarse pages; in format 3, of new ones */
 	Size		group_size;		/* from format 2 on, of codes alone; room for them in 3 */
@@ -567,9 +576,15 @@ typedef struct ek_coarse_query
 typedef struct ek_coded_query
 {
 	ek_metric	metric;
+	ek_arithmetic arithmetic;
 	ek_vector	vector;			/* a copy */
 	double		norm;
 	double		eta;
+
+	/* what sums in float are off by; in double 0, 1 and 0, since eta has that */
+	double		slack;			/* of a cosine, or of a product of unit vectors */
+	double		share;			/* that is left of a squared distance, at least */
+	double		underflow;		/* see ek_underflow_of */
 
 	int			coarse_count;
 	ek_coarse_query coarse[EK_MOST_BASES];
@@ -608,7 +623,8 @@ extern double ek_decoded_length(const int8 *codes, int n, double scale, double e
 
 /*
  * From an upper limit of the cosine to a lower limit of what the operator
- * computes.  A zero vector or query has no direction; its cosine is 0 by rule.
+ * computes.  A zero vector or query has no direction; its cosine is 0 by rule, or,
+ * in sums of floats, not a number, which comes after all others: the limit is infinite.
  */
 extern double ek_distance_bound(const ek_coded_query *query, double norm, double cosine);
 
@@ -618,6 +634,14 @@ ek_cosine_distance_bound(const ek_coded_query *query, double norm, double cosine
 	const double distance = Max(0.0, 1.0 - Min(1.0, cosine + query->eta));
 
 	return norm == 0.0 || query->norm == 0.0 ? 1.0 : distance;
+}
+
+/* In sums of floats, is nothing certain of cosines with such a vector? */
+static inline bool
+ek_is_beyond_floats(ek_arithmetic arithmetic, double norm)
+{
+	return arithmetic == EK_SUMS_IN_FLOAT && norm != 0.0 &&
+		!(norm >= EK_LEAST_FLOAT_NORM && norm <= EK_MOST_FLOAT_NORM);
 }
 
 extern double ek_tail_of(const double *projected, int n, double eta);
@@ -671,6 +695,13 @@ extern ek_bound_query ek_bound_on_page(const ek_coarse_query *coarse, float slac
 									   float threshold);
 /* What the kernel would say, of a norm and an upper limit of the cosine. */
 extern float ek_kernel_bound(const ek_coded_query *query, double norm, double cosine);
+/* For means: that of an entry which always survives says nothing of its code. */
+static inline float
+ek_known_residual(float residual)
+{
+	return residual > FLT_MAX ? 0.0f : residual;
+}
+
 /* From what the kernel says to a lower limit of what the operator computes. */
 extern double ek_distance_of(const ek_coded_query *query, double bound);
 
@@ -760,13 +791,13 @@ extern double ek_cost_of_codes(const ek_projected *trial, const ek_sample *sampl
  * filter.c: the columns after the vector
  */
 
-/* Support functions of their operator classes. */
+/* Support functions of their operator classes; for vectors, 1 is EK_TYPE_SUPPORT. */
 #define EK_FILTER_HASH		1
 #define EK_FILTER_NUMBER	2
 #define EK_SUPPORT_COUNT	2
 
-/* What a metapage says of them.  Raises an error if there is a column that makes no sense. */
-extern void ek_describe_filters(Relation index, ek_meta *meta);
+/* What a metapage says of the columns.  Raises an error if there is one that makes no sense. */
+extern void ek_describe_columns(Relation index, ek_meta *meta);
 /* A code for each, of the values of a row, which begin with the vector. */
 extern void ek_encode_filters(Relation index, const Datum *values, const bool *isnull,
 							  uint64 *codes);
@@ -954,12 +985,11 @@ extern void ek_visits_rescan(ek_visits *visits);
 /* What such an operator compares with; false if it has a NULL. */
 extern bool ek_ball_of(Datum value, Datum *center, double *radius);
 /*
- * The condition of a column that is within a radius of a center, for a family, with the
- * types of a function of ours; NULL if there is none.
+ * The condition of a column that is within a radius of a center, for a family; NULL if it
+ * has none.  If the caller looks at each row, too, it may be lossy.
  */
 extern Expr *ek_radius_condition(PlannerInfo *root, const IndexOptInfo *index, Oid family,
-								 ek_metric metric, Oid function, Node *column, Node *center,
-								 Node *radius);
+								 ek_metric metric, Node *column, Node *center, Node *radius, bool lossy);
 
 /* match.c */
 
@@ -975,5 +1005,7 @@ extern bytea *ek_options(Datum reloptions, bool validate);
 
 /* validate.c */
 extern bool ek_validate(Oid opclass);
+/* The type of the vectors. */
+extern const ek_vector_type *ek_type_of(Relation index);
 
 #endif							/* EK_INDEX_H */

@@ -11,17 +11,21 @@
 #include "access/relation.h"
 #include "access/table.h"
 #include "access/xlog.h"
+#include "catalog/dependency.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_opclass.h"
 #include "catalog/pg_type.h"
 #include "commands/defrem.h"
+#include "commands/extension.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "nodes/pg_list.h"
 #include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 
 #include "base/rows.h"
@@ -352,10 +356,58 @@ join_names(List *names)
 	return joined.data;
 }
 
+/* What an operator class is part of: its extension, or else its own name. */
+static char *
+owner_of_class(Form_pg_opclass class)
+{
+	const Oid	extension = getExtensionOfObject(OperatorClassRelationId, class->oid);
+
+	return OidIsValid(extension) ? get_extension_name(extension) : pstrdup(NameStr(class->opcname));
+}
+
+/* Of operator classes for vectors of other types than real[], what they are part of. */
+static List *
+find_other_types(Oid am)
+{
+	List	   *names = NIL;
+	Relation	classes = table_open(OperatorClassRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&key, Anum_pg_opclass_opcmethod, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(am));
+	scan = systable_beginscan(classes, OpclassAmNameNspIndexId, true, NULL, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_opclass class = (Form_pg_opclass) GETSTRUCT(tuple);
+
+		if (ek_is_type_support(get_opfamily_proc(class->opcfamily, class->opcintype, class->opcintype,
+												 EK_TYPE_SUPPORT)))
+			names = list_append_unique(names, makeString(owner_of_class(class)));
+	}
+	systable_endscan(scan);
+	table_close(classes, AccessShareLock);
+	return names;
+}
+
+static void
+require_no_other_types(Oid am)
+{
+	const List *names = find_other_types(am);
+
+	if (names != NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the older version of engramk has no indexes of other types than real[], as \"%s\" needs",
+						strVal(linitial(names))),
+				 errhint("Drop it first.")));
+}
+
 /*
  * engram_require_format(format integer) returns void
  *
- * Raises an error that names the indexes of this database whose format is later.
+ * Raises an error if something is there that a version which knows no later format has no
+ * use for: operator classes for other types than real[], and indexes, which it names.
  * Waits for builds, and keeps others from beginning until the transaction ends:
  * see ek_format_to_build().  Whoever has locked an index may be about to build
  * one, so nobody is kept from building while this waits for that lock.  Temporary
@@ -370,6 +422,8 @@ ek_sql_require_format(PG_FUNCTION_ARGS)
 	List	   *names;
 	Oid			locked;
 
+	if (format < EK_FORMAT_5)
+		require_no_other_types(am);
 	for (;;)
 	{
 		LockDatabaseObject(AccessMethodRelationId, am, 0, ShareLock);

@@ -29,7 +29,7 @@
 const float *
 ek_indexed_vector(Relation index, Datum value, uint32 *dims)
 {
-	ek_vector	vector = ek_vector_get(value);
+	const ek_vector vector = ek_type_of(index)->get(value);
 
 	if (vector.dims > EK_INDEX_MAX_DIMS)
 	{

@@ -129,8 +129,7 @@ as_radius(PlannerInfo *root, IndexOptInfo *index, Expr *clause)
 	center = other_vector(index, distance, &metric, &column);
 	if (center == NULL)
 		return NULL;
-	return ek_radius_condition(root, index, index->opfamily[0], metric,
-							   get_opcode(((OpExpr *) distance)->opno), column, center, radius);
+	return ek_radius_condition(root, index, index->opfamily[0], metric, column, center, radius, true);
 }
 
 /* The condition that a clause is; NULL if it is none. */

@@ -123,6 +123,7 @@ ek_geometry_of(const ek_meta *meta)
 {
 	ek_geometry g = {
 		.format = (ek_format) meta->format,
+		.arithmetic = (ek_arithmetic) meta->arithmetic,
 		.dims = (int) meta->dims,
 		.basis_id = meta->basis_id,
 		.first_block = meta->first_block
@@ -476,7 +477,9 @@ ek_meta_size(ek_format format)
 {
 	if (format < EK_FORMAT_3)
 		return offsetof(ek_meta, steps);
-	return format == EK_FORMAT_3 ? offsetof(ek_meta, filters) : sizeof(ek_meta);
+	if (format == EK_FORMAT_3)
+		return offsetof(ek_meta, filters);
+	return format == EK_FORMAT_4 ? offsetof(ek_meta, arithmetic) : sizeof(ek_meta);
 }
 
 /* After the metapage's struct. */
@@ -717,11 +720,14 @@ has_possible_code(const ek_meta *meta)
 		(meta->coarse_dims == 0) == (meta->basis_id == 0);
 }
 
-/* An index has filters from its beginning on, or never. */
+/* An index has filters from its beginning on, or never; and so it is with arithmetic. */
 static bool
-has_possible_filters(const ek_meta *meta)
+has_possible_columns(const ek_meta *meta)
 {
-	if ((meta->format == EK_FORMAT_4) != (meta->filters > 0) || meta->filters > EK_MOST_FILTERS)
+	if (meta->format != EK_FORMAT_5 && (meta->format == EK_FORMAT_4) != (meta->filters > 0))
+		return false;
+	if (meta->filters > EK_MOST_FILTERS ||
+		meta->arithmetic != (meta->format == EK_FORMAT_5 ? EK_SUMS_IN_FLOAT : EK_SUMS_IN_DOUBLE))
 		return false;
 	for (uint32 i = 0; i < EK_MOST_FILTERS; i++)
 	{
@@ -740,7 +746,7 @@ is_consistent(const ek_meta *meta, BlockNumber blocks)
 	const Size	per_page = ek_bytes_per_page();
 	const Size	basis = ek_basis_bytes((ek_format) meta->format, meta->coarse_dims, meta->dims);
 
-	if (meta->null_pages >= blocks || meta->basis_pages >= blocks || !has_possible_filters(meta))
+	if (meta->null_pages >= blocks || meta->basis_pages >= blocks || !has_possible_columns(meta))
 		return false;
 	if (meta->dims == 0)
 		return meta->coarse_dims == 0 && meta->basis_pages == 0 &&
@@ -758,12 +764,12 @@ is_consistent(const ek_meta *meta, BlockNumber blocks)
 
 /* What a query asks of a column is asked of codes as the catalog has it. */
 static bool
-has_filters_of(Relation index, const ek_meta *meta)
+has_columns_of(Relation index, const ek_meta *meta)
 {
 	ek_meta		expected = {0};
 
-	ek_describe_filters(index, &expected);
-	return meta->filters == expected.filters &&
+	ek_describe_columns(index, &expected);
+	return meta->arithmetic == expected.arithmetic && meta->filters == expected.filters &&
 		memcmp(meta->filter_bytes, expected.filter_bytes, sizeof(meta->filter_bytes)) == 0;
 }
 
@@ -772,17 +778,17 @@ check_meta(Relation index, const ek_meta *meta, BlockNumber blocks)
 {
 	if (meta->magic != EK_INDEX_MAGIC)
 		ek_raise_corrupted_block(index, EK_META_BLOCK, "this is not an engramk index");
-	if (meta->format < EK_FORMAT_1 || meta->format > EK_FORMAT_4)
+	if (meta->format < EK_FORMAT_1 || meta->format > EK_FORMAT_5)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("index \"%s\" has format %u, but this library knows formats %d to %d",
-						RelationGetRelationName(index), meta->format, EK_FORMAT_1, EK_FORMAT_4),
+						RelationGetRelationName(index), meta->format, EK_FORMAT_1, EK_FORMAT_5),
 				 errhint("REINDEX it, or use the library that made it.")));
 
 	if (!is_consistent(meta, blocks))
 		ek_raise_corrupted_block(index, EK_META_BLOCK, "the metapage contradicts itself");
-	if (!has_filters_of(index, meta))
-		ek_raise_corrupted_block(index, EK_META_BLOCK, "the metapage has other filters than the index has columns");
+	if (!has_columns_of(index, meta))
+		ek_raise_corrupted_block(index, EK_META_BLOCK, "the metapage is of other columns than the index has");
 	if (!has_room_for(meta, blocks))
 		ek_raise_corrupted_block(index, EK_META_BLOCK, "the metapage counts more entries than there are");
 }

@@ -16,6 +16,7 @@
 #include "access/htup_details.h"
 #include "catalog/pg_amop.h"
 #include "catalog/pg_type.h"
+#include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -34,9 +35,7 @@
 #include "vector/functions.h"
 
 PG_FUNCTION_INFO_V1(ek_sql_ball);
-PG_FUNCTION_INFO_V1(ek_sql_cosine_in_ball);
-PG_FUNCTION_INFO_V1(ek_sql_inner_product_in_ball);
-PG_FUNCTION_INFO_V1(ek_sql_l2_in_ball);
+PG_FUNCTION_INFO_V1(ek_sql_lossy_ball);
 PG_FUNCTION_INFO_V1(ek_sql_cosine_within_support);
 PG_FUNCTION_INFO_V1(ek_sql_inner_product_within_support);
 PG_FUNCTION_INFO_V1(ek_sql_l2_within_support);
@@ -44,8 +43,22 @@ PG_FUNCTION_INFO_V1(ek_sql_l2_within_support);
 /* Nobody can know: few, but more than none. */
 #define USUAL_SELECTIVITY	0.001
 
+/* Balls of real[], whose operators and functions are of one mind, have two columns. */
+static Datum
+make_ball(FunctionCallInfo fcinfo, bool lossy)
+{
+	TupleDesc	columns;
+	Datum		values[] = {PG_GETARG_DATUM(0), PG_GETARG_DATUM(1), BoolGetDatum(lossy)};
+	bool		nulls[lengthof(values)] = {false};
+
+	if (get_call_result_type(fcinfo, NULL, &columns) != TYPEFUNC_COMPOSITE || columns->natts > lengthof(values))
+		elog(ERROR, "return type must be a row type");
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(columns), values, nulls)));
+}
+
 /*
- * engram_ball(center real[], radius double precision) returns engram_ball
+ * engram_ball(center real[], radius double precision) returns engram_ball, and of vector
+ * and halfvec
  *
  * What is wrong with either raises an error when it is used, by the function that a row
  * is checked with.
@@ -53,13 +66,20 @@ PG_FUNCTION_INFO_V1(ek_sql_l2_within_support);
 Datum
 ek_sql_ball(PG_FUNCTION_ARGS)
 {
-	TupleDesc	columns;
-	Datum		values[2] = {PG_GETARG_DATUM(0), PG_GETARG_DATUM(1)};
-	bool		nulls[2] = {false};
+	return make_ball(fcinfo, false);
+}
 
-	if (get_call_result_type(fcinfo, NULL, &columns) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(columns), values, nulls)));
+/*
+ * engram_ball(center vector, radius double precision, lossy boolean)
+ * returns engram_vector_ball, and of halfvec
+ *
+ * With lossy = true, whoever asks looks himself at what is within, by the operator of the
+ * type, whose distances are not ours: this only tells an index where to look.
+ */
+Datum
+ek_sql_lossy_ball(PG_FUNCTION_ARGS)
+{
+	return make_ball(fcinfo, PG_GETARG_BOOL(2));
 }
 
 bool
@@ -74,50 +94,64 @@ ek_ball_of(Datum value, Datum *center, double *radius)
 	return !no_center && !no_radius;
 }
 
+static bool
+is_lossy(HeapTupleHeader ball)
+{
+	bool		isnull;
+
+	return HeapTupleHeaderGetNatts(ball) > 2 && DatumGetBool(GetAttributeByNum(ball, 3, &isnull));
+}
+
 /* A ball that somebody has made by hand may have NULLs. */
 static Datum
-in_ball(FunctionCallInfo fcinfo, PGFunction distance)
+in_ball(FunctionCallInfo fcinfo, ek_pair_distance distance, const ek_vector_type *type)
 {
-	Datum		center;
+	LOCAL_FCINFO(pair, 2);
 	double		radius;
 
-	if (!ek_ball_of(PG_GETARG_DATUM(1), &center, &radius))
+	InitFunctionCallInfoData(*pair, NULL, 2, InvalidOid, NULL, NULL);
+	pair->args[0] = fcinfo->args[0];
+	pair->args[1].isnull = false;
+	if (!ek_ball_of(PG_GETARG_DATUM(1), &pair->args[1].value, &radius))
 		PG_RETURN_NULL();
+	if (is_lossy(PG_GETARG_HEAPTUPLEHEADER(1)))
+		PG_RETURN_BOOL(true);
 	/* every distance is less than NaN, as everywhere in PostgreSQL */
-	PG_RETURN_BOOL(float8_le(DatumGetFloat8(DirectFunctionCall2(distance, PG_GETARG_DATUM(0), center)),
-							 radius));
+	PG_RETURN_BOOL(float8_le(distance(pair, type), radius));
 }
 
 /*
- * engram_cosine_in_ball(a real[], ball engram_ball) returns boolean, and its siblings
+ * engram_cosine_in_ball(a real[], ball engram_ball) returns boolean, its siblings, and all
+ * of them for vector and halfvec
  *
  * What the operators of balls do.
  */
-Datum
-ek_sql_cosine_in_ball(PG_FUNCTION_ARGS)
-{
-	return in_ball(fcinfo, ek_sql_cosine_distance);
-}
+#define IN_BALL(function, distance, type) \
+	PG_FUNCTION_INFO_V1(function); \
+	Datum \
+	function(PG_FUNCTION_ARGS) \
+	{ \
+		return in_ball(fcinfo, distance, type); \
+	} \
+	extern int	no_such_variable
 
-Datum
-ek_sql_inner_product_in_ball(PG_FUNCTION_ARGS)
-{
-	return in_ball(fcinfo, ek_sql_negative_inner_product);
-}
-
-Datum
-ek_sql_l2_in_ball(PG_FUNCTION_ARGS)
-{
-	return in_ball(fcinfo, ek_sql_l2_distance);
-}
+IN_BALL(ek_sql_cosine_in_ball, ek_cosine_distance, &ek_type_real_array);
+IN_BALL(ek_sql_inner_product_in_ball, ek_negative_inner_product, &ek_type_real_array);
+IN_BALL(ek_sql_l2_in_ball, ek_l2_distance, &ek_type_real_array);
+IN_BALL(ek_sql_vector_cosine_in_ball, ek_cosine_distance, &ek_type_vector);
+IN_BALL(ek_sql_vector_inner_product_in_ball, ek_negative_inner_product, &ek_type_vector);
+IN_BALL(ek_sql_vector_l2_in_ball, ek_l2_distance, &ek_type_vector);
+IN_BALL(ek_sql_halfvec_cosine_in_ball, ek_cosine_distance, &ek_type_halfvec);
+IN_BALL(ek_sql_halfvec_inner_product_in_ball, ek_negative_inner_product, &ek_type_halfvec);
+IN_BALL(ek_sql_halfvec_l2_in_ball, ek_l2_distance, &ek_type_halfvec);
 
 /*
  * Planning
  */
 
-/* The operator of a family that compares with balls in this metric; false if it has none. */
+/* The operator of a family that compares with balls in this metric, and what it compares; or false. */
 static bool
-find_operator(Oid family, ek_metric metric, Oid *operator, Oid *ball)
+find_operator(Oid family, ek_metric metric, Oid *operator, Oid *vector, Oid *ball)
 {
 	CatCList   *operators = SearchSysCacheList1(AMOPSTRATEGY, ObjectIdGetDatum(family));
 	bool		found = false;
@@ -129,6 +163,7 @@ find_operator(Oid family, ek_metric metric, Oid *operator, Oid *ball)
 		if (op->amopstrategy != (int16) EK_RADIUS_STRATEGY(metric))
 			continue;
 		*operator = op->amopopr;
+		*vector = op->amoplefttype;
 		*ball = op->amoprighttype;
 		found = true;
 	}
@@ -136,36 +171,49 @@ find_operator(Oid family, ek_metric metric, Oid *operator, Oid *ball)
 	return found;
 }
 
-/* engram_ball(), which is where the function is that asks. */
+/* engram_ball() of such vectors, which is where the operator's function is. */
 static Oid
-find_constructor(Oid function)
+find_constructor(Oid operator, Oid vector, bool lossy)
 {
-	const Oid	arguments[] = {FLOAT4ARRAYOID, FLOAT8OID};
+	const Oid	arguments[] = {vector, FLOAT8OID, BOOLOID};
+	char	   *schema = get_namespace_name(get_func_namespace(get_opcode(operator)));
 
-	return LookupFuncName(list_make2(makeString(get_namespace_name(get_func_namespace(function))),
-									 makeString("engram_ball")), 2, arguments, true);
+	return LookupFuncName(list_make2(makeString(schema), makeString("engram_ball")), lossy ? 3 : 2, arguments, true);
+}
+
+/* The ball of a condition; of real[] there are no lossy ones, nor need there be. */
+static Expr *
+make_ball_expression(Oid operator, Oid vector, Oid ball, Node *center, Node *radius, bool lossy)
+{
+	const Oid	lossy_one = lossy ? find_constructor(operator, vector, true) : InvalidOid;
+	const Oid	constructor = OidIsValid(lossy_one) ? lossy_one : find_constructor(operator, vector, false);
+	List	   *arguments = list_make2(center, radius);
+
+	if (!OidIsValid(constructor))
+		return NULL;
+	if (OidIsValid(lossy_one))
+		arguments = lappend(arguments, makeBoolConst(true, false));
+	return (Expr *) makeFuncExpr(constructor, ball, arguments, InvalidOid, InvalidOid, COERCE_EXPLICIT_CALL);
 }
 
 Expr *
 ek_radius_condition(PlannerInfo *root, const IndexOptInfo *index, Oid family, ek_metric metric,
-					Oid function, Node *column, Node *center, Node *radius)
+					Node *column, Node *center, Node *radius, bool lossy)
 {
 	Node	   *others = (Node *) list_make2(center, radius);
 	Oid			operator;
+	Oid			vector;
 	Oid			ball;
-	Oid			constructor;
+	Expr	   *expression;
 
 	if (bms_is_member((int) index->rel->relid, pull_varnos(root, others)) ||
 		contain_volatile_functions(others) ||
-		!find_operator(family, metric, &operator, &ball))
+		!find_operator(family, metric, &operator, &vector, &ball))
 		return NULL;
-	constructor = find_constructor(function);
-	if (!OidIsValid(constructor))
+	expression = make_ball_expression(operator, vector, ball, center, radius, lossy);
+	if (expression == NULL)
 		return NULL;
-	return make_opclause(operator, BOOLOID, false, (Expr *) column,
-						 (Expr *) makeFuncExpr(constructor, ball, list_make2(center, radius),
-											   InvalidOid, InvalidOid, COERCE_EXPLICIT_CALL),
-						 InvalidOid, InvalidOid);
+	return make_opclause(operator, BOOLOID, false, (Expr *) column, expression, InvalidOid, InvalidOid);
 }
 
 /* The vector of the index may be either argument, since the distance is the same. */
@@ -178,8 +226,9 @@ index_condition(const SupportRequestIndexCondition *request, ek_metric metric)
 	if (request->indexarg > 1)
 		return NULL;
 	condition = ek_radius_condition(request->root, request->index, request->opfamily, metric,
-									request->funcid, list_nth(call->args, request->indexarg),
-									list_nth(call->args, 1 - request->indexarg), lthird(call->args));
+									list_nth(call->args, request->indexarg),
+									list_nth(call->args, 1 - request->indexarg), lthird(call->args),
+									false);
 	return condition == NULL ? NULL : (Node *) list_make1(condition);
 }
 

@@ -159,6 +159,8 @@ typedef struct scan_state
 	bool		null_query;
 	bool		without_nulls;
 	bool		without_vectors;
+	const ek_vector_type *type;
+	double		listed;			/* what is said of the distance of all vectors */
 	bool		shared_out;		/* among processes: the pages are our own */
 	scan_phase	phase;
 	float		least_bound;	/* of what may be within the radius, by the kernel; or -infinite */
@@ -1953,16 +1955,26 @@ typedef struct target
 } target;
 
 static bool
-is_same_vector(Datum a, Datum b)
+is_same_vector(const ek_vector_type *type, Datum a, Datum b)
 {
 	ek_vector	x;
 	ek_vector	y;
 
-	if (!ek_vector_is_valid(a) || !ek_vector_is_valid(b))
+	if (!type->is_valid(a) || !type->is_valid(b))
 		return false;
-	x = ek_vector_get(a);
-	y = ek_vector_get(b);
+	x = type->get(a);
+	y = type->get(b);
 	return x.dims == y.dims && memcmp(x.values, y.values, sizeof(float) * x.dims) == 0;
+}
+
+/* By the functions of a radius a zero vector is as far from all others as one at right angles. */
+#define DISTANCE_OF_ZERO	1.0
+
+static bool
+has_zeros_within(const scan_state *state, ek_metric metric, double radius)
+{
+	return state->geometry.arithmetic == EK_SUMS_IN_FLOAT && metric == EK_METRIC_COSINE &&
+		radius >= DISTANCE_OF_ZERO;
 }
 
 /*
@@ -1984,7 +1996,8 @@ start_radius(scan_state *state, const ScanKeyData *key, target *to)
 	}
 	if (to->metric == 0)
 		*to = (target) {.metric = metric,.vector = center};
-	if (!isnan(radius) && metric == to->metric && !to->is_null && is_same_vector(center, to->vector))
+	if (!isnan(radius) && metric == to->metric && !to->is_null && !has_zeros_within(state, metric, radius) &&
+		is_same_vector(state->type, center, to->vector))
 		state->radius = Min(state->radius, radius);
 }
 
@@ -2017,6 +2030,37 @@ start_conditions(IndexScanDesc scan, target *to)
 }
 
 /*
+ * Rows in order of their distance, if there can be one.  A query that the operator refuses
+ * is left to the operator: it gets every row, and raises its own error at the first that
+ * it can see.
+ */
+static void
+start_order(IndexScanDesc scan, const target *to)
+{
+	scan_state *state = scan->opaque;
+	ek_vector	vector;
+	double		norm;
+
+	if (!state->type->is_valid(to->vector))
+		return;
+	vector = state->type->get(to->vector);
+	if ((uint32) vector.dims != state->meta.dims)
+		return;
+	state->query = ek_encode_query(ek_cache_get(scan->indexRelation), to->metric, vector.values);
+	norm = state->query->norm;
+	if (state->geometry.arithmetic == EK_SUMS_IN_FLOAT && to->metric == EK_METRIC_COSINE &&
+		(norm == 0.0 || ek_is_beyond_floats(state->geometry.arithmetic, norm)))
+	{
+		/* nothing has a distance from zeros */
+		if (norm == 0.0)
+			state->listed = get_float8_nan();
+		return;
+	}
+	state->least_bound = least_bound_within(state->query, state->radius);
+	state->phase = PHASE_ORDERED;
+}
+
+/*
  * The query is encoded when the first row is asked for, not before: a scan
  * that is never run should not raise the errors of its query.
  */
@@ -2026,7 +2070,6 @@ start(IndexScanDesc scan)
 	scan_state *state = scan->opaque;
 	MemoryContext caller = MemoryContextSwitchTo(state->context);
 	target		to = {0};
-	ek_vector	vector;
 
 	if (scan->numberOfOrderBys > 1)
 		elog(ERROR, "an engramk index is scanned for one order only");
@@ -2035,6 +2078,7 @@ start(IndexScanDesc scan)
 		elog(ERROR, "an engramk index is scanned with MVCC snapshots only");
 
 	state->fresh = false;
+	state->type = ek_type_of(scan->indexRelation);
 	state->counts.scans = 1;
 	state->meta = ek_agree_on_meta(scan);
 	if (state->meta.dims != 0)
@@ -2055,24 +2099,12 @@ start(IndexScanDesc scan)
 	start_conditions(scan, &to);
 	state->null_query = to.metric == 0 || to.is_null;
 	state->phase = PHASE_LIST;
-
-	/*
-	 * A query that the operator refuses is left to the operator: it gets every
-	 * row, and raises its own error at the first that it can see.
-	 */
+	state->listed = -INFINITY;
 	state->least_bound = -INFINITY;
 	if (state->without_vectors)
 		state->phase = state->without_nulls ? PHASE_END : PHASE_EARLY_NULLS;
-	else if (!state->null_query && state->meta.entries > 0 && ek_vector_is_valid(to.vector))
-	{
-		vector = ek_vector_get(to.vector);
-		if ((uint32) vector.dims == state->meta.dims)
-		{
-			state->query = ek_encode_query(ek_cache_get(scan->indexRelation), to.metric, vector.values);
-			state->least_bound = least_bound_within(state->query, state->radius);
-			state->phase = PHASE_ORDERED;
-		}
-	}
+	else if (!state->null_query && state->meta.entries > 0)
+		start_order(scan, &to);
 	if (state->phase != PHASE_ORDERED && !ek_take_rest(scan))
 		state->phase = PHASE_END;
 	pgstat_count_index_scan(scan->indexRelation);
@@ -2081,6 +2113,13 @@ start(IndexScanDesc scan)
 		scan->instrument->nsearches++;
 #endif
 	MemoryContextSwitchTo(caller);
+}
+
+/* What is beyond all distances has none: it is not a number, which PostgreSQL puts after them. */
+static inline double
+bound_of_key(const scan_state *state, double key)
+{
+	return key == INFINITY ? get_float8_nan() : key;
 }
 
 static bool
@@ -2135,7 +2174,7 @@ ek_scan_next(IndexScanDesc scan, ScanDirection direction)
 		if (r != NULL)
 		{
 			tid = r->tid;
-			return return_row(scan, &tid, false, r->key);
+			return return_row(scan, &tid, false, bound_of_key(state, r->key));
 		}
 		if (state->stopped)
 			return false;
@@ -2146,7 +2185,7 @@ ek_scan_next(IndexScanDesc scan, ScanDirection direction)
 	if (state->phase == PHASE_LIST)
 	{
 		if (next_listed(scan, false, &tid))
-			return return_row(scan, &tid, state->null_query, -get_float8_infinity());
+			return return_row(scan, &tid, state->null_query, state->listed);
 		state->phase = state->without_nulls ? PHASE_END : PHASE_EARLY_NULLS;
 		state->next = 0;
 	}

@@ -66,7 +66,7 @@ add_residuals(const ek_geometry *geometry, const ek_basis *basis, Page page, ek_
 	{
 		if (ek_coarse_state(geometry, page, i) != EK_ENTRY_VECTOR)
 			continue;
-		survey->residual += Max(0.0, ek_coarse_residual(geometry, page, i) - slack);
+		survey->residual += Max(0.0, ek_known_residual(ek_coarse_residual(geometry, page, i)) - slack);
 		survey->coded += 1.0;
 	}
 }

@@ -1,14 +1,18 @@
 /*
  * validate.c
- *		Does an operator class make sense for this access method?
+ *		Does an operator class make sense for this access method; and what does one for
+ *		vectors say of them?
  *
- * One for vectors needs the three operators for ordering and, from 1.7 on, those of
- * radii, and no support function: what they compute is built in.  One for filters has operators of a
- * B-tree's strategies, and support functions for each type that they compare with.
+ * One for real[] needs the three operators for ordering and, from 1.7 on, those of
+ * radii, and no support function: what they compute is built in.  One for another type
+ * of vectors has the support function that tells how it is read, and those of these operators that it likes.
+ * One for filters has operators of a B-tree's strategies, and support functions for each
+ * type that they compare with.
  */
 #include "postgres.h"
 
 #include "access/amvalidate.h"
+#include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/stratnum.h"
 #include "catalog/pg_amop.h"
@@ -31,7 +35,7 @@ complain(Oid family, const char *what)
 }
 
 static bool
-valid_order(Oid family, Form_pg_amop op)
+valid_order(Oid family, Oid type, Form_pg_amop op)
 {
 	if (op->amopstrategy < 1 || op->amopstrategy > EK_STRATEGY_COUNT)
 		return complain(family, "has an operator with a strategy that is not 1 to 6");
@@ -40,24 +44,25 @@ valid_order(Oid family, Form_pg_amop op)
 			complain(family, "has an operator of a radius that is for ordering");
 	if (op->amoppurpose != AMOP_ORDER)
 		return complain(family, "has an operator that is not for ordering");
-	if (op->amoplefttype != FLOAT4ARRAYOID || op->amoprighttype != FLOAT4ARRAYOID)
-		return complain(family, "has an operator of other types than real[]");
+	if (op->amoplefttype != type || op->amoprighttype != type)
+		return complain(family, "has an operator of other types than its vectors");
 	return true;
 }
 
 static bool
-valid_vector_family(Oid family, const CatCList *operators)
+valid_vector_family(Oid family, Oid type, const CatCList *operators)
 {
 	bool		valid = true;
 
 	/* radii have come later */
-	if (operators->n_members != EK_INDEXED_METRIC_COUNT && operators->n_members != EK_STRATEGY_COUNT)
+	if (type == FLOAT4ARRAYOID && operators->n_members != EK_INDEXED_METRIC_COUNT &&
+		operators->n_members != EK_STRATEGY_COUNT)
 		valid = complain(family, "has neither three operators nor six");
 	for (int i = 0; i < operators->n_members; i++)
 	{
 		Form_pg_amop op = (Form_pg_amop) GETSTRUCT(&operators->members[i]->tuple);
 
-		valid = valid_order(family, op) && valid;
+		valid = valid_order(family, type, op) && valid;
 	}
 	return valid;
 }
@@ -99,6 +104,13 @@ valid_filter_family(Oid family, const CatCList *operators)
 	return valid;
 }
 
+static bool
+holds_vectors(Oid family, Oid type)
+{
+	return type == FLOAT4ARRAYOID ||
+		ek_is_type_support(get_opfamily_proc(family, type, type, EK_TYPE_SUPPORT));
+}
+
 bool
 ek_validate(Oid opclass)
 {
@@ -117,8 +129,16 @@ ek_validate(Oid opclass)
 	ReleaseSysCache(tuple);
 
 	operators = SearchSysCacheList1(AMOPSTRATEGY, ObjectIdGetDatum(family));
-	valid = type == FLOAT4ARRAYOID ? valid_vector_family(family, operators) :
+	valid = holds_vectors(family, type) ? valid_vector_family(family, type, operators) :
 		valid_filter_family(family, operators);
 	ReleaseCatCacheList(operators);
 	return valid;
+}
+
+const ek_vector_type *
+ek_type_of(Relation index)
+{
+	if (!ek_is_type_support(index_getprocid(index, 1, EK_TYPE_SUPPORT)))
+		return &ek_type_real_array;
+	return ek_call_type_support(index_getprocinfo(index, 1, EK_TYPE_SUPPORT));
 }

@@ -33,9 +33,6 @@ PG_FUNCTION_INFO_V1(ek_sql_inner_product);
 PG_FUNCTION_INFO_V1(ek_sql_negative_inner_product);
 PG_FUNCTION_INFO_V1(ek_sql_l2_distance);
 PG_FUNCTION_INFO_V1(ek_sql_l1_distance);
-PG_FUNCTION_INFO_V1(ek_sql_cosine_within);
-PG_FUNCTION_INFO_V1(ek_sql_inner_product_within);
-PG_FUNCTION_INFO_V1(ek_sql_l2_within);
 PG_FUNCTION_INFO_V1(ek_sql_norm);
 PG_FUNCTION_INFO_V1(ek_sql_normalize);
 PG_FUNCTION_INFO_V1(ek_sql_is_valid);
@@ -73,9 +70,9 @@ end_pair(ek_operation operation, ek_stats_call call, const ek_operands *operands
 }
 
 static double
-cosine_of(FunctionCallInfo fcinfo)
+cosine_of(FunctionCallInfo fcinfo, const ek_vector_type *type)
 {
-	ek_operands operands = ek_operands_get(fcinfo);
+	ek_operands operands = ek_operands_get(fcinfo, type);
 	ek_stats_call call = ek_stats_begin();
 	ek_cosine_sums sums = ek_compute_cosine(&operands);
 
@@ -86,14 +83,38 @@ cosine_of(FunctionCallInfo fcinfo)
 }
 
 static double
-inner_product_of(FunctionCallInfo fcinfo)
+inner_product_of(FunctionCallInfo fcinfo, const ek_vector_type *type)
 {
-	ek_operands operands = ek_operands_get(fcinfo);
+	ek_operands operands = ek_operands_get(fcinfo, type);
 	ek_stats_call call = ek_stats_begin();
 	double		dot = ek_compute_dot(&operands);
 
 	end_pair(EK_INNER_PRODUCT, call, &operands, isfinite(dot));
 	return dot;
+}
+
+double
+ek_cosine_distance(FunctionCallInfo fcinfo, const ek_vector_type *type)
+{
+	return 1.0 - cosine_of(fcinfo, type);
+}
+
+/* Taken from 0.0, so it is never -0. */
+double
+ek_negative_inner_product(FunctionCallInfo fcinfo, const ek_vector_type *type)
+{
+	return 0.0 - inner_product_of(fcinfo, type);
+}
+
+double
+ek_l2_distance(FunctionCallInfo fcinfo, const ek_vector_type *type)
+{
+	ek_operands operands = ek_operands_get(fcinfo, type);
+	ek_stats_call call = ek_stats_begin();
+	double		l2_squared = ek_compute_l2_squared(&operands);
+
+	end_pair(EK_L2, call, &operands, isfinite(l2_squared));
+	return sqrt(l2_squared);
 }
 
 /*
@@ -104,7 +125,7 @@ inner_product_of(FunctionCallInfo fcinfo)
 Datum
 ek_sql_cosine(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_FLOAT8(cosine_of(fcinfo));
+	PG_RETURN_FLOAT8(cosine_of(fcinfo, &ek_type_real_array));
 }
 
 /*
@@ -115,7 +136,7 @@ ek_sql_cosine(PG_FUNCTION_ARGS)
 Datum
 ek_sql_cosine_distance(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_FLOAT8(1.0 - cosine_of(fcinfo));
+	PG_RETURN_FLOAT8(ek_cosine_distance(fcinfo, &ek_type_real_array));
 }
 
 /*
@@ -124,18 +145,18 @@ ek_sql_cosine_distance(PG_FUNCTION_ARGS)
 Datum
 ek_sql_inner_product(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_FLOAT8(inner_product_of(fcinfo));
+	PG_RETURN_FLOAT8(inner_product_of(fcinfo, &ek_type_real_array));
 }
 
 /*
  * engram_negative_inner_product(a real[], b real[]) returns double precision
  *
- * A distance: it shrinks with likeness.  Taken from 0.0, so it is never -0.
+ * A distance: it shrinks with likeness.
  */
 Datum
 ek_sql_negative_inner_product(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_FLOAT8(0.0 - inner_product_of(fcinfo));
+	PG_RETURN_FLOAT8(ek_negative_inner_product(fcinfo, &ek_type_real_array));
 }
 
 /*
@@ -146,12 +167,7 @@ ek_sql_negative_inner_product(PG_FUNCTION_ARGS)
 Datum
 ek_sql_l2_distance(PG_FUNCTION_ARGS)
 {
-	ek_operands operands = ek_operands_get(fcinfo);
-	ek_stats_call call = ek_stats_begin();
-	double		l2_squared = ek_compute_l2_squared(&operands);
-
-	end_pair(EK_L2, call, &operands, isfinite(l2_squared));
-	PG_RETURN_FLOAT8(sqrt(l2_squared));
+	PG_RETURN_FLOAT8(ek_l2_distance(fcinfo, &ek_type_real_array));
 }
 
 void
@@ -165,37 +181,39 @@ ek_require_radius(double radius)
 
 /* The radius is looked at first: what is wrong with it is so for every pair. */
 static Datum
-within(FunctionCallInfo fcinfo, PGFunction distance)
+within(FunctionCallInfo fcinfo, ek_pair_distance distance, const ek_vector_type *type)
 {
 	const double radius = PG_GETARG_FLOAT8(2);
 
 	ek_require_radius(radius);
-	PG_RETURN_BOOL(DatumGetFloat8(distance(fcinfo)) <= radius);
+	PG_RETURN_BOOL(distance(fcinfo, type) <= radius);
 }
 
 /*
- * engram_cosine_within(a real[], b real[], radius double precision) returns boolean
+ * engram_cosine_within(a real[], b real[], radius double precision) returns boolean,
+ * its siblings, and all of them for vector and halfvec
  *
  * Is the distance at most the radius?  Of the inner product, as of its operator, the
  * distance is the negative product: a radius of -0.8 asks for products of 0.8 and more.
  */
-Datum
-ek_sql_cosine_within(PG_FUNCTION_ARGS)
-{
-	return within(fcinfo, ek_sql_cosine_distance);
-}
+#define WITHIN(function, distance, type) \
+	PG_FUNCTION_INFO_V1(function); \
+	Datum \
+	function(PG_FUNCTION_ARGS) \
+	{ \
+		return within(fcinfo, distance, type); \
+	} \
+	extern int	no_such_variable
 
-Datum
-ek_sql_inner_product_within(PG_FUNCTION_ARGS)
-{
-	return within(fcinfo, ek_sql_negative_inner_product);
-}
-
-Datum
-ek_sql_l2_within(PG_FUNCTION_ARGS)
-{
-	return within(fcinfo, ek_sql_l2_distance);
-}
+WITHIN(ek_sql_cosine_within, ek_cosine_distance, &ek_type_real_array);
+WITHIN(ek_sql_inner_product_within, ek_negative_inner_product, &ek_type_real_array);
+WITHIN(ek_sql_l2_within, ek_l2_distance, &ek_type_real_array);
+WITHIN(ek_sql_vector_cosine_within, ek_cosine_distance, &ek_type_vector);
+WITHIN(ek_sql_vector_inner_product_within, ek_negative_inner_product, &ek_type_vector);
+WITHIN(ek_sql_vector_l2_within, ek_l2_distance, &ek_type_vector);
+WITHIN(ek_sql_halfvec_cosine_within, ek_cosine_distance, &ek_type_halfvec);
+WITHIN(ek_sql_halfvec_inner_product_within, ek_negative_inner_product, &ek_type_halfvec);
+WITHIN(ek_sql_halfvec_l2_within, ek_l2_distance, &ek_type_halfvec);
 
 /*
  * engram_l1_distance(a real[], b real[]) returns double precision
@@ -205,7 +223,7 @@ ek_sql_l2_within(PG_FUNCTION_ARGS)
 Datum
 ek_sql_l1_distance(PG_FUNCTION_ARGS)
 {
-	ek_operands operands = ek_operands_get(fcinfo);
+	ek_operands operands = ek_operands_get(fcinfo, &ek_type_real_array);
 	ek_stats_call call = ek_stats_begin();
 	double		l1 = ek_compute_l1(&operands);
 

@@ -1,15 +1,18 @@
 /*
  * functions.h
- *		Functions of a pair that others call as the operators do.
+ *		Distances of a pair, as the operators of real[] compute them.
  */
 #ifndef EK_FUNCTIONS_H
 #define EK_FUNCTIONS_H
 
-#include "fmgr.h"
+#include "vector/vector.h"
 
-extern Datum ek_sql_cosine_distance(PG_FUNCTION_ARGS);
-extern Datum ek_sql_negative_inner_product(PG_FUNCTION_ARGS);
-extern Datum ek_sql_l2_distance(PG_FUNCTION_ARGS);
+/* Of arguments 0 and 1, of this type.  Raises the errors of vectors that cannot be compared. */
+typedef double (*ek_pair_distance) (FunctionCallInfo fcinfo, const ek_vector_type *type);
+
+extern double ek_cosine_distance(FunctionCallInfo fcinfo, const ek_vector_type *type);
+extern double ek_negative_inner_product(FunctionCallInfo fcinfo, const ek_vector_type *type);
+extern double ek_l2_distance(FunctionCallInfo fcinfo, const ek_vector_type *type);
 
 /* Raises an error if it is NaN, which is neither less than a distance nor more. */
 extern void ek_require_radius(double radius);

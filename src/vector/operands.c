@@ -177,7 +177,7 @@ prepare(prepared_query *state, MemoryContext context, ek_vector vector)
 
 /* The prepared query if this call's argument is still the same, else NULL. */
 static const ek_query *
-prepared_for_call(prepared_query *state, FunctionCallInfo fcinfo)
+prepared_for_call(prepared_query *state, FunctionCallInfo fcinfo, const ek_vector_type *type)
 {
 	MemoryContext context;
 	Datum		argument;
@@ -196,7 +196,7 @@ prepared_for_call(prepared_query *state, FunctionCallInfo fcinfo)
 		return NULL;
 	}
 	if (!state->prepared)
-		prepare(state, context, ek_vector_get(argument));
+		prepare(state, context, type->get(argument));
 	return state->prepared ? &state->query : NULL;
 }
 
@@ -235,18 +235,18 @@ look_ahead(prepared_query *state, ek_vector vector)
 }
 
 ek_operands
-ek_operands_get(FunctionCallInfo fcinfo)
+ek_operands_get(FunctionCallInfo fcinfo, const ek_vector_type *type)
 {
 	prepared_query *state = state_of_call(fcinfo);
 	ek_operands operands = {0};
 
-	operands.query = prepared_for_call(state, fcinfo);
+	operands.query = prepared_for_call(state, fcinfo, type);
 	if (operands.query != NULL)
 	{
 		int			dims[2];
 
 		operands.query_argument = state->argument;
-		operands.vector = ek_vector_get(PG_GETARG_DATUM(1 - state->argument));
+		operands.vector = type->get(PG_GETARG_DATUM(1 - state->argument));
 		dims[state->argument] = (int) operands.query->dims;
 		dims[1 - state->argument] = operands.vector.dims;
 		if (dims[0] != dims[1])
@@ -255,8 +255,8 @@ ek_operands_get(FunctionCallInfo fcinfo)
 		return operands;
 	}
 
-	operands.vector = ek_vector_get(PG_GETARG_DATUM(0));
-	operands.other = ek_vector_get(PG_GETARG_DATUM(1));
+	operands.vector = type->get(PG_GETARG_DATUM(0));
+	operands.other = type->get(PG_GETARG_DATUM(1));
 	if (operands.vector.dims != operands.other.dims)
 		ek_raise_different_dimensions(operands.vector.dims, operands.other.dims);
 	return operands;

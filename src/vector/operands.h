@@ -24,10 +24,10 @@ typedef struct ek_operands
 } ek_operands;
 
 /*
- * Fetches arguments 0 and 1.  Raises an error unless both have the shape of a
- * vector and the same dimensions.
+ * Fetches arguments 0 and 1, of this type.  Raises an error unless both have the shape
+ * of a vector and the same dimensions.
  */
-extern ek_operands ek_operands_get(FunctionCallInfo fcinfo);
+extern ek_operands ek_operands_get(FunctionCallInfo fcinfo, const ek_vector_type *type);
 
 /*
  * Prepares a query in ek_query_size(dims) bytes at `values`, aligned to

@@ -1,6 +1,6 @@
 /*
  * vector.c
- *		From a Datum to floats and a count: the one place that reads arrays.
+ *		From a Datum to floats and a count: the one place that reads arrays of floats.
  *
  * Every form in which PostgreSQL may hand over an array is accepted: plain,
  * short-headed, compressed, out of line, and the expanded arrays of PL/pgSQL,
@@ -144,6 +144,12 @@ ek_vector_is_valid(Datum datum)
 	}
 	return true;
 }
+
+const ek_vector_type ek_type_real_array = {
+	.arithmetic = EK_SUMS_IN_DOUBLE,
+	.get = ek_vector_get,
+	.is_valid = ek_vector_is_valid
+};
 
 /* One vector or several; without any, the array has no dimensions. */
 static float_array

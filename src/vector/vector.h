@@ -2,7 +2,8 @@
  * vector.h
  *		From a Datum to floats and a count.
  *
- * vector: a one-dimensional real[] without nulls, all elements finite.
+ * vector: a one-dimensional real[] without nulls, all elements finite; or a value of
+ * another type that stands for one, see ek_vector_type.
  * dimensions: its length, at least 1.
  * query: the one vector that is compared with many; candidate: one of those.
  *
@@ -11,6 +12,8 @@
  */
 #ifndef EK_VECTOR_H
 #define EK_VECTOR_H
+
+#include "fmgr.h"
 
 #include "base/compat.h"
 
@@ -58,6 +61,39 @@ typedef struct ek_vectors
 extern ek_vectors ek_vectors_get(Datum array, const char *owner);
 
 pg_noreturn extern void ek_raise_different_dimensions(int a, int b);
+
+/* How the distance operators of a type compute. */
+typedef enum ek_arithmetic
+{
+	EK_SUMS_IN_DOUBLE,			/* in one order, always: those of real[] */
+	EK_SUMS_IN_FLOAT			/* in any order, fused or not: those of pgvector */
+} ek_arithmetic;
+
+/* A type whose values are vectors. */
+typedef struct ek_vector_type
+{
+	ek_arithmetic arithmetic;
+	/* As ek_vector_get and ek_vector_is_valid, which are those of real[]. */
+	ek_vector	(*get) (Datum value);
+	bool		(*is_valid) (Datum value);
+} ek_vector_type;
+
+extern const ek_vector_type ek_type_real_array;
+
+/* pgvector.c */
+extern const ek_vector_type ek_type_vector;
+extern const ek_vector_type ek_type_halfvec;
+
+/* type.c: for types that an operator class of ours knows */
+
+/* The number of the support function that tells how a type is read. */
+#define EK_TYPE_SUPPORT		1
+/* Is this function such a one? */
+extern bool ek_is_type_support(Oid function);
+/* What it tells. */
+extern const ek_vector_type *ek_call_type_support(FmgrInfo *function);
+/* Of real[], or of a type with a default operator class; NULL for one that holds no vectors. */
+extern const ek_vector_type *ek_find_vector_type(Oid type);
 
 /*
  * For after a sum was not finite: raises the error that names the element, if

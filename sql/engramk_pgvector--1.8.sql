@@ -1,0 +1,140 @@
+/* engramk_pgvector--1.8.sql: the types of pgvector */
+
+-- complain if the script is sourced in psql, rather than via CREATE EXTENSION
+\echo Use "CREATE EXTENSION engramk_pgvector" to load this file. \quit
+
+DO LANGUAGE plpgsql $$
+BEGIN
+    IF pg_catalog.to_regtype('halfvec') IS NULL THEN
+        RAISE EXCEPTION 'engramk_pgvector needs version 0.7 of pgvector, or a later one'
+            USING HINT = 'ALTER EXTENSION vector UPDATE.';
+    END IF;
+    IF (SELECT extversion FROM pg_catalog.pg_extension WHERE extname = 'engramk') IN
+        ('1.0', '1.1', '1.2', '1.3', '1.4', '1.5', '1.6', '1.7') THEN
+        RAISE EXCEPTION 'engramk_pgvector needs version 1.8 of engramk, or a later one'
+            USING HINT = 'ALTER EXTENSION engramk UPDATE.';
+    END IF;
+    IF (SELECT extnamespace FROM pg_catalog.pg_extension WHERE extname = 'vector') <>
+        (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = pg_catalog.current_schema()) THEN
+        RAISE NOTICE 'engramk_pgvector is not in the schema of pgvector'
+            USING HINT = 'Statements that name the schema of an operator class find those of engramk only in their own.';
+    END IF;
+END
+$$;
+
+-- How the types are read
+
+CREATE FUNCTION engram_vector_support(internal) RETURNS internal
+    AS 'MODULE_PATHNAME', 'ek_sql_type_vector' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION engram_halfvec_support(internal) RETURNS internal
+    AS 'MODULE_PATHNAME', 'ek_sql_type_halfvec' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION engram_vector_support(internal) IS 'engramk: support function of operator classes';
+COMMENT ON FUNCTION engram_halfvec_support(internal) IS 'engramk: support function of operator classes';
+
+-- Within a radius: by the distances of engramk
+
+CREATE TYPE engram_vector_ball AS (center vector, radius double precision, lossy boolean);
+COMMENT ON TYPE engram_vector_ball IS 'engramk: a vector and a distance from it, for index conditions';
+CREATE FUNCTION engram_ball(center vector, radius double precision) RETURNS engram_vector_ball
+    AS 'MODULE_PATHNAME', 'ek_sql_ball' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION engram_ball(center vector, radius double precision, lossy boolean) RETURNS engram_vector_ball
+    AS 'MODULE_PATHNAME', 'ek_sql_lossy_ball' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION engram_ball(vector, double precision) IS 'engramk: a vector and a distance from it';
+COMMENT ON FUNCTION engram_ball(vector, double precision, boolean) IS
+    'engramk: the same; if lossy, for an index only: everything counts as within';
+
+CREATE FUNCTION engram_cosine_in_ball(vector, engram_vector_ball) RETURNS boolean
+    AS 'MODULE_PATHNAME', 'ek_sql_vector_cosine_in_ball' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 20;
+CREATE FUNCTION engram_inner_product_in_ball(vector, engram_vector_ball) RETURNS boolean
+    AS 'MODULE_PATHNAME', 'ek_sql_vector_inner_product_in_ball' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 20;
+CREATE FUNCTION engram_l2_in_ball(vector, engram_vector_ball) RETURNS boolean
+    AS 'MODULE_PATHNAME', 'ek_sql_vector_l2_in_ball' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 20;
+COMMENT ON FUNCTION engram_cosine_in_ball(vector, engram_vector_ball) IS 'implementation of <=>@ operator';
+COMMENT ON FUNCTION engram_inner_product_in_ball(vector, engram_vector_ball) IS 'implementation of <#>@ operator';
+COMMENT ON FUNCTION engram_l2_in_ball(vector, engram_vector_ball) IS 'implementation of <->@ operator';
+CREATE OPERATOR <=>@ (LEFTARG = vector, RIGHTARG = engram_vector_ball, FUNCTION = engram_cosine_in_ball,
+    RESTRICT = contsel, JOIN = contjoinsel);
+CREATE OPERATOR <#>@ (LEFTARG = vector, RIGHTARG = engram_vector_ball, FUNCTION = engram_inner_product_in_ball,
+    RESTRICT = contsel, JOIN = contjoinsel);
+CREATE OPERATOR <->@ (LEFTARG = vector, RIGHTARG = engram_vector_ball, FUNCTION = engram_l2_in_ball,
+    RESTRICT = contsel, JOIN = contjoinsel);
+COMMENT ON OPERATOR <=>@ (vector, engram_vector_ball) IS 'is within a cosine distance';
+COMMENT ON OPERATOR <#>@ (vector, engram_vector_ball) IS 'is within a negative inner product';
+COMMENT ON OPERATOR <->@ (vector, engram_vector_ball) IS 'is within a Euclidean distance';
+
+CREATE FUNCTION engram_cosine_within(a vector, b vector, radius double precision) RETURNS boolean
+    AS 'MODULE_PATHNAME', 'ek_sql_vector_cosine_within' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 20
+    SUPPORT engram_cosine_within_support;
+CREATE FUNCTION engram_inner_product_within(a vector, b vector, radius double precision) RETURNS boolean
+    AS 'MODULE_PATHNAME', 'ek_sql_vector_inner_product_within' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 20
+    SUPPORT engram_inner_product_within_support;
+CREATE FUNCTION engram_l2_within(a vector, b vector, radius double precision) RETURNS boolean
+    AS 'MODULE_PATHNAME', 'ek_sql_vector_l2_within' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 20
+    SUPPORT engram_l2_within_support;
+
+CREATE TYPE engram_halfvec_ball AS (center halfvec, radius double precision, lossy boolean);
+COMMENT ON TYPE engram_halfvec_ball IS 'engramk: a vector and a distance from it, for index conditions';
+CREATE FUNCTION engram_ball(center halfvec, radius double precision) RETURNS engram_halfvec_ball
+    AS 'MODULE_PATHNAME', 'ek_sql_ball' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION engram_ball(center halfvec, radius double precision, lossy boolean) RETURNS engram_halfvec_ball
+    AS 'MODULE_PATHNAME', 'ek_sql_lossy_ball' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION engram_ball(halfvec, double precision) IS 'engramk: a vector and a distance from it';
+COMMENT ON FUNCTION engram_ball(halfvec, double precision, boolean) IS
+    'engramk: the same; if lossy, for an index only: everything counts as within';
+
+CREATE FUNCTION engram_cosine_in_ball(halfvec, engram_halfvec_ball) RETURNS boolean
+    AS 'MODULE_PATHNAME', 'ek_sql_halfvec_cosine_in_ball' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 20;
+CREATE FUNCTION engram_inner_product_in_ball(halfvec, engram_halfvec_ball) RETURNS boolean
+    AS 'MODULE_PATHNAME', 'ek_sql_halfvec_inner_product_in_ball' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 20;
+CREATE FUNCTION engram_l2_in_ball(halfvec, engram_halfvec_ball) RETURNS boolean
+    AS 'MODULE_PATHNAME', 'ek_sql_halfvec_l2_in_ball' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 20;
+COMMENT ON FUNCTION engram_cosine_in_ball(halfvec, engram_halfvec_ball) IS 'implementation of <=>@ operator';
+COMMENT ON FUNCTION engram_inner_product_in_ball(halfvec, engram_halfvec_ball) IS 'implementation of <#>@ operator';
+COMMENT ON FUNCTION engram_l2_in_ball(halfvec, engram_halfvec_ball) IS 'implementation of <->@ operator';
+CREATE OPERATOR <=>@ (LEFTARG = halfvec, RIGHTARG = engram_halfvec_ball, FUNCTION = engram_cosine_in_ball,
+    RESTRICT = contsel, JOIN = contjoinsel);
+CREATE OPERATOR <#>@ (LEFTARG = halfvec, RIGHTARG = engram_halfvec_ball, FUNCTION = engram_inner_product_in_ball,
+    RESTRICT = contsel, JOIN = contjoinsel);
+CREATE OPERATOR <->@ (LEFTARG = halfvec, RIGHTARG = engram_halfvec_ball, FUNCTION = engram_l2_in_ball,
+    RESTRICT = contsel, JOIN = contjoinsel);
+COMMENT ON OPERATOR <=>@ (halfvec, engram_halfvec_ball) IS 'is within a cosine distance';
+COMMENT ON OPERATOR <#>@ (halfvec, engram_halfvec_ball) IS 'is within a negative inner product';
+COMMENT ON OPERATOR <->@ (halfvec, engram_halfvec_ball) IS 'is within a Euclidean distance';
+
+CREATE FUNCTION engram_cosine_within(a halfvec, b halfvec, radius double precision) RETURNS boolean
+    AS 'MODULE_PATHNAME', 'ek_sql_halfvec_cosine_within' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 20
+    SUPPORT engram_cosine_within_support;
+CREATE FUNCTION engram_inner_product_within(a halfvec, b halfvec, radius double precision) RETURNS boolean
+    AS 'MODULE_PATHNAME', 'ek_sql_halfvec_inner_product_within' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 20
+    SUPPORT engram_inner_product_within_support;
+CREATE FUNCTION engram_l2_within(a halfvec, b halfvec, radius double precision) RETURNS boolean
+    AS 'MODULE_PATHNAME', 'ek_sql_halfvec_l2_within' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 20
+    SUPPORT engram_l2_within_support;
+
+-- The index
+
+CREATE OPERATOR CLASS vector_l2_ops DEFAULT FOR TYPE vector USING engramk AS
+    OPERATOR 3 <-> (vector, vector) FOR ORDER BY float_ops,
+    OPERATOR 6 <->@ (vector, engram_vector_ball),
+    FUNCTION 1 engram_vector_support(internal);
+CREATE OPERATOR CLASS vector_ip_ops FOR TYPE vector USING engramk AS
+    OPERATOR 2 <#> (vector, vector) FOR ORDER BY float_ops,
+    OPERATOR 5 <#>@ (vector, engram_vector_ball),
+    FUNCTION 1 engram_vector_support(internal);
+CREATE OPERATOR CLASS vector_cosine_ops FOR TYPE vector USING engramk AS
+    OPERATOR 1 <=> (vector, vector) FOR ORDER BY float_ops,
+    OPERATOR 4 <=>@ (vector, engram_vector_ball),
+    FUNCTION 1 engram_vector_support(internal);
+
+CREATE OPERATOR CLASS halfvec_l2_ops DEFAULT FOR TYPE halfvec USING engramk AS
+    OPERATOR 3 <-> (halfvec, halfvec) FOR ORDER BY float_ops,
+    OPERATOR 6 <->@ (halfvec, engram_halfvec_ball),
+    FUNCTION 1 engram_halfvec_support(internal);
+CREATE OPERATOR CLASS halfvec_ip_ops FOR TYPE halfvec USING engramk AS
+    OPERATOR 2 <#> (halfvec, halfvec) FOR ORDER BY float_ops,
+    OPERATOR 5 <#>@ (halfvec, engram_halfvec_ball),
+    FUNCTION 1 engram_halfvec_support(internal);
+CREATE OPERATOR CLASS halfvec_cosine_ops FOR TYPE halfvec USING engramk AS
+    OPERATOR 1 <=> (halfvec, halfvec) FOR ORDER BY float_ops,
+    OPERATOR 4 <=>@ (halfvec, engram_halfvec_ball),
+    FUNCTION 1 engram_halfvec_support(internal);

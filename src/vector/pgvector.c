@@ -1,0 +1,157 @@
+/*
+ * pgvector.c
+ *		The types of pgvector: vector, and halfvec.
+ *
+ * Their values are as pgvector has them from 0.7 on: after the length, which every
+ * variable-length type begins with, the number of dimensions and two bytes of zeros,
+ * and then floats, or halves, numbers of 16 bits (IEEE 754 binary16).  A vector is read where
+ * it is; a halfvec is widened into memory of the current context, which loses nothing.
+ *
+ * pgvector refuses NaN and infinity when a value is made, and has no NULLs in it.
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "base/stats.h"
+#include "vector/vector.h"
+
+typedef struct header
+{
+	int32		length;			/* not for reading: see VARSIZE */
+	int16		dims;
+	int16		unused;
+} header;
+
+/* The value with its elements of so many bytes; NULL if its length is not that of its dimensions. */
+static const header *
+read_value(Datum datum, Size element)
+{
+	const header *value = (const header *) PG_DETOAST_DATUM(datum);
+
+	if (VARSIZE(value) < sizeof(header) || value->dims < 1 ||
+		VARSIZE(value) != sizeof(header) + element * (Size) value->dims)
+		return NULL;
+	return value;
+}
+
+static const header *
+read_sound_value(Datum datum, Size element)
+{
+	const header *value = read_value(datum, element);
+
+	if (value != NULL)
+		return value;
+	ek_stats_count_error(EK_ERROR_OTHER);
+	ereport(ERROR,
+			(errcode(ERRCODE_DATA_CORRUPTED),
+			 errmsg("vector is damaged: its length is not that of its dimensions")));
+}
+
+static bool
+is_finite(const float *values, int dims)
+{
+	for (int i = 0; i < dims; i++)
+	{
+		if (!isfinite(values[i]))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * vector
+ */
+
+static ek_vector
+floats_of(const header *value)
+{
+	return (ek_vector)
+	{
+		.values = (const float *) (value + 1),.dims = value->dims
+	};
+}
+
+static ek_vector
+get_vector(Datum datum)
+{
+	return floats_of(read_sound_value(datum, sizeof(float)));
+}
+
+static bool
+is_valid_vector(Datum datum)
+{
+	const header *value = read_value(datum, sizeof(float));
+
+	return value != NULL && is_finite(floats_of(value).values, value->dims);
+}
+
+const ek_vector_type ek_type_vector = {
+	.arithmetic = EK_SUMS_IN_FLOAT,
+	.get = get_vector,
+	.is_valid = is_valid_vector
+};
+
+/*
+ * halfvec
+ */
+
+#define HALF_SIGN		0x8000
+#define HALF_EXPONENT	0x7c00
+
+/* In front of the ten bits of a half's fraction, a float has thirteen more of its own. */
+#define FRACTION_BITS	13
+/* From a half's exponent to a float's: their biases are 15 and 127. */
+#define REBIAS			0x1p112f
+
+/* Halves that are subnormal are floats that are not: the product is exact for them, too. */
+static inline float
+float_of_half(uint16 half)
+{
+	uint32		bits = (uint32) (half & ~HALF_SIGN) << FRACTION_BITS;
+	float		value;
+
+	memcpy(&value, &bits, sizeof(value));
+	value *= REBIAS;
+	memcpy(&bits, &value, sizeof(bits));
+	/* neither NaN nor infinity is a number */
+	if ((half & HALF_EXPONENT) == HALF_EXPONENT)
+		bits |= 0x7f800000;
+	bits |= (uint32) (half & HALF_SIGN) << 16;
+	memcpy(&value, &bits, sizeof(value));
+	return value;
+}
+
+static ek_vector
+widen(const header *value)
+{
+	const uint16 *halves = (const uint16 *) (value + 1);
+	float	   *floats = palloc(sizeof(float) * value->dims);
+
+	for (int i = 0; i < value->dims; i++)
+		floats[i] = float_of_half(halves[i]);
+	return (ek_vector)
+	{
+		.values = floats,.dims = value->dims
+	};
+}
+
+static ek_vector
+get_halfvec(Datum datum)
+{
+	return widen(read_sound_value(datum, sizeof(uint16)));
+}
+
+static bool
+is_valid_halfvec(Datum datum)
+{
+	const header *value = read_value(datum, sizeof(uint16));
+
+	return value != NULL && is_finite(widen(value).values, value->dims);
+}
+
+const ek_vector_type ek_type_halfvec = {
+	.arithmetic = EK_SUMS_IN_FLOAT,
+	.get = get_halfvec,
+	.is_valid = is_valid_halfvec
+};
