@@ -71,6 +71,12 @@ CREATE FUNCTION engram_inner_product_within(a vector, b vector, radius double pr
 CREATE FUNCTION engram_l2_within(a vector, b vector, radius double precision) RETURNS boolean
     AS 'MODULE_PATHNAME', 'ek_sql_vector_l2_within' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 20
     SUPPORT engram_l2_within_support;
+COMMENT ON FUNCTION engram_cosine_within(vector, vector, double precision) IS
+    'is the cosine distance, as engramk computes it, at most the radius?';
+COMMENT ON FUNCTION engram_inner_product_within(vector, vector, double precision) IS
+    'is the negative inner product, as engramk computes it, at most the radius?';
+COMMENT ON FUNCTION engram_l2_within(vector, vector, double precision) IS
+    'is the Euclidean distance, as engramk computes it, at most the radius?';
 
 CREATE TYPE engram_halfvec_ball AS (center halfvec, radius double precision, lossy boolean);
 COMMENT ON TYPE engram_halfvec_ball IS 'engramk: a vector and a distance from it, for index conditions';
@@ -110,6 +116,132 @@ CREATE FUNCTION engram_inner_product_within(a halfvec, b halfvec, radius double 
 CREATE FUNCTION engram_l2_within(a halfvec, b halfvec, radius double precision) RETURNS boolean
     AS 'MODULE_PATHNAME', 'ek_sql_halfvec_l2_within' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 20
     SUPPORT engram_l2_within_support;
+COMMENT ON FUNCTION engram_cosine_within(halfvec, halfvec, double precision) IS
+    'is the cosine distance, as engramk computes it, at most the radius?';
+COMMENT ON FUNCTION engram_inner_product_within(halfvec, halfvec, double precision) IS
+    'is the negative inner product, as engramk computes it, at most the radius?';
+COMMENT ON FUNCTION engram_l2_within(halfvec, halfvec, double precision) IS
+    'is the Euclidean distance, as engramk computes it, at most the radius?';
+
+-- Many at once
+
+CREATE FUNCTION engram_cosine_batch(query vector, candidates vector[]) RETURNS double precision[]
+    AS 'MODULE_PATHNAME', 'ek_sql_vector_cosine_batch' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 1000;
+CREATE FUNCTION engram_cosine_matrix(queries vector[], candidates vector[]) RETURNS double precision[]
+    AS 'MODULE_PATHNAME', 'ek_sql_vector_cosine_matrix' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 10000;
+CREATE FUNCTION engram_topk(query vector, candidates vector[], k integer)
+    RETURNS TABLE (ordinal integer, similarity double precision)
+    AS 'MODULE_PATHNAME', 'ek_sql_vector_topk' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 1000 ROWS 10;
+COMMENT ON FUNCTION engram_cosine_batch(vector, vector[]) IS 'cosine similarity of each candidate';
+COMMENT ON FUNCTION engram_cosine_matrix(vector[], vector[]) IS 'cosine similarity of each query and each candidate';
+COMMENT ON FUNCTION engram_topk(vector, vector[], integer) IS 'the k candidates of greatest cosine similarity, best first';
+
+CREATE FUNCTION engram_nearest_add(state internal, id bigint, vector vector, queries vector[], k integer)
+    RETURNS internal
+    AS 'MODULE_PATHNAME', 'ek_sql_vector_nearest_bigint_add' LANGUAGE C IMMUTABLE PARALLEL SAFE COST 100;
+COMMENT ON FUNCTION engram_nearest_add(internal, bigint, vector, vector[], integer) IS 'part of engram_nearest';
+CREATE AGGREGATE engram_nearest(id bigint, vector vector, queries vector[], k integer) (
+    SFUNC = engram_nearest_add, STYPE = internal, SSPACE = 1024, FINALFUNC = engram_nearest_result,
+    COMBINEFUNC = engram_nearest_combine, SERIALFUNC = engram_nearest_serialize,
+    DESERIALFUNC = engram_nearest_deserialize, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE engram_nearest(bigint, vector, vector[], integer) IS
+    'the k nearest rows of each query, by cosine distance';
+
+CREATE FUNCTION engram_nearest_add(state internal, id bigint, vector vector, queries vector[], k integer, metric text)
+    RETURNS internal
+    AS 'MODULE_PATHNAME', 'ek_sql_vector_nearest_bigint_add' LANGUAGE C IMMUTABLE PARALLEL SAFE COST 100;
+COMMENT ON FUNCTION engram_nearest_add(internal, bigint, vector, vector[], integer, text) IS 'part of engram_nearest';
+CREATE AGGREGATE engram_nearest(id bigint, vector vector, queries vector[], k integer, metric text) (
+    SFUNC = engram_nearest_add, STYPE = internal, SSPACE = 1024, FINALFUNC = engram_nearest_result,
+    COMBINEFUNC = engram_nearest_combine, SERIALFUNC = engram_nearest_serialize,
+    DESERIALFUNC = engram_nearest_deserialize, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE engram_nearest(bigint, vector, vector[], integer, text) IS
+    'the k nearest rows of each query, by the metric';
+
+CREATE FUNCTION engram_nearest_add(state internal, id uuid, vector vector, queries vector[], k integer)
+    RETURNS internal
+    AS 'MODULE_PATHNAME', 'ek_sql_vector_nearest_uuid_add' LANGUAGE C IMMUTABLE PARALLEL SAFE COST 100;
+COMMENT ON FUNCTION engram_nearest_add(internal, uuid, vector, vector[], integer) IS 'part of engram_nearest';
+CREATE AGGREGATE engram_nearest(id uuid, vector vector, queries vector[], k integer) (
+    SFUNC = engram_nearest_add, STYPE = internal, SSPACE = 1024, FINALFUNC = engram_nearest_uuid_result,
+    COMBINEFUNC = engram_nearest_combine, SERIALFUNC = engram_nearest_serialize,
+    DESERIALFUNC = engram_nearest_deserialize, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE engram_nearest(uuid, vector, vector[], integer) IS
+    'the k nearest rows of each query, by cosine distance';
+
+CREATE FUNCTION engram_nearest_add(state internal, id uuid, vector vector, queries vector[], k integer, metric text)
+    RETURNS internal
+    AS 'MODULE_PATHNAME', 'ek_sql_vector_nearest_uuid_add' LANGUAGE C IMMUTABLE PARALLEL SAFE COST 100;
+COMMENT ON FUNCTION engram_nearest_add(internal, uuid, vector, vector[], integer, text) IS 'part of engram_nearest';
+CREATE AGGREGATE engram_nearest(id uuid, vector vector, queries vector[], k integer, metric text) (
+    SFUNC = engram_nearest_add, STYPE = internal, SSPACE = 1024, FINALFUNC = engram_nearest_uuid_result,
+    COMBINEFUNC = engram_nearest_combine, SERIALFUNC = engram_nearest_serialize,
+    DESERIALFUNC = engram_nearest_deserialize, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE engram_nearest(uuid, vector, vector[], integer, text) IS
+    'the k nearest rows of each query, by the metric';
+
+CREATE FUNCTION engram_cosine_batch(query halfvec, candidates halfvec[]) RETURNS double precision[]
+    AS 'MODULE_PATHNAME', 'ek_sql_halfvec_cosine_batch' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 1000;
+CREATE FUNCTION engram_cosine_matrix(queries halfvec[], candidates halfvec[]) RETURNS double precision[]
+    AS 'MODULE_PATHNAME', 'ek_sql_halfvec_cosine_matrix' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 10000;
+CREATE FUNCTION engram_topk(query halfvec, candidates halfvec[], k integer)
+    RETURNS TABLE (ordinal integer, similarity double precision)
+    AS 'MODULE_PATHNAME', 'ek_sql_halfvec_topk' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 1000 ROWS 10;
+COMMENT ON FUNCTION engram_cosine_batch(halfvec, halfvec[]) IS 'cosine similarity of each candidate';
+COMMENT ON FUNCTION engram_cosine_matrix(halfvec[], halfvec[]) IS 'cosine similarity of each query and each candidate';
+COMMENT ON FUNCTION engram_topk(halfvec, halfvec[], integer) IS 'the k candidates of greatest cosine similarity, best first';
+
+CREATE FUNCTION engram_nearest_add(state internal, id bigint, vector halfvec, queries halfvec[], k integer)
+    RETURNS internal
+    AS 'MODULE_PATHNAME', 'ek_sql_halfvec_nearest_bigint_add' LANGUAGE C IMMUTABLE PARALLEL SAFE COST 100;
+COMMENT ON FUNCTION engram_nearest_add(internal, bigint, halfvec, halfvec[], integer) IS 'part of engram_nearest';
+CREATE AGGREGATE engram_nearest(id bigint, vector halfvec, queries halfvec[], k integer) (
+    SFUNC = engram_nearest_add, STYPE = internal, SSPACE = 1024, FINALFUNC = engram_nearest_result,
+    COMBINEFUNC = engram_nearest_combine, SERIALFUNC = engram_nearest_serialize,
+    DESERIALFUNC = engram_nearest_deserialize, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE engram_nearest(bigint, halfvec, halfvec[], integer) IS
+    'the k nearest rows of each query, by cosine distance';
+
+CREATE FUNCTION engram_nearest_add(state internal, id bigint, vector halfvec, queries halfvec[], k integer, metric text)
+    RETURNS internal
+    AS 'MODULE_PATHNAME', 'ek_sql_halfvec_nearest_bigint_add' LANGUAGE C IMMUTABLE PARALLEL SAFE COST 100;
+COMMENT ON FUNCTION engram_nearest_add(internal, bigint, halfvec, halfvec[], integer, text) IS 'part of engram_nearest';
+CREATE AGGREGATE engram_nearest(id bigint, vector halfvec, queries halfvec[], k integer, metric text) (
+    SFUNC = engram_nearest_add, STYPE = internal, SSPACE = 1024, FINALFUNC = engram_nearest_result,
+    COMBINEFUNC = engram_nearest_combine, SERIALFUNC = engram_nearest_serialize,
+    DESERIALFUNC = engram_nearest_deserialize, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE engram_nearest(bigint, halfvec, halfvec[], integer, text) IS
+    'the k nearest rows of each query, by the metric';
+
+CREATE FUNCTION engram_nearest_add(state internal, id uuid, vector halfvec, queries halfvec[], k integer)
+    RETURNS internal
+    AS 'MODULE_PATHNAME', 'ek_sql_halfvec_nearest_uuid_add' LANGUAGE C IMMUTABLE PARALLEL SAFE COST 100;
+COMMENT ON FUNCTION engram_nearest_add(internal, uuid, halfvec, halfvec[], integer) IS 'part of engram_nearest';
+CREATE AGGREGATE engram_nearest(id uuid, vector halfvec, queries halfvec[], k integer) (
+    SFUNC = engram_nearest_add, STYPE = internal, SSPACE = 1024, FINALFUNC = engram_nearest_uuid_result,
+    COMBINEFUNC = engram_nearest_combine, SERIALFUNC = engram_nearest_serialize,
+    DESERIALFUNC = engram_nearest_deserialize, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE engram_nearest(uuid, halfvec, halfvec[], integer) IS
+    'the k nearest rows of each query, by cosine distance';
+
+CREATE FUNCTION engram_nearest_add(state internal, id uuid, vector halfvec, queries halfvec[], k integer, metric text)
+    RETURNS internal
+    AS 'MODULE_PATHNAME', 'ek_sql_halfvec_nearest_uuid_add' LANGUAGE C IMMUTABLE PARALLEL SAFE COST 100;
+COMMENT ON FUNCTION engram_nearest_add(internal, uuid, halfvec, halfvec[], integer, text) IS 'part of engram_nearest';
+CREATE AGGREGATE engram_nearest(id uuid, vector halfvec, queries halfvec[], k integer, metric text) (
+    SFUNC = engram_nearest_add, STYPE = internal, SSPACE = 1024, FINALFUNC = engram_nearest_uuid_result,
+    COMBINEFUNC = engram_nearest_combine, SERIALFUNC = engram_nearest_serialize,
+    DESERIALFUNC = engram_nearest_deserialize, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE engram_nearest(uuid, halfvec, halfvec[], integer, text) IS
+    'the k nearest rows of each query, by the metric';
 
 -- The index
 

@@ -37,6 +37,10 @@
 
 PG_FUNCTION_INFO_V1(ek_sql_nearest_bigint_add);
 PG_FUNCTION_INFO_V1(ek_sql_nearest_uuid_add);
+PG_FUNCTION_INFO_V1(ek_sql_vector_nearest_bigint_add);
+PG_FUNCTION_INFO_V1(ek_sql_vector_nearest_uuid_add);
+PG_FUNCTION_INFO_V1(ek_sql_halfvec_nearest_bigint_add);
+PG_FUNCTION_INFO_V1(ek_sql_halfvec_nearest_uuid_add);
 PG_FUNCTION_INFO_V1(ek_sql_nearest_combine);
 PG_FUNCTION_INFO_V1(ek_sql_nearest_serialize);
 PG_FUNCTION_INFO_V1(ek_sql_nearest_deserialize);
@@ -61,6 +65,7 @@ typedef struct shared_queries
 	Size		raw_size;
 	bool		has_other;
 	char		other[TOAST_POINTER_SIZE];	/* to the same value elsewhere */
+	const ek_vector_type *type;
 	ek_vectors	vectors;
 	ek_queries *queries;
 } shared_queries;
@@ -208,7 +213,7 @@ static bool
 have_these_values(const shared_queries *shared, Pointer raw)
 {
 	const ek_vectors a = shared->vectors;
-	const ek_vectors b = ek_vectors_get(PointerGetDatum(raw), "queries");
+	const ek_vectors b = shared->type->get_all(PointerGetDatum(raw), "queries");
 
 	return a.count == b.count && a.dims == b.dims &&
 		(a.count == 0 ||
@@ -250,7 +255,7 @@ forget_queries(void *argument)
 
 /* In the current memory context, that of the group's state. */
 static shared_queries *
-create_queries(ek_metric metric, Pointer raw)
+create_queries(ek_metric metric, const ek_vector_type *type, Pointer raw)
 {
 	shared_queries *shared = palloc0(sizeof(shared_queries));
 
@@ -259,14 +264,15 @@ create_queries(ek_metric metric, Pointer raw)
 	memcpy(shared->raw, raw, shared->raw_size);
 
 	/* a copy of our own, so that it stays as long as the state */
-	shared->vectors = ek_vectors_get(PointerGetDatum(shared->raw), "queries");
+	shared->type = type;
+	shared->vectors = type->get_all(PointerGetDatum(shared->raw), "queries");
 	shared->queries = ek_queries_create(metric, shared->vectors);
 	return shared;
 }
 
 static shared_queries *
 queries_of_group(call_site *site, MemoryContext context, ek_metric metric,
-				 Pointer raw)
+				 const ek_vector_type *type, Pointer raw)
 {
 	MemoryContextCallback *callback;
 
@@ -282,7 +288,7 @@ queries_of_group(call_site *site, MemoryContext context, ek_metric metric,
 		callback->arg = site;
 		MemoryContextRegisterResetCallback(context, callback);
 	}
-	site->last = create_queries(metric, raw);
+	site->last = create_queries(metric, type, raw);
 	site->last_context = context;
 	return site->last;
 }
@@ -325,7 +331,7 @@ check_same(FunctionCallInfo fcinfo, const nearest_state *state)
 }
 
 static nearest_state *
-begin_group(FunctionCallInfo fcinfo, call_site *site, MemoryContext context)
+begin_group(FunctionCallInfo fcinfo, call_site *site, const ek_vector_type *type, MemoryContext context)
 {
 	const int	k = PG_GETARG_INT32(ARGUMENT_K);
 	ek_metric metric = metric_argument(fcinfo);
@@ -336,7 +342,7 @@ begin_group(FunctionCallInfo fcinfo, call_site *site, MemoryContext context)
 	ek_nearest_check_k(k);
 	caller = MemoryContextSwitchTo(context);
 	state = palloc(sizeof(nearest_state));
-	state->shared = queries_of_group(site, context, metric, raw);
+	state->shared = queries_of_group(site, context, metric, type, raw);
 	state->nearest = ek_nearest_create(state->shared->queries, k, INFINITY, NULL, EK_NEAREST, NULL);
 	MemoryContextSwitchTo(caller);
 	return state;
@@ -347,7 +353,7 @@ begin_group(FunctionCallInfo fcinfo, call_site *site, MemoryContext context)
  * queries, k or metric there is no question, and so no result.
  */
 static Datum
-add_row(FunctionCallInfo fcinfo, id_type ids)
+add_row(FunctionCallInfo fcinfo, id_type ids, const ek_vector_type *type)
 {
 	nearest_state *state = PG_ARGISNULL(ARGUMENT_STATE) ? NULL :
 		(nearest_state *) PG_GETARG_POINTER(ARGUMENT_STATE);
@@ -361,14 +367,14 @@ add_row(FunctionCallInfo fcinfo, id_type ids)
 		PG_RETURN_NULL();
 	}
 	if (state == NULL)
-		state = begin_group(fcinfo, site, context);
+		state = begin_group(fcinfo, site, type, context);
 	else if (!site->stable)
 		check_same(fcinfo, state);
 
 	if (!PG_ARGISNULL(ARGUMENT_ID) && !PG_ARGISNULL(ARGUMENT_VECTOR) &&
 		ek_nearest_query_count(state->nearest) > 0)
 		ek_nearest_add(state->nearest, id_of_datum(ids, PG_GETARG_DATUM(ARGUMENT_ID)),
-					   ek_vector_get(PG_GETARG_DATUM(ARGUMENT_VECTOR)),
+					   type->get(PG_GETARG_DATUM(ARGUMENT_VECTOR)),
 					   (ek_range) {0, ek_nearest_query_count(state->nearest)});
 	PG_RETURN_POINTER(state);
 }
@@ -376,11 +382,25 @@ add_row(FunctionCallInfo fcinfo, id_type ids)
 /*
  * engram_nearest(id bigint, vector real[], queries real[], k integer
  *				  [, metric text]) returns engram_match[]
+ *
+ * And of vector and vector[], and of halfvec and halfvec[].
  */
 Datum
 ek_sql_nearest_bigint_add(PG_FUNCTION_ARGS)
 {
-	return add_row(fcinfo, ID_BIGINT);
+	return add_row(fcinfo, ID_BIGINT, &ek_type_real_array);
+}
+
+Datum
+ek_sql_vector_nearest_bigint_add(PG_FUNCTION_ARGS)
+{
+	return add_row(fcinfo, ID_BIGINT, &ek_type_vector);
+}
+
+Datum
+ek_sql_halfvec_nearest_bigint_add(PG_FUNCTION_ARGS)
+{
+	return add_row(fcinfo, ID_BIGINT, &ek_type_halfvec);
 }
 
 /*
@@ -389,7 +409,19 @@ ek_sql_nearest_bigint_add(PG_FUNCTION_ARGS)
 Datum
 ek_sql_nearest_uuid_add(PG_FUNCTION_ARGS)
 {
-	return add_row(fcinfo, ID_UUID);
+	return add_row(fcinfo, ID_UUID, &ek_type_real_array);
+}
+
+Datum
+ek_sql_vector_nearest_uuid_add(PG_FUNCTION_ARGS)
+{
+	return add_row(fcinfo, ID_UUID, &ek_type_vector);
+}
+
+Datum
+ek_sql_halfvec_nearest_uuid_add(PG_FUNCTION_ARGS)
+{
+	return add_row(fcinfo, ID_UUID, &ek_type_halfvec);
 }
 
 /*

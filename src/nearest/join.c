@@ -70,6 +70,7 @@ typedef struct join_side
 	const char *statement;
 	const char *join_by;
 	Oid			id_type;		/* smallint, integer or bigint */
+	const ek_vector_type *type;
 	Oid			key_type;
 	Oid			key_collation;
 } join_side;
@@ -124,8 +125,9 @@ check_columns(join_side *side, TupleDesc columns)
 	if (columns == NULL || columns->natts != (side->join_by == NULL ? 2 : 3))
 		raise_wrong_columns(side);
 	side->id_type = getBaseType(TupleDescAttr(columns, 0)->atttypid);
+	side->type = ek_find_vector_type(TupleDescAttr(columns, 1)->atttypid);
 	if ((side->id_type != INT8OID && side->id_type != INT4OID && side->id_type != INT2OID) ||
-		getBaseType(TupleDescAttr(columns, 1)->atttypid) != FLOAT4ARRAYOID)
+		side->type == NULL)
 		raise_wrong_columns(side);
 	if (side->join_by == NULL)
 		return;
@@ -264,7 +266,7 @@ receive_target(TupleTableSlot *slot, DestReceiver *self)
 	if (queries.first < queries.end)
 		ek_nearest_add(receiver->nearest,
 					   ek_id_of_bigint(integer_of(slot->tts_values[0], receiver->side->id_type)),
-					   ek_vector_get(slot->tts_values[1]), queries);
+					   receiver->side->type->get(slot->tts_values[1]), queries);
 	MemoryContextSwitchTo(caller);
 	MemoryContextReset(receiver->row_context);
 	return true;
@@ -383,7 +385,7 @@ add_fetched(query_block *block, const join_side *queries, MemoryContext context,
 
 		if (id_is_null || vector_is_null || key_is_null)
 			continue;
-		vector = ek_vector_get(datum);
+		vector = queries->type->get(datum);
 		if (block->dims == 0)
 			block->dims = vector.dims;
 		if (block->values == NULL)

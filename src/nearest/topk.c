@@ -16,6 +16,8 @@
 #include "vector/batch.h"
 
 PG_FUNCTION_INFO_V1(ek_sql_topk);
+PG_FUNCTION_INFO_V1(ek_sql_vector_topk);
+PG_FUNCTION_INFO_V1(ek_sql_halfvec_topk);
 
 static void
 offer_all(ek_neighbours *best, const double *similarity, int first, int count)
@@ -66,15 +68,14 @@ find_best(ek_vector vector, ek_candidates candidates, int k)
 	return result;
 }
 
-/*
- * engram_topk(query real[], candidates real[], k integer)
- * returns table (ordinal integer, similarity double precision)
- *
- * The k candidates most similar to the query, best first, ties by ordinal.
- * Ordinals count from 1.  Fewer rows if there are fewer candidates.
- */
-Datum
-ek_sql_topk(PG_FUNCTION_ARGS)
+static ek_candidates
+get_candidates(const ek_vector_type *type, Datum array, int dims)
+{
+	return type == &ek_type_real_array ? ek_candidates_get(array, dims) : ek_candidates_of(type, array, dims);
+}
+
+static Datum
+next_of_topk(FunctionCallInfo fcinfo, const ek_vector_type *type)
 {
 	FuncCallContext *funcctx;
 	ek_neighbours *best;
@@ -87,8 +88,8 @@ ek_sql_topk(PG_FUNCTION_ARGS)
 		ek_candidates candidates;
 
 		ek_nearest_check_k(k);
-		query = ek_vector_get(PG_GETARG_DATUM(0));
-		candidates = ek_candidates_get(PG_GETARG_DATUM(1), query.dims);
+		query = type->get(PG_GETARG_DATUM(0));
+		candidates = get_candidates(type, PG_GETARG_DATUM(1), query.dims);
 
 		funcctx = ek_begin_set(fcinfo, 0);
 		caller = MemoryContextSwitchTo(funcctx->multi_call_memory_ctx);
@@ -112,4 +113,30 @@ ek_sql_topk(PG_FUNCTION_ARGS)
 		SRF_RETURN_NEXT(funcctx, ek_make_row(funcctx->tuple_desc, values));
 	}
 	SRF_RETURN_DONE(funcctx);
+}
+
+/*
+ * engram_topk(query real[], candidates real[], k integer)
+ * returns table (ordinal integer, similarity double precision), and of vector and
+ * vector[], and of halfvec and halfvec[]
+ *
+ * The k candidates most similar to the query, best first, ties by ordinal.
+ * Ordinals count from 1.  Fewer rows if there are fewer candidates.
+ */
+Datum
+ek_sql_topk(PG_FUNCTION_ARGS)
+{
+	return next_of_topk(fcinfo, &ek_type_real_array);
+}
+
+Datum
+ek_sql_vector_topk(PG_FUNCTION_ARGS)
+{
+	return next_of_topk(fcinfo, &ek_type_vector);
+}
+
+Datum
+ek_sql_halfvec_topk(PG_FUNCTION_ARGS)
+{
+	return next_of_topk(fcinfo, &ek_type_halfvec);
 }

@@ -37,7 +37,11 @@ PG_FUNCTION_INFO_V1(ek_sql_norm);
 PG_FUNCTION_INFO_V1(ek_sql_normalize);
 PG_FUNCTION_INFO_V1(ek_sql_is_valid);
 PG_FUNCTION_INFO_V1(ek_sql_cosine_batch);
+PG_FUNCTION_INFO_V1(ek_sql_vector_cosine_batch);
+PG_FUNCTION_INFO_V1(ek_sql_halfvec_cosine_batch);
 PG_FUNCTION_INFO_V1(ek_sql_cosine_matrix);
+PG_FUNCTION_INFO_V1(ek_sql_vector_cosine_matrix);
+PG_FUNCTION_INFO_V1(ek_sql_halfvec_cosine_matrix);
 PG_FUNCTION_INFO_V1(ek_sql_simd_info);
 PG_FUNCTION_INFO_V1(ek_sql_arena_stats);
 
@@ -333,6 +337,17 @@ compare_all(ek_vector vector, const char *owner, ek_candidates candidates, doubl
 	ek_arena_close();
 }
 
+static Datum
+cosine_batch(ek_vector query, ek_candidates candidates)
+{
+	ArrayType  *result = make_similarities(candidates.count);
+	ek_stats_call call = ek_stats_begin();
+
+	compare_all(query, "the query", candidates, (double *) ARR_DATA_PTR(result));
+	ek_batch_count(EK_COSINE_BATCH, call, candidates, query.dims);
+	PG_RETURN_ARRAYTYPE_P(result);
+}
+
 /*
  * engram_cosine_batch(query real[], candidates real[])
  * returns double precision[]
@@ -342,14 +357,29 @@ compare_all(ek_vector vector, const char *owner, ek_candidates candidates, doubl
 Datum
 ek_sql_cosine_batch(PG_FUNCTION_ARGS)
 {
-	ek_vector	vector = ek_vector_get(PG_GETARG_DATUM(0));
-	ek_candidates candidates = ek_candidates_get(PG_GETARG_DATUM(1), vector.dims);
-	ArrayType  *result = make_similarities(candidates.count);
-	ek_stats_call call = ek_stats_begin();
+	const ek_vector query = ek_vector_get(PG_GETARG_DATUM(0));
 
-	compare_all(vector, "the query", candidates, (double *) ARR_DATA_PTR(result));
-	ek_batch_count(EK_COSINE_BATCH, call, candidates, vector.dims);
-	PG_RETURN_ARRAYTYPE_P(result);
+	return cosine_batch(query, ek_candidates_get(PG_GETARG_DATUM(1), query.dims));
+}
+
+/*
+ * engram_cosine_batch(query vector, candidates vector[])
+ * returns double precision[], and of halfvec
+ */
+Datum
+ek_sql_vector_cosine_batch(PG_FUNCTION_ARGS)
+{
+	const ek_vector query = ek_type_vector.get(PG_GETARG_DATUM(0));
+
+	return cosine_batch(query, ek_candidates_of(&ek_type_vector, PG_GETARG_DATUM(1), query.dims));
+}
+
+Datum
+ek_sql_halfvec_cosine_batch(PG_FUNCTION_ARGS)
+{
+	const ek_vector query = ek_type_halfvec.get(PG_GETARG_DATUM(0));
+
+	return cosine_batch(query, ek_candidates_of(&ek_type_halfvec, PG_GETARG_DATUM(1), query.dims));
 }
 
 static ArrayType *
@@ -367,18 +397,11 @@ make_similarity_matrix(int rows, int columns)
 					rows, columns)));
 }
 
-/*
- * engram_cosine_matrix(queries real[], candidates real[])
- * returns double precision[]
- *
- * The cosine similarity of each query and each candidate: two-dimensional, a
- * row for each query.
- */
-Datum
-ek_sql_cosine_matrix(PG_FUNCTION_ARGS)
+static Datum
+cosine_matrix(FunctionCallInfo fcinfo, const ek_vector_type *type)
 {
-	ek_vectors	queries = ek_vectors_get(PG_GETARG_DATUM(0), "queries");
-	ek_vectors	vectors = ek_vectors_get(PG_GETARG_DATUM(1), "candidates");
+	ek_vectors	queries = type->get_all(PG_GETARG_DATUM(0), "queries");
+	ek_vectors	vectors = type->get_all(PG_GETARG_DATUM(1), "candidates");
 	ek_candidates candidates = {.values = vectors.values,.count = vectors.count};
 	ArrayType  *result = make_similarity_matrix(queries.count, candidates.count);
 	double	   *similarity = (double *) ARR_DATA_PTR(result);
@@ -399,6 +422,31 @@ ek_sql_cosine_matrix(PG_FUNCTION_ARGS)
 	ek_stats_count(EK_COSINE_MATRIX, call, (uint64) queries.count * candidates.count,
 				   (uint64) queries.count * candidates.count * queries.dims);
 	PG_RETURN_ARRAYTYPE_P(result);
+}
+
+/*
+ * engram_cosine_matrix(queries real[], candidates real[])
+ * returns double precision[], and of vector[] and halfvec[]
+ *
+ * The cosine similarity of each query and each candidate: two-dimensional, a
+ * row for each query.
+ */
+Datum
+ek_sql_cosine_matrix(PG_FUNCTION_ARGS)
+{
+	return cosine_matrix(fcinfo, &ek_type_real_array);
+}
+
+Datum
+ek_sql_vector_cosine_matrix(PG_FUNCTION_ARGS)
+{
+	return cosine_matrix(fcinfo, &ek_type_vector);
+}
+
+Datum
+ek_sql_halfvec_cosine_matrix(PG_FUNCTION_ARGS)
+{
+	return cosine_matrix(fcinfo, &ek_type_halfvec);
 }
 
 /*

@@ -13,6 +13,11 @@
 
 #include <math.h>
 
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/memutils.h"
+
 #include "base/stats.h"
 #include "vector/vector.h"
 
@@ -59,6 +64,46 @@ is_finite(const float *values, int dims)
 	return true;
 }
 
+/* A value with the same dimensions as those before it, if any. */
+static ek_vector
+get_next(const ek_vectors *before, Datum value, ek_vector (*get) (Datum))
+{
+	const ek_vector vector = get(value);
+
+	if (before->count > 0 && vector.dims != before->dims)
+		ek_raise_different_dimensions(before->dims, vector.dims);
+	return vector;
+}
+
+static ek_vectors
+get_all(Datum datum, ek_vector (*get) (Datum))
+{
+	ArrayType  *array = DatumGetArrayTypeP(datum);
+	ek_vectors	vectors = {0};
+	float	   *values = NULL;
+	Datum	   *elements;
+	bool	   *nulls;
+	int			count;
+
+	deconstruct_array(array, ARR_ELEMTYPE(array), -1, false, TYPALIGN_INT, &elements, &nulls, &count);
+	for (; vectors.count < count; vectors.count++)
+	{
+		ek_vector	vector;
+
+		CHECK_FOR_INTERRUPTS();
+		if (nulls[vectors.count])
+			ek_raise_nulls();
+		vector = get_next(&vectors, elements[vectors.count], get);
+		if (values == NULL)
+			values = MemoryContextAllocHuge(CurrentMemoryContext,
+											sizeof(float) * (Size) count * (Size) vector.dims);
+		vectors.dims = vector.dims;
+		memcpy(values + (Size) vectors.count * vector.dims, vector.values, sizeof(float) * vector.dims);
+	}
+	vectors.values = values;
+	return vectors;
+}
+
 /*
  * vector
  */
@@ -86,10 +131,17 @@ is_valid_vector(Datum datum)
 	return value != NULL && is_finite(floats_of(value).values, value->dims);
 }
 
+static ek_vectors
+get_all_vectors(Datum array, const char *owner pg_attribute_unused())
+{
+	return get_all(array, get_vector);
+}
+
 const ek_vector_type ek_type_vector = {
 	.arithmetic = EK_SUMS_IN_FLOAT,
 	.get = get_vector,
-	.is_valid = is_valid_vector
+	.is_valid = is_valid_vector,
+	.get_all = get_all_vectors
 };
 
 /*
@@ -150,8 +202,15 @@ is_valid_halfvec(Datum datum)
 	return value != NULL && is_finite(widen(value).values, value->dims);
 }
 
+static ek_vectors
+get_all_halfvecs(Datum array, const char *owner pg_attribute_unused())
+{
+	return get_all(array, get_halfvec);
+}
+
 const ek_vector_type ek_type_halfvec = {
 	.arithmetic = EK_SUMS_IN_FLOAT,
 	.get = get_halfvec,
-	.is_valid = is_valid_halfvec
+	.is_valid = is_valid_halfvec,
+	.get_all = get_all_halfvecs
 };

@@ -91,16 +91,20 @@ read_array(Datum datum)
 	return read_flat(&array->flt);
 }
 
+void
+ek_raise_nulls(void)
+{
+	ek_stats_count_error(EK_ERROR_NULLS);
+	ereport(ERROR,
+			(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+			 errmsg("vector must not contain nulls")));
+}
+
 static void
 require_no_nulls(const float_array *array)
 {
 	if (array->has_nulls)
-	{
-		ek_stats_count_error(EK_ERROR_NULLS);
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("vector must not contain nulls")));
-	}
+		ek_raise_nulls();
 }
 
 ek_vector
@@ -144,12 +148,6 @@ ek_vector_is_valid(Datum datum)
 	}
 	return true;
 }
-
-const ek_vector_type ek_type_real_array = {
-	.arithmetic = EK_SUMS_IN_DOUBLE,
-	.get = ek_vector_get,
-	.is_valid = ek_vector_is_valid
-};
 
 /* One vector or several; without any, the array has no dimensions. */
 static float_array
@@ -206,6 +204,26 @@ ek_vectors_get(Datum datum, const char *owner)
 	vectors.count = array.ndim == 2 ? array.lengths[0] : 1;
 	vectors.dims = array.lengths[array.ndim - 1];
 	return vectors;
+}
+
+const ek_vector_type ek_type_real_array = {
+	.arithmetic = EK_SUMS_IN_DOUBLE,
+	.get = ek_vector_get,
+	.is_valid = ek_vector_is_valid,
+	.get_all = ek_vectors_get
+};
+
+ek_candidates
+ek_candidates_of(const ek_vector_type *type, Datum array, int dims)
+{
+	const ek_vectors vectors = type->get_all(array, "candidates");
+
+	if (vectors.count > 0 && vectors.dims != dims)
+		ek_raise_different_dimensions(dims, vectors.dims);
+	return (ek_candidates)
+	{
+		.values = vectors.values,.count = vectors.count
+	};
 }
 
 void

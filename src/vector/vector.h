@@ -60,6 +60,7 @@ typedef struct ek_vectors
  */
 extern ek_vectors ek_vectors_get(Datum array, const char *owner);
 
+pg_noreturn extern void ek_raise_nulls(void);
 pg_noreturn extern void ek_raise_different_dimensions(int a, int b);
 
 /* How the distance operators of a type compute. */
@@ -76,9 +77,18 @@ typedef struct ek_vector_type
 	/* As ek_vector_get and ek_vector_is_valid, which are those of real[]. */
 	ek_vector	(*get) (Datum value);
 	bool		(*is_valid) (Datum value);
+
+	/*
+	 * Of an array of such values, which are copied, as ek_vectors_get; which takes an
+	 * array of floats.
+	 */
+	ek_vectors	(*get_all) (Datum array, const char *owner);
 } ek_vector_type;
 
 extern const ek_vector_type ek_type_real_array;
+
+/* Candidates of another type, as ek_candidates_get: an array of values with so many dimensions. */
+extern ek_candidates ek_candidates_of(const ek_vector_type *type, Datum array, int dims);
 
 /* pgvector.c */
 extern const ek_vector_type ek_type_vector;
