@@ -17,8 +17,8 @@ use Test::More;
 
 our @EXPORT = qw(start_index_node makes_format_3 answers_of start_script finish_scripts overwrite seal);
 
-# A running server with engramk and compare.sql in its database postgres.  What
-# is more goes to init(); without_checksums is for tests of damaged pages, since
+# A running server with engramk and compare.sql in its database postgres, for vectors
+# of the type VECTOR_TYPE, see vector_type.sql.  What is more goes to init(); without_checksums is for tests of damaged pages, since
 # PostgreSQL's own checksums, which 18 has by default, would find what is meant
 # for ours.
 sub start_index_node
@@ -30,9 +30,10 @@ sub start_index_node
 	push @extra, '--no-data-checksums' if delete $init{without_checksums} && $node->{_pg_version} >= 18;
 	$node->init(%init, extra => \@extra);
 	$node->append_conf('postgresql.conf', $settings);
+	$node->append_conf('postgresql.conf', "test.vector_type = '" . ($ENV{VECTOR_TYPE} // 'real[]') . "'");
 	$node->start;
 	$node->safe_psql('postgres', 'CREATE EXTENSION engramk');
-	$node->safe_psql('postgres', slurp_file(dirname(__FILE__) . '/compare.sql'));
+	$node->safe_psql('postgres', slurp_file(dirname(__FILE__) . "/$_")) foreach 'vector_type.sql', 'compare.sql';
 	return $node;
 }
 

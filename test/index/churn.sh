@@ -21,7 +21,7 @@ sql()
 	psql -X -q -A -t -v ON_ERROR_STOP=1 "$@"
 }
 
-sql -c "CREATE EXTENSION IF NOT EXISTS engramk" -f "$here/compare.sql"
+sql -c "CREATE EXTENSION IF NOT EXISTS engramk" -f "$here/vector_type.sql" -f "$here/compare.sql"
 sql <<'SQL'
 CREATE TABLE item (id serial PRIMARY KEY, v real[], note int) WITH (autovacuum_enabled = off, fillfactor = 70);
 INSERT INTO item (v) SELECT sample_vector(i) FROM generate_series(1, 4000) AS i;

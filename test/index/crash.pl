@@ -20,10 +20,10 @@ my $rows = 20000;
 # that there is a middle.
 my $node = start_index_node('crash',
 	"autovacuum = off\nshared_buffers = 2MB\nvacuum_cost_delay = 1ms\nvacuum_cost_limit = 100");
-$node->safe_psql('postgres', "ALTER EXTENSION engramk UPDATE TO '1.7'") if makes_format_3();
+$node->safe_psql('postgres', "ALTER EXTENSION engramk UPDATE TO '1.8'") if makes_format_3();
 $node->safe_psql('postgres', qq{
-	CREATE TABLE item (id serial, v real[], tenant integer DEFAULT nullif(floor(random() * 5)::integer, 0));
-	CREATE UNLOGGED TABLE forgotten (id serial, v real[]);
+	CREATE TABLE item (id serial, v vec, tenant integer DEFAULT nullif(floor(random() * 5)::integer, 0));
+	CREATE UNLOGGED TABLE forgotten (id serial, v vec);
 	CREATE INDEX forgotten_v ON forgotten USING engramk (v);
 	CREATE TABLE stock AS SELECT sample_vector(i) AS v FROM generate_series(1, $rows) i;
 	INSERT INTO item (v) SELECT v FROM stock;

@@ -20,7 +20,7 @@ my $dims = 32;
 my $node = start_index_node('crowd', "autovacuum = off\nmax_connections = 50\nmax_parallel_workers = 8\nshared_buffers = 16MB\nwal_keep_size = 0\nmax_wal_size = 1GB");
 $node->safe_psql('postgres', slurp_file("$FindBin::RealBin/model.sql"));
 $node->safe_psql('postgres', q{
-	CREATE TABLE item (id serial, v real[]);
+	CREATE TABLE item (id serial, v vec);
 	CREATE INDEX item_v ON item USING engramk (v);
 	CREATE TABLE kind AS SELECT 0 AS now;});
 
@@ -69,7 +69,7 @@ run_script(8, 'only', "\\set many random(1, 30)\nINSERT INTO item (v) SELECT vec
 run_script(1, 'beside', "VACUUM item;\n");
 finish_scripts(@running);
 my ($pages, $by_one, $rows) = split(/\|/, $node->safe_psql('postgres', q{
-	CREATE TABLE one (v real[]);
+	CREATE TABLE one (v vec);
 	CREATE INDEX one_v ON one USING engramk (v);
 	INSERT INTO one SELECT v FROM item;
 	VACUUM one;

@@ -22,7 +22,7 @@ srand($seed);
 my $node = start_index_node('damage',
 	"restart_after_crash = on\nautovacuum = off\nstatement_timeout = '30s'", without_checksums => 1);
 
-$node->safe_psql('postgres', "ALTER EXTENSION engramk UPDATE TO '1.7'") if makes_format_3();
+$node->safe_psql('postgres', "ALTER EXTENSION engramk UPDATE TO '1.8'") if makes_format_3();
 sub is_filtered { return makes_format_3() && $_[0] % 2 == 0; }
 
 # Tables of 600 rows; of 3,000 every fifth, which is more than a first pass of

@@ -25,7 +25,7 @@ my $primary = start_index_node('filters', "wal_consistency_checking = 'generic'\
 	allows_streaming => 1);
 $primary->safe_psql('postgres', slurp_file("$FindBin::RealBin/model.sql"));
 $primary->safe_psql('postgres', q{
-	CREATE TABLE item (id serial, v real[], tenant integer, moment timestamptz, name text);
+	CREATE TABLE item (id serial, v vec, tenant integer, moment timestamptz, name text);
 	CREATE INDEX item_v ON item USING engramk (v, tenant, moment, name);
 
 	CREATE FUNCTION any_filtered_differences(dims integer, queries integer) RETURNS text LANGUAGE sql VOLATILE AS $$
@@ -104,8 +104,8 @@ must_be_right_on_both('built again');
 my $cursor = $primary->background_psql('postgres');
 $cursor->query_safe('SET enable_seqscan = off');
 $cursor->query_safe('BEGIN');
-$cursor->query_safe("DECLARE c CURSOR FOR SELECT v <=> (SELECT v[1:$dims] FROM stock WHERE kind = 1 AND i = 5) FROM item WHERE tenant = 3 ORDER BY 1");
-my $expected = $primary->safe_psql('postgres', "SET enable_indexscan = off; SELECT v <=> (SELECT v[1:$dims] FROM stock WHERE kind = 1 AND i = 5) FROM item WHERE tenant = 3 ORDER BY 1");
+$cursor->query_safe("DECLARE c CURSOR FOR SELECT v <=> (SELECT v[1:$dims]::vec FROM stock WHERE kind = 1 AND i = 5) FROM item WHERE tenant = 3 ORDER BY 1");
+my $expected = $primary->safe_psql('postgres', "SET enable_indexscan = off; SELECT v <=> (SELECT v[1:$dims]::vec FROM stock WHERE kind = 1 AND i = 5) FROM item WHERE tenant = 3 ORDER BY 1");
 my $first = $cursor->query_safe('FETCH 5 FROM c');
 $primary->safe_psql('postgres', 'UPDATE item SET tenant = 4 WHERE tenant = 3');
 $primary->safe_psql('postgres', 'VACUUM item');

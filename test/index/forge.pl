@@ -42,7 +42,7 @@ my $node = start_index_node('forge',
 	without_checksums => 1);
 my $version = $node->safe_psql('postgres', q{SELECT extversion FROM pg_extension WHERE extname = 'engramk'});
 my $format = $version < 1.5 ? 1 : $version < 1.6 ? 2 : 3;
-$node->safe_psql('postgres', "ALTER EXTENSION engramk UPDATE TO '1.7'") if $format == 3;
+$node->safe_psql('postgres', "ALTER EXTENSION engramk UPDATE TO '1.8'") if $format == 3;
 
 # Where things are, as src/index/index.h and page.c have it: place and size.  In
 # the fields of an entry, place is what field() makes of it.

@@ -22,7 +22,7 @@ my $node = start_index_node('free_space',
 
 # Half of the rows are gone, so that every page has room.
 $node->safe_psql('postgres', q{
-	CREATE TABLE t (id integer, v real[]);
+	CREATE TABLE t (id integer, v vec);
 	CREATE INDEX t_v ON t USING engramk (v);
 	INSERT INTO t SELECT i, sample_vector(i) FROM generate_series(1, 4000) AS i;
 	DELETE FROM t WHERE id % 2 = 0;

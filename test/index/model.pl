@@ -32,7 +32,7 @@ $node->safe_psql('postgres', q{
 	ALTER DATABASE postgres SET min_parallel_index_scan_size = 0;
 	ALTER DATABASE postgres SET max_parallel_workers_per_gather = 0;});
 my $learns = makes_format_3();
-$node->safe_psql('postgres', "ALTER EXTENSION engramk UPDATE TO '1.7'") if $learns;
+$node->safe_psql('postgres', "ALTER EXTENSION engramk UPDATE TO '1.8'") if $learns;
 
 my @sessions;
 my ($dims, $kind, $cursor);
@@ -138,9 +138,9 @@ sub compare
 
 	$findings .= run_in($session, "SELECT all_differences_within('item', $dims, 1, \$\$$filter\$\$)") if $learns;
 	die "with $workers workers: $findings\n" if $findings ne '';
-	$seen{filtered}++ if run_in($session, "SET enable_seqscan = off; EXPLAIN SELECT v <=> v FROM item WHERE $filter ORDER BY v <=> array_fill(1::real, ARRAY[$dims]) LIMIT $k; RESET enable_seqscan")
+	$seen{filtered}++ if run_in($session, "SET enable_seqscan = off; EXPLAIN SELECT v <=> v FROM item WHERE $filter ORDER BY v <=> array_fill(1::real, ARRAY[$dims])::vec LIMIT $k; RESET enable_seqscan")
 	  =~ /Index Cond:.*(?:tenant|moment|name)/;
-	$seen{parallel}++ if run_in($session, "SET enable_seqscan = off; SET enable_sort = off; EXPLAIN SELECT v <=> v FROM item ORDER BY v <=> array_fill(1::real, ARRAY[$dims]) LIMIT $k; RESET enable_seqscan; RESET enable_sort")
+	$seen{parallel}++ if run_in($session, "SET enable_seqscan = off; SET enable_sort = off; EXPLAIN SELECT v <=> v FROM item ORDER BY v <=> array_fill(1::real, ARRAY[$dims])::vec LIMIT $k; RESET enable_seqscan; RESET enable_sort")
 	  =~ /Parallel Index Scan/;
 	run_in($session, 'RESET max_parallel_workers_per_gather');
 	return;
@@ -150,13 +150,13 @@ sub compare
 sub open_cursor
 {
 	my $operator = pick('<=>', '<->', '<#>');
-	my $q = "(SELECT v[1:$dims] FROM stock WHERE kind = $kind AND i = " . (1 + int(rand(1000))) . ')';
+	my $q = "(SELECT v[1:$dims]::vec FROM stock WHERE kind = $kind AND i = " . (1 + int(rand(1000))) . ')';
 	my $session = $sessions[3];
 	my $filter = filter();
 
 	return if $cursor;
 	$q = run_in($session, "SELECT $q") if rand() < 0.9;
-	$q = "'$q'::real[]" if $q =~ /^\{/;
+	$q = "'$q'::vec" if $q =~ /^[{\[]/;
 	run_in($session, 'BEGIN ISOLATION LEVEL REPEATABLE READ');
 	run_in($session, 'CREATE TEMP TABLE got (n serial, id integer, d float8) ON COMMIT DROP');
 	run_in($session, "CREATE TEMP TABLE truth ON COMMIT DROP AS SELECT id, v $operator $q AS d FROM item WHERE $filter");
@@ -240,7 +240,7 @@ sub begin_run
 	$dims = pick(8, 13, 32, 64);
 	$kind = int(rand(8));
 	run_in($sessions[0], 'DROP TABLE IF EXISTS item');
-	run_in($sessions[0], 'CREATE TABLE item (id serial, v real[], note integer, tenant integer, moment timestamptz, name text) WITH (fillfactor = ' . pick(50, 100) . ')');
+	run_in($sessions[0], 'CREATE TABLE item (id serial, v vec, note integer, tenant integer, moment timestamptz, name text) WITH (fillfactor = ' . pick(50, 100) . ')');
 	my @start = @{ pick([$index], [ $index, $nulls ], [ $nulls, $index ], [ insert_of(50), $index ], [ insert_of(1400), $index ],
 		[ $nulls, insert_of(1400), $index ]) };
 	run_in($sessions[0], $_) foreach @start;

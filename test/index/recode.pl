@@ -45,7 +45,7 @@ sub is_right
 	$node->psql('postgres', "SELECT engram_index_check('item_v') = count(*) FROM item", stdout => \$out, stderr => \$err);
 	is("$out$err", 't', "$name: every certificate is true");
 	is($node->safe_psql('postgres', "SELECT all_differences('item', $dims, 1, 30)"), '', "$name: right answers");
-	is($node->safe_psql('postgres', "SELECT differs('item', (SELECT v[1:$dims] FROM stock WHERE kind = 2 AND i = 99), 1000000)"), '', "$name: to the last row");
+	is($node->safe_psql('postgres', "SELECT differs('item', (SELECT v[1:$dims]::vec FROM stock WHERE kind = 2 AND i = 99), 1000000)"), '', "$name: to the last row");
 	return;
 }
 
@@ -100,7 +100,7 @@ sub begin_to_recode
 #
 
 $node->safe_psql('postgres', q{
-	CREATE TABLE item (id serial, v real[], note integer);
+	CREATE TABLE item (id serial, v vec, note integer);
 	CREATE INDEX item_v ON item USING engramk (v);});
 $node->safe_psql('postgres', insert_of(0, 3000));
 is_right('an index that nobody has vacuumed');
@@ -247,7 +247,7 @@ $node->safe_psql('postgres', 'DROP TABLE sparse');
 $node->append_conf('postgresql.conf', "autovacuum = on\nautovacuum_naptime = 1\nautovacuum_vacuum_cost_delay = 0");
 $node->safe_psql('postgres', q{
 	DROP TABLE item;
-	CREATE TABLE item (id serial, v real[], note integer);
+	CREATE TABLE item (id serial, v vec, note integer);
 	CREATE INDEX item_v ON item USING engramk (v);});
 $node->reload;
 $node->safe_psql('postgres', insert_of(0, 4000));

@@ -26,10 +26,10 @@ $primary->safe_psql('postgres', slurp_file("$FindBin::RealBin/model.sql"));
 $primary->safe_psql('postgres', qq{
 	CREATE TABLE large AS SELECT n AS id, s.v FROM generate_series(1, 10000) AS n JOIN stock AS s ON s.kind = 0 AND s.i = n % 2500 + 1;
 	CREATE INDEX large_v ON large USING engramk (v);
-	CREATE TABLE item (id serial, v real[]);
+	CREATE TABLE item (id serial, v vec);
 	CREATE INDEX item_v ON item USING engramk (v);
 	INSERT INTO item (v) SELECT vectors_of(0, $dims, 2000);
-	CREATE TABLE bare (id serial, v real[]);
+	CREATE TABLE bare (id serial, v vec);
 	CREATE INDEX bare_v ON bare USING engramk (v);
 	INSERT INTO bare (v) SELECT vectors_of(0, $dims, 900);});
 $primary->backup('base');

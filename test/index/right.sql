@@ -1,7 +1,8 @@
 -- The index against a sequential scan, which is in the same statement and by the
 -- functions that the operators stand for: the same distances, and the same rows
--- below the last of them.  Tests that include this have the table query (name, q).
-CREATE FUNCTION is_right(source regclass, operator text, function text, q real[], k int) RETURNS boolean
+-- below the last of them.  Tests that include this have the table query (name, q), and
+-- vector_type.sql.
+CREATE FUNCTION is_right(source regclass, operator text, function text, q vec, k int) RETURNS boolean
 LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_sort = off AS $$
 DECLARE
@@ -19,6 +20,6 @@ BEGIN
     RETURN by_index = truth AND same_rows;
 END $$;
 CREATE FUNCTION wrong(source regclass, ks int[]) RETURNS TABLE (asked bigint, wrong text[]) LANGUAGE sql AS $$
-    SELECT count(*), array_agg(name || ' ' || operator || ' ' || k) FILTER (WHERE is_right(source, operator, function, q, k) IS NOT TRUE)
-    FROM query, unnest(ks) AS k, (VALUES ('<=>', 'engram_cosine_distance'), ('<#>', 'engram_negative_inner_product'), ('<->', 'engram_l2_distance')) AS m(operator, function)
+    SELECT count(*), array_agg(name || ' ' || operator || ' ' || k) FILTER (WHERE is_right(source, operator, distance, q, k) IS NOT TRUE)
+    FROM query, unnest(ks) AS k, metric AS m
 $$;

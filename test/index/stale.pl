@@ -19,7 +19,7 @@ my @tables = qw(basis seal);
 if (makes_format_3())
 {
 	$node->safe_psql('postgres', q{
-		ALTER EXTENSION engramk UPDATE TO '1.7';
+		ALTER EXTENSION engramk UPDATE TO '1.8';
 		CREATE TABLE filter AS SELECT * FROM basis;
 		CREATE INDEX filter_v ON filter USING engramk (v, id);});
 	push @tables, 'filter';

@@ -36,7 +36,7 @@ sub equal_on_both
 }
 
 $primary->safe_psql('postgres', q{
-	CREATE TABLE item (id serial, v real[]);
+	CREATE TABLE item (id serial, v vec);
 	CREATE INDEX item_v ON item USING engramk (v);
 	INSERT INTO item (v) SELECT NULL FROM generate_series(1, 2000);});
 equal_on_both('an empty index, NULLs');
@@ -54,7 +54,7 @@ equal_on_both('inserts into that');
 
 # An unlogged index has no pages there.
 $primary->safe_psql('postgres', q{
-	CREATE UNLOGGED TABLE forgotten (v real[]);
+	CREATE UNLOGGED TABLE forgotten (v vec);
 	CREATE INDEX forgotten_v ON forgotten USING engramk (v);});
 $primary->wait_for_catchup($standby);
 foreach my $function (qw(engram_index_check engram_index_info))

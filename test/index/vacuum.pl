@@ -28,7 +28,7 @@ sub records_of
 # Three pages of early NULLs, and a few coarse pages.  In the first formats VACUUM tells
 # inserts on the first page what is free.
 $node->safe_psql('postgres', q{
-	CREATE TABLE item (id integer, v real[]);
+	CREATE TABLE item (id integer, v vec);
 	CREATE INDEX item_v ON item USING engramk (v);
 	INSERT INTO item SELECT -i, NULL FROM generate_series(1, 3000) AS i;
 	INSERT INTO item SELECT i, ARRAY[i, 1] FROM generate_series(1, 1000) AS i;});

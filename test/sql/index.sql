@@ -8,9 +8,12 @@ CREATE SCHEMA index_exact;
 SET search_path = index_exact, public;
 SET client_min_messages = warning;
 SET jit = off;  -- it would compile each of thousands of statements
+\set ECHO none
+\i test/index/vector_type.sql
+\set ECHO all
 
 -- The words of the demo
-CREATE TABLE words (id serial PRIMARY KEY, word text, v real[]);
+CREATE TABLE words (id serial PRIMARY KEY, word text, v vec);
 \set words `zcat "${PG_ABS_SRCDIR:-test}/data/glove100-10k.tsv.gz"`
 INSERT INTO words (word, v)
 SELECT split_part(line, E'\t', 1), split_part(line, E'\t', 2)::real[]
@@ -74,7 +77,7 @@ BEGIN
     FOREACH kind IN ARRAY ARRAY['all equal', 'cancelling', 'clustered', 'denormal', 'duplicates', 'huge ratios', 'largest',
         'longer and longer', 'nearly equal', 'norms', 'one dimension', 'opposite', 'random', 'sorted', 'sparse', 'zeros']
     LOOP
-        EXECUTE format('CREATE TABLE %I AS SELECT i AS id, vector_of(%1$L, i) AS v FROM generate_series(1, 2000) AS i', kind);
+        EXECUTE format('CREATE TABLE %I AS SELECT i AS id, as_vec(vector_of(%1$L, i)) AS v FROM generate_series(1, 2000) AS i', kind);
     END LOOP;
 END $$;
 -- A few rows without a vector in some of them, in front and in between
@@ -83,33 +86,34 @@ INSERT INTO random SELECT -i, NULL FROM generate_series(1, 1000) AS i;
 UPDATE sparse SET v = array_fill(0::real, ARRAY[300]) WHERE id % 100 = 0;
 
 -- What to ask of a table: vectors of its own, the opposite, the sum of two, nothing.
-CREATE FUNCTION queries_for(source regclass) RETURNS TABLE (n bigint, q real[])
+CREATE FUNCTION queries_for(source regclass) RETURNS TABLE (n bigint, q vec)
 LANGUAGE plpgsql AS $$
 BEGIN
     RETURN QUERY EXECUTE format($q$
-        SELECT row_number() OVER (), q FROM (
-            (SELECT v FROM %1$s WHERE v IS NOT NULL ORDER BY id LIMIT 1)
-            UNION ALL (SELECT v FROM %1$s WHERE id = 1234)
-            UNION ALL SELECT ARRAY(SELECT -e FROM unnest(v) WITH ORDINALITY AS u(e, i) ORDER BY i) FROM %1$s WHERE id = 77
+        WITH source AS MATERIALIZED (SELECT id, v::real[] AS v FROM %1$s)
+        SELECT row_number() OVER (), q::vec FROM (
+            (SELECT v FROM source WHERE v IS NOT NULL ORDER BY id LIMIT 1)
+            UNION ALL (SELECT v FROM source WHERE id = 1234)
+            UNION ALL SELECT ARRAY(SELECT -e FROM unnest(v) WITH ORDINALITY AS u(e, i) ORDER BY i) FROM source WHERE id = 77
             UNION ALL SELECT ARRAY(SELECT (a.v[i] / 2 + b.v[i] / 2)::real FROM generate_subscripts(a.v, 1) AS i ORDER BY i)
-                FROM %1$s AS a, %1$s AS b WHERE a.id = 1945 AND b.id = 17
-            UNION ALL SELECT array_fill(0::real, ARRAY[cardinality(v)]) FROM %1$s WHERE id = 2
+                FROM source AS a, source AS b WHERE a.id = 1945 AND b.id = 17
+            UNION ALL SELECT array_fill(0::real, ARRAY[cardinality(v)]) FROM source WHERE id = 2
         ) AS x(q)$q$, source);
 END $$;
 
 -- The truth: every row, by a sequential scan and a sort.
-CREATE TABLE truth (source regclass, n bigint, operator text, q real[], distances float8[], ids int[]);
+CREATE TABLE truth (source regclass, n bigint, operator text, q vec, distances float8[], ids int[]);
 CREATE FUNCTION find_truth(source regclass) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     operator text;
 BEGIN
-    FOREACH operator IN ARRAY ARRAY['<=>', '<#>', '<->'] LOOP
+    FOR operator IN SELECT m.operator FROM metric AS m LOOP
         EXECUTE format('INSERT INTO truth SELECT %1$L, n, %2$L, q, array_agg(d ORDER BY d), array_agg(id ORDER BY d)
             FROM queries_for(%1$L) AS x, LATERAL (SELECT id, v %2$s q AS d FROM %1$s OFFSET 0) AS y GROUP BY n, q', source, operator);
     END LOOP;
 END $$;
 SELECT count(find_truth(oid)) AS tables FROM pg_class
-WHERE relnamespace = 'index_exact'::regnamespace AND relkind = 'r' AND relname <> 'truth';
+WHERE relnamespace = 'index_exact'::regnamespace AND relkind = 'r' AND relname NOT IN ('truth', 'metric');
 
 DO $$
 DECLARE

@@ -4,20 +4,23 @@
 CREATE SCHEMA index_large;
 SET search_path = index_large, public;
 SET jit = off;
+\set ECHO none
+\i test/index/vector_type.sql
+\set ECHO all
 SET max_parallel_workers_per_gather = 0;
 
 -- Thirty thousand rows in ten clusters, one after another in the table; a few zero
 -- vectors, and a few NULLs
 SELECT setseed(0.5) IS NOT NULL AS seeded;
-CREATE TABLE item (id int, v real[]) WITH (autovacuum_enabled = off);
+CREATE TABLE item (id int, v vec) WITH (autovacuum_enabled = off);
 INSERT INTO item
 SELECT i, CASE WHEN i % 1999 = 0 THEN NULL WHEN i % 2999 = 0 THEN array_fill(0::real, ARRAY[64])
-    ELSE ARRAY(SELECT (sin((i - 1) / 3000 * 64 + j) * 0.5 + random() - 0.5)::real FROM generate_series(1, 64) AS j) END
+    ELSE ARRAY(SELECT (sin((i - 1) / 3000 * 64 + j) * 0.5 + random() - 0.5)::real FROM generate_series(1, 64) AS j) END::vec
 FROM generate_series(1, 30000) AS i;
 
 -- An index that is built, and one that was built from few and has grown since,
 -- into other pages and in another order
-CREATE TABLE grown (id int, v real[]) WITH (autovacuum_enabled = off);
+CREATE TABLE grown (id int, v vec) WITH (autovacuum_enabled = off);
 INSERT INTO grown SELECT * FROM item WHERE id % 15 = 0;
 CREATE INDEX grown_v ON grown USING engramk (v);
 INSERT INTO grown SELECT * FROM item WHERE id % 15 <> 0 ORDER BY id DESC;
@@ -28,12 +31,12 @@ SELECT bool_and(basis > 0 AND pages > 500) AS large FROM unnest(ARRAY['item_v', 
 -- Queries near the first rows, the last, those between; opposite to all; of no
 -- direction; and the same of other lengths
 CREATE TABLE query AS
-SELECT name, q FROM (
-    SELECT 'row ' || id, v FROM item WHERE id IN (17, 15017, 29983)
-    UNION ALL SELECT 'opposite', ARRAY(SELECT -e FROM unnest(v) WITH ORDINALITY AS u(e, n) ORDER BY n) FROM item WHERE id = 29983
-    UNION ALL SELECT 'zero', v FROM item WHERE id = 2999
-    UNION ALL SELECT 'short', ARRAY(SELECT (e * 1e-12)::real FROM unnest(v) WITH ORDINALITY AS u(e, n) ORDER BY n) FROM item WHERE id = 17
-    UNION ALL SELECT 'long', ARRAY(SELECT (e * 1e12)::real FROM unnest(v) WITH ORDINALITY AS u(e, n) ORDER BY n) FROM item WHERE id = 29983
+SELECT name, as_vec(q) AS q FROM (
+    SELECT 'row ' || id, v::real[] FROM item WHERE id IN (17, 15017, 29983)
+    UNION ALL SELECT 'opposite', ARRAY(SELECT -e FROM unnest(v::real[]) WITH ORDINALITY AS u(e, n) ORDER BY n) FROM item WHERE id = 29983
+    UNION ALL SELECT 'zero', v::real[] FROM item WHERE id = 2999
+    UNION ALL SELECT 'short', ARRAY(SELECT (e * 1e-12)::real FROM unnest(v::real[]) WITH ORDINALITY AS u(e, n) ORDER BY n) FROM item WHERE id = 17
+    UNION ALL SELECT 'long', ARRAY(SELECT (e * 1e12)::real FROM unnest(v::real[]) WITH ORDINALITY AS u(e, n) ORDER BY n) FROM item WHERE id = 29983
     ) AS x(name, q);
 
 \i test/index/right.sql
