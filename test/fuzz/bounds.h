@@ -15,12 +15,13 @@ typedef enum bound_kind
 	BOUND_COARSE_1,
 	BOUND_COARSE_2,
 	BOUND_COARSE_3,
+	BOUND_COARSE_5,				/* in floats */
 	BOUND_RECODED,				/* a coarse code of a fine code */
 	BOUND_INSTEAD,				/* of the fine code, as of a coarse code */
 	BOUND_FINE
 } bound_kind;
 
-#define BOUND_KIND_COUNT	6
+#define BOUND_KIND_COUNT	7
 
 /* What was compared so far. */
 typedef struct bound_tally

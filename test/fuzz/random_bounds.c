@@ -25,7 +25,7 @@ static void
 print_tally(const bound_tally *tally)
 {
 	static const char *const names[BOUND_KIND_COUNT] = {
-		"coarse, format 1", "coarse, format 2", "coarse, format 3", "of fine codes", "instead of coarse", "fine"
+		"coarse, format 1", "coarse, format 2", "coarse, format 3", "coarse, in floats", "of fine codes", "instead of coarse", "fine"
 	};
 
 	printf("%" PRIu64 " pairs, %" PRIu64 " bounds, none above; %" PRIu64 " say nothing\n",
