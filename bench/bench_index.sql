@@ -13,95 +13,105 @@ BEGIN
     RETURN extract(epoch FROM clock_timestamp() - begun) * 1000;
 END $$;
 
-CREATE TEMP TABLE figures (what text, engramk double precision, hnsw double precision);
-CREATE TEMP TABLE times (number bigint, contestant text, ef integer, ms double precision, ids integer[]);
+CREATE TEMP TABLE figures (n serial, contestant text, what text, value double precision);
+CREATE TEMP TABLE times (number bigint, contestant text, ef integer, by_index boolean, ms double precision, ids integer[]);
 
-\set build_engramk 'CREATE INDEX items_engramk ON items USING engramk (embedding)'
-INSERT INTO figures (what, engramk) SELECT 'build, ms', pg_temp.ms(:'build_engramk');
-INSERT INTO figures (what, engramk) SELECT 'size, MB', pg_relation_size('items_engramk') / 1e6;
+-- Each on a table of its own, so that the planner has no choice.
+CREATE TEMP TABLE contestant (place integer, name text, type text, statement text);
+INSERT INTO contestant VALUES (1, 'engramk', 'real', 'CREATE INDEX ON %I USING engramk (embedding)');
 \if :with_pgvector
-SELECT format('ALTER TABLE queries ADD COLUMN v vector(%s)', :dims) \gexec
-UPDATE queries SET v = embedding::vector;
-DROP TABLE IF EXISTS items_vector;
-SELECT format('CREATE TABLE items_vector AS SELECT id, embedding::vector(%s) FROM items ORDER BY id', :dims) \gexec
-VACUUM ANALYZE items_vector;
-UPDATE figures SET hnsw = pg_temp.ms('CREATE INDEX items_hnsw ON items_vector USING hnsw (embedding vector_cosine_ops)')
-    WHERE what = 'build, ms';
-UPDATE figures SET hnsw = pg_relation_size('items_hnsw') / 1e6 WHERE what = 'size, MB';
+CREATE EXTENSION IF NOT EXISTS engramk_pgvector;
+INSERT INTO contestant VALUES (2, 'engramk, vector', 'vector', 'CREATE INDEX ON %I USING engramk (embedding vector_cosine_ops)'),
+    (3, 'engramk, halfvec', 'halfvec', 'CREATE INDEX ON %I USING engramk (embedding halfvec_cosine_ops)'),
+    (4, 'hnsw', 'vector', 'CREATE INDEX ON %I USING hnsw (embedding vector_cosine_ops)');
 \endif
+
+SELECT format('CREATE TABLE %I AS SELECT id, embedding::%s AS embedding FROM items ORDER BY id', name,
+    CASE type WHEN 'real' THEN 'real[]' ELSE format('%s(%s)', type, :'dims') END)
+FROM contestant ORDER BY place \gexec
+SELECT format('ALTER TABLE queries ADD COLUMN %I %s; UPDATE queries SET %1$I = embedding::%2$s', 'q_' || type,
+    CASE type WHEN 'real' THEN 'real[]' ELSE format('%s(%s)', type, :'dims') END)
+FROM (SELECT DISTINCT type FROM contestant) AS t \gexec
+SELECT format('VACUUM ANALYZE %I', name) FROM contestant ORDER BY place \gexec
 VACUUM ANALYZE queries;
+SELECT format('INSERT INTO figures (contestant, what, value) SELECT %L, ''build, ms'', pg_temp.ms(%L)', name, format(statement, name))
+FROM contestant ORDER BY place \gexec
+INSERT INTO figures (contestant, what, value)
+SELECT name, 'size, MB', pg_relation_size(indexrelid) / 1e6
+FROM contestant JOIN pg_index ON indrelid = quote_ident(name)::regclass;
 
 -- One query to one contestant: its time, and what it found.
-CREATE OR REPLACE PROCEDURE pg_temp.ask(contestant text, ef integer, query bigint) LANGUAGE plpgsql AS $$
+CREATE OR REPLACE PROCEDURE pg_temp.ask(contestant text, ef integer, query bigint, by_index boolean) LANGUAGE plpgsql AS $$
 DECLARE
-    statement text := format(
-        'SELECT array_agg(id) FROM (SELECT id FROM %I
-         ORDER BY embedding <=> (SELECT %I FROM queries WHERE number = %s) LIMIT 10) AS nearest',
-        CASE contestant WHEN 'hnsw' THEN 'items_vector' ELSE 'items' END,
-        CASE contestant WHEN 'hnsw' THEN 'v' ELSE 'embedding' END, query);
+    statement text;
     begun timestamptz;
     found integer[];
 BEGIN
-    PERFORM set_config('enable_seqscan', (contestant = 'sequential')::text, true);
-    PERFORM set_config('enable_indexscan', (contestant <> 'sequential')::text, true);
+    SELECT format('SELECT array_agg(id) FROM (SELECT id FROM %I
+        ORDER BY embedding <=> (SELECT %I FROM queries WHERE number = %s) LIMIT 10) AS nearest', name, 'q_' || type, query)
+        INTO statement FROM contestant AS c WHERE name = contestant;
+    PERFORM set_config('enable_seqscan', (NOT by_index)::text, true);
+    PERFORM set_config('enable_indexscan', by_index::text, true);
     IF ef IS NOT NULL THEN
         PERFORM set_config('hnsw.ef_search', ef::text, true);
     END IF;
     begun := clock_timestamp();
     EXECUTE statement INTO found;
-    INSERT INTO times VALUES (query, contestant, ef, extract(epoch FROM clock_timestamp() - begun) * 1000, found);
+    INSERT INTO times VALUES (query, contestant, ef, by_index, extract(epoch FROM clock_timestamp() - begun) * 1000, found);
 END $$;
 
--- The indexes by turns, once to warm up and once to be counted.  Sequential scans,
+-- The indexes by turns, each of them first for a while, once to warm up and once to be counted.
+-- Sequential scans,
 -- which say what is right, apart from them: they take the caches for themselves.
 CREATE TEMP VIEW turn AS
-    SELECT contestant, ef, number
-    FROM (SELECT 1 AS place, 'engramk' AS contestant, NULL AS ef
-          UNION ALL SELECT 2, 'hnsw', ef FROM unnest(:'efs'::integer[]) AS ef WHERE :'with_pgvector'::boolean) AS c,
-        queries
-    ORDER BY number, place, ef;
-SELECT format('CALL pg_temp.ask(%L, %L, %s)', contestant, ef, number) FROM turn \gexec
+    SELECT name, ef, number
+    FROM contestant LEFT JOIN unnest(:'efs'::integer[]) AS ef ON name = 'hnsw', queries
+    ORDER BY number, (place + number) % 4, ef;
+SELECT format('CALL pg_temp.ask(%L, %L, %s, true)', name, ef, number) FROM turn \gexec
 TRUNCATE times;
 SELECT engram_stat_reset() \g /dev/null
-SELECT format('CALL pg_temp.ask(%L, %L, %s)', contestant, ef, number) FROM turn \gexec
-SELECT format('CALL pg_temp.ask(%L, NULL, %s)', 'sequential', number) FROM queries ORDER BY number \gexec
+SELECT format('CALL pg_temp.ask(%L, %L, %s, true)', name, ef, number) FROM turn \gexec
+SELECT format('CALL pg_temp.ask(%L, NULL, %s, false)', name, number) FROM contestant, queries ORDER BY number \gexec
 
 CREATE TEMP VIEW curve AS
-    SELECT t.contestant, t.ef,
+    SELECT t.contestant, t.ef, t.by_index,
         percentile_cont(0.5) WITHIN GROUP (ORDER BY t.ms) AS median,
         percentile_cont(0.95) WITHIN GROUP (ORDER BY t.ms) AS slow,
         avg((SELECT count(*) FROM unnest(t.ids) AS id WHERE id = ANY (s.ids))) / 10 AS recall
-    FROM times AS t JOIN times AS s USING (number)
-    WHERE s.contestant = 'sequential'
-    GROUP BY 1, 2;
-INSERT INTO figures (what, engramk)
-    SELECT 'fine codes a query', fine_codes::double precision / scans FROM engram_stat_indexes WHERE indexrelname = 'items_engramk'
+    FROM times AS t JOIN times AS s USING (number, contestant)
+    WHERE NOT s.by_index
+    GROUP BY 1, 2, 3;
+INSERT INTO figures (contestant, what, value)
+    SELECT relname, 'fine codes a query', fine_codes::double precision / scans FROM engram_stat_indexes WHERE scans > 0
     UNION ALL
-    SELECT 're-ranked a query', reranked::double precision / scans FROM engram_stat_indexes WHERE indexrelname = 'items_engramk'
+    SELECT relname, 're-ranked a query', reranked::double precision / scans FROM engram_stat_indexes WHERE scans > 0
     UNION ALL
-    SELECT 'coordinates of the basis', basis FROM engram_index_info('items_engramk');
-
-INSERT INTO figures (what, engramk)
-    SELECT 'insert of 1,000 rows, ms', pg_temp.ms('INSERT INTO items (embedding) SELECT embedding FROM items LIMIT 1000');
-\if :with_pgvector
-UPDATE figures SET hnsw = pg_temp.ms('INSERT INTO items_vector SELECT id, embedding FROM items_vector LIMIT 1000')
-    WHERE what LIKE 'insert%';
-\endif
+    SELECT relname, 'coordinates of the basis', basis FROM engram_stat_indexes, engram_index_info(indexrelid) WHERE scans > 0;
+SELECT format('INSERT INTO figures (contestant, what, value) SELECT %L, ''insert of 1,000 rows, ms'', pg_temp.ms(%L)', name,
+    format('INSERT INTO %I SELECT id, embedding FROM %1$I LIMIT 1000', name))
+FROM contestant ORDER BY place \gexec
 
 SELECT format('%s rows of %s dimensions, %s queries that are not among them',
-    (SELECT count(*) - 1000 FROM items), :dims, (SELECT count(*) FROM queries)) AS "table";
-SELECT concat_ws(' ef ', contestant, ef) AS contestant, round(median::numeric, 3) AS "median, ms",
+    (SELECT count(*) FROM items), :dims, (SELECT count(*) FROM queries)) AS "table";
+SELECT concat_ws(' ef ', CASE WHEN by_index THEN contestant ELSE 'sequential, ' || type END, ef) AS contestant,
+    round(median::numeric, 3) AS "median, ms",
     round(slow::numeric, 3) AS "95 in 100, ms", round(recall, 4) AS "recall at 10",
-    round((median / (SELECT median FROM curve WHERE contestant = 'engramk'))::numeric, 3) AS "to engramk"
-FROM curve ORDER BY curve.contestant, ef NULLS FIRST;
-SELECT what, round(engramk::numeric, 3) AS engramk, round(hnsw::numeric, 3) AS hnsw,
-    round((engramk / hnsw)::numeric, 3) AS "engramk/hnsw"
-FROM figures;
+    round((median / (SELECT median FROM curve WHERE contestant = 'engramk' AND by_index))::numeric, 3) AS "to engramk"
+FROM curve JOIN contestant AS c ON name = contestant
+WHERE by_index OR name <> 'hnsw'
+ORDER BY by_index DESC, place, ef NULLS FIRST;
+SELECT what, round((min(value) FILTER (WHERE contestant = 'engramk'))::numeric, 3) AS engramk,
+    round((min(value) FILTER (WHERE contestant = 'engramk, vector'))::numeric, 3) AS "engramk, vector",
+    round((min(value) FILTER (WHERE contestant = 'engramk, halfvec'))::numeric, 3) AS "engramk, halfvec",
+    round((min(value) FILTER (WHERE contestant = 'hnsw'))::numeric, 3) AS hnsw
+FROM figures GROUP BY what ORDER BY min(n);
+SELECT format('DROP TABLE %I', name) FROM contestant \gexec
 
 -- For the chart.
 \pset format unaligned
 \pset fieldsep '\t'
 \pset tuples_only
 \o | sed "s|^|$SET, |" >>"$RESULTS"
-SELECT format('%s x %s', (SELECT count(*) - 1000 FROM items), :dims), contestant, coalesce(ef, 0), round(median::numeric, 3), round(recall, 4) FROM curve ORDER BY contestant, ef;
+SELECT format('%s x %s', (SELECT count(*) FROM items), :dims), contestant, coalesce(ef, 0), round(median::numeric, 3), round(recall, 4)
+FROM curve WHERE by_index ORDER BY contestant, ef;
 \o

@@ -81,14 +81,35 @@ index_suites()
 		test/t/run.sh test/index/*.pl
 }
 
-# pg_regress, all of it or what is named, with the differences in the output.
+# pg_regress, all of it or what is named, with the differences in the output; of the type
+# VECTOR_TYPE, where tests know it.
 regress()
 {
 	# its snapshots would keep dead rows, which tests count
-	test/with-cluster.sh -o autovacuum=off make -s installcheck ${1:+REGRESS="$*"} || {
+	test/with-cluster.sh -o autovacuum=off -o test.vector_type="${VECTOR_TYPE:-real[]}" \
+		make -s installcheck ${1:+REGRESS="$*"} || {
 		cat regression.diffs
 		return 1
 	}
+}
+
+# Is pgvector there, for servers that tests make?
+has_pgvector()
+{
+	for directory in "$("${PG_CONFIG:-pg_config}" --sharedir)" ${EXTENSION_DESTDIRS:-}; do
+		[ -z "$(find "$directory" -name vector.control -print -quit)" ] || return 0
+	done
+	return 1
+}
+
+# What is tested of the index for a type of pgvector, beside real[]: so many runs of the model.
+index_of_type()
+{
+	(
+		export VECTOR_TYPE="$1" MODEL_RUNS="$2"
+		shift 2
+		regress "$@" && test/t/run.sh test/index/model.pl
+	)
 }
 
 # shellcheck disable=SC2046 # names hold no white space

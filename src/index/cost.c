@@ -20,23 +20,28 @@
 
 #include <math.h>
 
+#include "access/genam.h"
+#include "access/heaptoast.h"
 #include "optimizer/clauses.h"
 #include "optimizer/cost.h"
 #include "optimizer/optimizer.h"
 #include "optimizer/pathnode.h"
 #include "optimizer/paths.h"
+#include "optimizer/plancat.h"
 #include "utils/float.h"
+#include "utils/lsyscache.h"
 #include "utils/selfuncs.h"
 #include "utils/spccache.h"
 
-#include "access/genam.h"
 #include "index/index.h"
 
 /*
- * In units of cpu_operator_cost, as measured beside a distance of 20.  A survivor costs
+ * In units of cpu_operator_cost, as measured beside a distance.  A survivor costs
  * three times as much in an index that is too large for a cache.  Of a pass, three
  * quarters are waiting for memory, which processes share.
  */
+#define DISTANCE_COST		20.0
+#define CHUNK_COST			150.0
 #define COARSE_CODE_COST	2.0
 #define FINE_CODE_COST		10.0
 #define FILTER_CODE_COST	0.35
@@ -56,7 +61,17 @@ typedef struct index_facts
 {
 	bool		has_basis;		/* or else a pass reads fine codes */
 	bool		is_for_workers;
+	double		chunks;			/* of TOAST that a vector takes; 0 if it is in the row */
 } index_facts;
+
+/* What does not fit the pages that rows have must be elsewhere. */
+static double
+chunks_of_vector(const RelOptInfo *rel, double bytes)
+{
+	if (rel->tuples <= 0.0 || bytes <= rel->pages * (double) BLCKSZ / rel->tuples)
+		return 0.0;
+	return ceil(bytes / TOAST_MAX_CHUNK_SIZE);
+}
 
 /*
  * A session that has not used the index yet expects a basis, and looks at the format
@@ -71,18 +86,23 @@ look_at(const IndexOptInfo *info)
 	index_facts facts = {.has_basis = true};
 	Relation	index;
 	const ek_cache *cache;
+	uint32		format = 0;
+	uint32		dims = 0;
 
 	if (info->hypothetical)
 		return facts;
 	index = index_open(info->indexoid, NoLock);
 	cache = ek_cache_known(index);
 	if (cache != NULL && cache->meta.dims != 0)
-		facts = (index_facts)
-		{
-			ek_cache_current(cache)->coarse_dims > 0, cache->geometry.format >= EK_FORMAT_3
-		};
-	else
-		facts.is_for_workers = ek_is_readable(index) && ek_peek_format(index) >= EK_FORMAT_3;
+	{
+		facts.has_basis = ek_cache_current(cache)->coarse_dims > 0;
+		format = cache->geometry.format;
+		dims = cache->meta.dims;
+	}
+	else if (ek_is_readable(index))
+		(void) ek_peek(index, &format, &dims);
+	facts.is_for_workers = format >= EK_FORMAT_3;
+	facts.chunks = chunks_of_vector(info->rel, dims * (double) ek_type_of(index)->element);
 	index_close(index, NoLock);
 	return facts;
 }
@@ -140,7 +160,8 @@ work_costs(const IndexOptInfo *info, const index_facts *facts, const filter_fact
 	return (ek_work_limit)
 	{
 		.most = get_float8_infinity(),
-			.visit = page * Min(1.0, info->rel->pages / FEW_PAGES) + cpu_index_tuple_cost,
+			.visit = page * Min(1.0, info->rel->pages / FEW_PAGES) + cpu_index_tuple_cost +
+			facts->chunks * CHUNK_COST * cpu_operator_cost,
 			.survivor = (CACHED_COST + (SURVIVOR_COST - CACHED_COST) * Min(1.0, info->pages / CACHE_PAGES)) *
 			cpu_operator_cost,
 			.pass = pass_cost(info, facts->has_basis, filters),
@@ -206,12 +227,74 @@ share_passes(PlannerInfo *root, RelOptInfo *rel)
 	list_free(paths);
 }
 
+/* What a distance that a path orders by costs, and the planner does not know; 0 without. */
+static Cost
+missing_cost(PlannerInfo *root, const Path *path)
+{
+	const OpExpr *distance;
+	QualCost	known = {0};
+
+	if (!ek_is_by_index(path) || ((const IndexPath *) path)->indexorderbys == NIL)
+		return 0.0;
+	distance = linitial(((const IndexPath *) path)->indexorderbys);
+	add_function_cost(root, get_opcode(distance->opno), (Node *) distance, &known);
+	return Max(0.0, DISTANCE_COST * cpu_operator_cost - known.per_tuple) +
+		look_at(((const IndexPath *) path)->indexinfo).chunks * CHUNK_COST * cpu_operator_cost;
+}
+
+/* Adds it to what has to be sorted; the lists are in order of costs, and so made anew. */
+static void
+charge_paths(PlannerInfo *root, RelOptInfo *rel, List *paths, Cost missing, bool partial)
+{
+	ListCell   *cell;
+
+	foreach(cell, paths)
+	{
+		Path	   *path = lfirst(cell);
+
+		if (!pathkeys_contained_in(root->query_pathkeys, path->pathkeys))
+			path->total_cost += path->rows * missing;
+		if (partial)
+			add_partial_path(rel, path);
+		else
+			add_path(rel, path);
+	}
+}
+
+/*
+ * Operators of pgvector have the usual cost of 1, though a distance takes as long as one of
+ * ours; and what it takes to fetch a vector that is out of line, nobody tells the planner.
+ * So a sort of all rows looks cheaper than it is, where there is no join that may leave only
+ * some of them.
+ */
+static void
+charge_distances(PlannerInfo *root, RelOptInfo *rel)
+{
+	List	   *paths = rel->pathlist;
+	List	   *partial_paths = rel->partial_pathlist;
+	Cost		missing = 0.0;
+	ListCell   *cell;
+
+	if (root->query_pathkeys == NIL || bms_membership(root->all_baserels) != BMS_SINGLETON)
+		return;
+	foreach(cell, paths)
+	{
+		missing = Max(missing, missing_cost(root, lfirst(cell)));
+	}
+	if (missing == 0.0)
+		return;
+	rel->pathlist = rel->partial_pathlist = NIL;
+	charge_paths(root, rel, paths, missing, false);
+	charge_paths(root, rel, partial_paths, missing, true);
+}
+
 static void
 look_at_paths(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte)
 {
 	if (earlier_hook != NULL)
 		earlier_hook(root, rel, rti, rte);
 	ek_match_more(root, rel);
+	charge_distances(root, rel);
 	share_passes(root, rel);
 	ek_fallback_offer(root, rel, rte);
 }

@@ -389,8 +389,8 @@ extern void ek_ensure_kind(Relation index, BlockNumber block, ek_page_kind kind,
 /* Makes blocks up to this one exist, all zeros. */
 extern void ek_extend_to(Relation index, BlockNumber block);
 extern ek_meta ek_read_meta(Relation index);
-/* For who only chooses: 0 if it cannot be told. */
-extern uint32 ek_peek_format(Relation index);
+/* For who only chooses: what the metapage says, unlooked at; false if it cannot be told. */
+extern bool ek_peek(Relation index, uint32 *format, uint32 *dims);
 pg_noreturn extern void ek_raise_full(Relation index);
 pg_noreturn extern void ek_raise_corrupted(Relation index, const char *detail);
 pg_noreturn extern void ek_raise_corrupted_block(Relation index, BlockNumber block,

@@ -1003,17 +1003,22 @@ ek_read_meta(Relation index)
 	return meta;
 }
 
-uint32
-ek_peek_format(Relation index)
+bool
+ek_peek(Relation index, uint32 *format, uint32 *dims)
 {
 	Buffer		buffer = ReadBuffer(index, EK_META_BLOCK);
 	Page		page = BufferGetPage(buffer);
-	uint32		format;
+	bool		known;
 
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
-	format = ek_page_is(page, EK_PAGE_META) ? ek_meta_on(page)->format : 0;
+	known = ek_page_is(page, EK_PAGE_META);
+	if (known)
+	{
+		*format = ek_meta_on(page)->format;
+		*dims = Min(ek_meta_on(page)->dims, EK_INDEX_MAX_DIMS);
+	}
 	UnlockReleaseBuffer(buffer);
-	return format;
+	return known;
 }
 
 /*

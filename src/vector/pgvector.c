@@ -139,6 +139,7 @@ get_all_vectors(Datum array, const char *owner pg_attribute_unused())
 
 const ek_vector_type ek_type_vector = {
 	.arithmetic = EK_SUMS_IN_FLOAT,
+	.element = sizeof(float),
 	.get = get_vector,
 	.is_valid = is_valid_vector,
 	.get_all = get_all_vectors
@@ -210,6 +211,7 @@ get_all_halfvecs(Datum array, const char *owner pg_attribute_unused())
 
 const ek_vector_type ek_type_halfvec = {
 	.arithmetic = EK_SUMS_IN_FLOAT,
+	.element = sizeof(uint16),
 	.get = get_halfvec,
 	.is_valid = is_valid_halfvec,
 	.get_all = get_all_halfvecs

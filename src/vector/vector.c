@@ -208,6 +208,7 @@ ek_vectors_get(Datum datum, const char *owner)
 
 const ek_vector_type ek_type_real_array = {
 	.arithmetic = EK_SUMS_IN_DOUBLE,
+	.element = sizeof(float),
 	.get = ek_vector_get,
 	.is_valid = ek_vector_is_valid,
 	.get_all = ek_vectors_get

@@ -74,6 +74,7 @@ typedef enum ek_arithmetic
 typedef struct ek_vector_type
 {
 	ek_arithmetic arithmetic;
+	Size		element;		/* bytes of one */
 	/* As ek_vector_get and ek_vector_is_valid, which are those of real[]. */
 	ek_vector	(*get) (Datum value);
 	bool		(*is_valid) (Datum value);

@@ -89,6 +89,18 @@ sub is_skipped
 	return !$Document::runs{ $block->{language} } && (!exists $ENV{NODE_TESTS} || $needed && !$ENV{$needed});
 }
 
+sub is_available
+{
+	my ($extension) = @_;
+
+	return qx(psql -X -A -t -d postgres -c "SELECT count(*) FROM pg_available_extensions WHERE name = '$extension'") eq "1\n";
+}
+
+if ($document->{extension} && !is_available($document->{extension}))
+{
+	print "$file: SKIPPED, the extension $document->{extension} is not installed\n";
+	exit 0;
+}
 if ($document->{prepared} ne 'nothing')
 {
 	local $ENV{PGDATABASE} = 'postgres';
