@@ -106,7 +106,7 @@ $node->safe_psql('postgres', insert_of(0, 3000));
 is_right('an index that nobody has vacuumed');
 $node->safe_psql('postgres', 'VACUUM (INDEX_CLEANUP off) item');
 is(info('basis'), '0', 'VACUUM without cleanup of indexes finds no basis');
-$node->safe_psql('postgres', "DELETE FROM item WHERE id % 3 = 0; UPDATE item SET v = v[1:$dims - 1] || 1::real WHERE id % 7 = 0 AND v IS NOT NULL");
+$node->safe_psql('postgres', "DELETE FROM item WHERE id % 3 = 0; UPDATE item SET v = (v::real[])[1:$dims - 1] || 1::real WHERE id % 7 = 0 AND v IS NOT NULL");
 $node->safe_psql('postgres', 'VACUUM (INDEX_CLEANUP off) item');
 $node->safe_psql('postgres', insert_of(1, 3000));
 is_right('without cleanup of indexes');
