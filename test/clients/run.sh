@@ -1,13 +1,15 @@
 #!/bin/sh
 # The drivers that people use, each against a server with this build: what they
 # send and read as vectors, and whether the index serves it.  Then every example of
-# docs/clients.md.
+# docs/clients.md, and the clients of pgvector, each with an index of engramk where it
+# would make one of pgvector's.
 #
 #	test/with-cluster.sh test/clients/run.sh [FILE]...
 #
-# Default: every driver, and the document.  The Python drivers, JDBC and Rails are
-# those of Debian (test/install-packages.sh test); those of Node.js come from npm,
-# into a temporary directory, and are skipped if npm does not reach its registry.
+# Default: every driver, every client of pgvector, and the documents.  The Python drivers,
+# JDBC and Rails are those of Debian (test/install-packages.sh test); those of Node.js come
+# from npm, into a temporary directory, and are skipped if npm does not reach its registry.
+# The clients of pgvector are skipped where the server has no pgvector.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -16,18 +18,22 @@ scratch=$(mktemp -d /tmp/engramk.XXXXXX)
 trap 'rm -rf "$scratch"' EXIT
 trap 'exit 130' INT TERM
 
-# Modules are looked for beside the file that imports them.
-NODE_TESTS=$scratch/node
-mkdir "$NODE_TESTS"
-cp "$here"/package.json "$here"/*.mjs "$NODE_TESTS"
-if ! (cd "$NODE_TESTS" && npm install --no-audit --no-fund --no-package-lock --ignore-scripts \
-	--prefer-offline --fetch-retries=1) >"$scratch/npm" 2>&1; then
-	if ! grep -Eq 'ENOTFOUND|EAI_AGAIN|ECONN|ETIMEDOUT|ENETUNREACH|EHOSTUNREACH' "$scratch/npm"; then
-		cat "$scratch/npm"
-		exit 1
+# Installs what a package.json names beside the tests, which look for modules there, and
+# says where; says nothing if npm does not reach its registry.
+install_modules()
+{
+	modules=$scratch/$(basename "$1" .json)
+	mkdir "$modules"
+	cp "$here"/*.mjs "$modules"
+	cp "$1" "$modules/package.json"
+	if (cd "$modules" && npm install --no-audit --no-fund --no-package-lock --ignore-scripts \
+		--prefer-offline --fetch-retries=1) >"$scratch/npm" 2>&1; then
+		echo "$modules"
+	elif ! grep -Eq 'ENOTFOUND|EAI_AGAIN|ECONN|ETIMEDOUT|ENETUNREACH|EHOSTUNREACH' "$scratch/npm"; then
+		cat "$scratch/npm" >&2
+		return 1
 	fi
-	NODE_TESTS=
-fi
+}
 
 # JDBC knows no environment of libpq.
 url_of()
@@ -35,25 +41,55 @@ url_of()
 	echo "jdbc:postgresql://$PGHOST:$PGPORT/$1?user=$PGUSER"
 }
 
-drivers()
+# run_tests DATABASE SETUP TRUTH FILE...
+run_tests()
 {
-	psql -X -q -d postgres -c 'CREATE DATABASE clients'
-	psql -X -q -d clients -f "$here/setup.sql"
-	psql -X -q -A -t -d clients -f "$here/truth.sql" >"$scratch/truth"
-	env PGDATABASE=clients TRUTH="$scratch/truth" JDBC_URL="$(url_of clients)" \
+	database=$1
+	setup=$2
+	psql -X -q -A -t -d postgres -c "CREATE DATABASE $database"
+	psql -X -q -d "$database" -f "$here/$setup"
+	psql -X -q -A -t -d "$database" -f "$here/$3" >"$scratch/truth"
+	shift 3
+	env PGDATABASE="$database" TRUTH="$scratch/truth" JDBC_URL="$(url_of "$database")" \
 		NODE_TESTS="$NODE_TESTS" prove --exec "$here/start.sh" "$@"
 }
 
+drivers()
+{
+	NODE_TESTS=$(install_modules "$here/package.json")
+	run_tests clients setup.sql truth.sql "$@"
+}
+
+clients_of_pgvector()
+{
+	NODE_TESTS=$(install_modules "$here/pgvector_package.json")
+	run_tests pgvector_clients pgvector_setup.sql pgvector_truth.sql "$@"
+}
+
+# With the modules of the tests before it.
 document()
 {
-	mkdir "$scratch/keep"
+	mkdir -p "$scratch/keep"
 	env KEEP="$scratch/keep" JDBC_URL="$(url_of shop)" NODE_TESTS="$NODE_TESTS" \
-		perl "$top/test/documents/execute.pl" "$top/docs/clients.md"
+		perl "$top/test/documents/execute.pl" "$1"
+}
+
+has_pgvector()
+{
+	[ "$(psql -X -A -t -d postgres -c "SELECT count(*) FROM pg_available_extensions WHERE name = 'vector'")" -eq 1 ]
 }
 
 if [ $# -gt 0 ]; then
-	drivers "$@"
+	case $(basename "$1") in
+		pgvector_*) clients_of_pgvector "$@" ;;
+		*) drivers "$@" ;;
+	esac
+	exit
+fi
+drivers "$here"/*_driver.py "$here"/*_driver.mjs "$here"/*Driver.java
+document "$top/docs/clients.md"
+if has_pgvector; then
+	clients_of_pgvector "$here"/pgvector_*_client.*
 else
-	drivers "$here"/*_driver.py "$here"/*_driver.mjs "$here"/*Driver.java
-	document
+	echo "The clients of pgvector are skipped: this server has no pgvector."
 fi

@@ -13,6 +13,8 @@ case $1 in
 			exit
 		fi
 		exec node "$NODE_TESTS/$(basename "$1")" ;;
+	*.rb)
+		exec ruby "$1" ;;
 	*.java)
 		exec java -cp /usr/share/java/postgresql.jar "$1" ;;
 esac

@@ -1,0 +1,30 @@
+// LangChain: the statements of PGVectorStore, which node-postgres sends.  From
+// langchainjs-community, libs/community/src/vectorstores/pgvector.ts, @langchain/community 1.1.29:
+// ensureTableInDatabase, createHnswIndex, searchPostgres.  The package brings 136 MB of others.
+import pg from 'pg';
+import { QUERY, equal, run, truth } from './common.mjs';
+import { Server } from './pgvector_common.mjs';
+
+const table = (name, type) => `CREATE TABLE IF NOT EXISTS ${name} ("id" uuid NOT NULL DEFAULT gen_random_uuid() PRIMARY KEY,
+  "text" text, "metadata" jsonb, "embedding" ${type});`;
+const search = (name) => `SELECT *, "embedding" <=> $1 as "_distance" FROM ${name} ORDER BY "_distance" ASC LIMIT $2;`;
+const index = (name, column) => `CREATE INDEX IF NOT EXISTS ${name}_embedding_hnsw_idx ON ${name} USING engramk (${column} vector_cosine_ops)
+  WITH (m=16, ef_construction=64);`;
+
+await run(async () => {
+  const server = await Server.connect();
+  const pool = new pg.Pool();
+
+  // Here the cast, which is of no effect where the column has dimensions, is left out where it has none.
+  for (const [name, type, column] of [['langchain', 'vector(24)', '(embedding::vector(24))'], ['langchain_any', 'vector', 'embedding']]) {
+    await pool.query(table(name, type));
+    await pool.query(`INSERT INTO ${name} ("text", "embedding") SELECT id::text, embedding FROM items`);
+    await pool.query(index(name, column));
+    await pool.query(`ANALYZE ${name}`);
+    const parameters = [`[${QUERY.join(',')}]`, 10];
+    const { rows } = await pool.query(search(name), parameters);
+    equal(rows.map((row) => ({ id: row.text, distance: row._distance })), truth('cosine'), `${type}: nearest`);
+    await server.isDefined(`${name}_embedding_hnsw_idx`, "engramk (embedding vector_cosine_ops) WITH (m='16', ef_construction='64')");
+    await server.isServed(`${name}_embedding_hnsw_idx`, search(name).replace(';', ''), parameters);
+  }
+});
