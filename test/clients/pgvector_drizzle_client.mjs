@@ -10,7 +10,8 @@ const items = pgTable('drizzle_items', {
   id: bigint('id', { mode: 'number' }).primaryKey(),
   embedding: vector('embedding', { dimensions: 24 }),
 }, (table) => [
-  index('drizzle_items_embedding').using('engramk', table.embedding.op('vector_cosine_ops')).with({ m: 16, ef_construction: 64 }),
+  index('drizzle_items_embedding').using('engramk', table.embedding.op('vector_cosine_ops'))
+    .with({ m: 16, ef_construction: 64 }),
 ]);
 
 await run(async () => {
@@ -23,7 +24,8 @@ await run(async () => {
   for (const statement of migration) await db.execute(statement);
   await db.insert(items).values(await server.items());
   await server.fill('drizzle_items');
-  await server.isDefined('drizzle_items_embedding', "engramk (embedding vector_cosine_ops) WITH (m='16', ef_construction='64')");
+  await server.isDefined('drizzle_items_embedding',
+    "engramk (embedding vector_cosine_ops) WITH (m='16', ef_construction='64')");
 
   const nearest = db.select().from(items).orderBy(cosineDistance(items.embedding, QUERY)).limit(10);
   isNearest(await nearest);

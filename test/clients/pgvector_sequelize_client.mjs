@@ -19,7 +19,9 @@ await run(async () => {
     embedding: { type: DataTypes.VECTOR(24) },
   }, {
     tableName: 'sequelize_items', timestamps: false,
-    indexes: [{ name: 'sequelize_items_embedding', fields: ['embedding'], using: 'engramk', operator: 'vector_cosine_ops' }],
+    indexes: [{
+      name: 'sequelize_items_embedding', fields: ['embedding'], using: 'engramk', operator: 'vector_cosine_ops',
+    }],
   });
 
   await Item.sync();

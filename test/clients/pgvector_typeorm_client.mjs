@@ -11,7 +11,8 @@ class IndexItems {
   name = 'IndexItems1700000000000';
 
   async up(runner) {
-    await runner.query('CREATE INDEX typeorm_items_embedding ON typeorm_items USING engramk (embedding vector_cosine_ops)');
+    await runner.query(`CREATE INDEX typeorm_items_embedding ON typeorm_items
+      USING engramk (embedding vector_cosine_ops)`);
   }
 }
 
