@@ -1,5 +1,7 @@
-"""What the tests of pgvector's clients in Python share: the text of a vector, which is
-what pgvector-python 0.4 sends, and what the server says of an index."""
+"""What the tests of pgvector's clients in Python share: the two forms of a vector, as
+pgvector-python 0.4 sends them, and what the server says of an index."""
+import struct
+
 from common import check, equal, truth
 
 INSERTED = 100
@@ -8,6 +10,16 @@ ITEMS = f"SELECT id, embedding::real[] FROM items WHERE id <= {INSERTED} ORDER B
 
 def text(vector):
     return "[" + ",".join(str(float(x)) for x in vector) + "]"
+
+
+def binary(vector):
+    """Dimensions and an unused number, of 16 bits each, then the elements."""
+    return struct.pack(f">HH{len(vector)}f", len(vector), 0, *vector)
+
+
+def from_binary(data):
+    dimensions, _ = struct.unpack_from(">HH", data)
+    return list(struct.unpack_from(f">{dimensions}f", data, 4))
 
 
 def statements_to_fill(table):

@@ -10,7 +10,7 @@ from django.db import connection, models
 from django.db.models.functions import Cast
 
 from common import QUERY, equal, run
-from pgvector_common import ITEMS, INSERTED, arrived, definition, is_nearest, is_served, statements_to_fill, text
+from pgvector_common import INSERTED, ITEMS, arrived, definition, is_nearest, is_served, statements_to_fill, text
 
 settings.configure(INSTALLED_APPS=["django.contrib.postgres"], DATABASES={"default": {
     "ENGINE": "django.db.backends.postgresql", "NAME": os.environ["PGDATABASE"]}})

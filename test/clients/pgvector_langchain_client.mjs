@@ -12,8 +12,8 @@ const table = (name, type) => `
         "metadata" jsonb,
         "embedding" ${type}
       );`;
-const index = (name, column) => `CREATE INDEX IF NOT EXISTS ${name}_embedding_hnsw_idx
-        ON ${name} USING engramk (${column} vector_cosine_ops)
+const index = (name, method, column) => `CREATE INDEX IF NOT EXISTS ${name}_embedding_hnsw_idx
+        ON ${name} USING ${method} (${column} vector_cosine_ops)
         WITH (
             m=16,
             ef_construction=64
@@ -32,7 +32,9 @@ await run(async () => {
   async function store(name, type, column) {
     await pool.query(table(name, type));
     await pool.query(`INSERT INTO ${name} ("text", "embedding") SELECT id::text, embedding FROM items`);
-    await pool.query(index(name, column));
+    await pool.query(index(name, 'engramk', column));
+    // What LangChain does then: there is an index of that name.
+    await pool.query(index(name, 'hnsw', column));
     await pool.query(`ANALYZE ${name}`);
     await server.isDefined(`${name}_embedding_hnsw_idx`,
       "engramk (embedding vector_cosine_ops) WITH (m='16', ef_construction='64')");

@@ -2,15 +2,14 @@
 
 pgvector-python registers such dumpers and loaders (0.4.2, pgvector/psycopg/vector.py).
 """
-import struct
-
 import psycopg
 from psycopg.adapt import Dumper, Loader
 from psycopg.pq import Format
 from psycopg.types import TypeInfo
 
 from common import GENERIC, QUERY, SCANS, as_real, equal, nearest, run, truth
-from pgvector_common import ITEMS, INSERTED, arrived, definition, is_served, statements_to_fill, text
+from pgvector_common import (INSERTED, ITEMS, arrived, binary, definition, from_binary, is_served,
+                             statements_to_fill, text)
 
 METRICS = {"cosine": ("<=>", "vector_cosine_ops"), "inner_product": ("<#>", "vector_ip_ops"),
            "l2": ("<->", "vector_l2_ops")}
@@ -26,19 +25,17 @@ class TextDumper(Dumper):
 
 
 class BinaryDumper(Dumper):
-    """Dimensions and an unused number, of 16 bits each, then the elements."""
     format = Format.BINARY
 
     def dump(self, obj):
-        return struct.pack(f">HH{len(obj)}f", len(obj), 0, *obj)
+        return binary(obj)
 
 
 class BinaryLoader(Loader):
     format = Format.BINARY
 
     def load(self, data):
-        dimensions, unused = struct.unpack_from(">HH", data)
-        return [unused, *struct.unpack_from(f">{dimensions}f", data, 4)]
+        return from_binary(data)
 
 
 def register(connection):
@@ -84,7 +81,7 @@ def insert(client):
     for statement in statements_to_fill("psycopg_items"):
         client.execute(statement)
     (vector,), = client.rows("SELECT embedding FROM psycopg_items WHERE id = 1", binary=True)
-    equal(vector, [0, *as_real(items[0][1])], "binary result")
+    equal(vector, as_real(items[0][1]), "binary result")
 
 
 def query(client):

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session, declarative_base
 from sqlalchemy.types import UserDefinedType
 
 from common import QUERY, equal, run, truth
-from pgvector_common import ITEMS, INSERTED, arrived, definition, is_nearest, is_served, statements_to_fill, text
+from pgvector_common import INSERTED, ITEMS, arrived, definition, is_nearest, is_served, statements_to_fill, text
 
 DEFINITION = "engramk (embedding vector_cosine_ops) WITH (m='16', ef_construction='64')"
 

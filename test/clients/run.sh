@@ -27,7 +27,7 @@ install_modules()
 	cp "$here"/*.mjs "$modules"
 	cp "$1" "$modules/package.json"
 	if (cd "$modules" && npm install --no-audit --no-fund --no-package-lock --ignore-scripts \
-		--prefer-offline --fetch-retries=1) >"$scratch/npm" 2>&1; then
+		--prefer-offline --fetch-retries=1 --fetch-retry-mintimeout=1000) >"$scratch/npm" 2>&1; then
 		echo "$modules"
 	elif ! grep -Eq 'ENOTFOUND|EAI_AGAIN|ECONN|ETIMEDOUT|ENETUNREACH|EHOSTUNREACH' "$scratch/npm"; then
 		cat "$scratch/npm" >&2
@@ -60,8 +60,17 @@ drivers()
 	run_tests clients setup.sql truth.sql "$@"
 }
 
+has_pgvector()
+{
+	[ "$(psql -X -A -t -d postgres -c "SELECT count(*) FROM pg_available_extensions WHERE name = 'vector'")" -eq 1 ]
+}
+
 clients_of_pgvector()
 {
+	if ! has_pgvector; then
+		echo "The clients of pgvector are skipped: this server has no pgvector."
+		return
+	fi
 	NODE_TESTS=$(install_modules "$here/pgvector_package.json")
 	run_tests pgvector_clients pgvector_setup.sql pgvector_truth.sql "$@"
 }
@@ -74,11 +83,6 @@ document()
 		perl "$top/test/documents/execute.pl" "$1"
 }
 
-has_pgvector()
-{
-	[ "$(psql -X -A -t -d postgres -c "SELECT count(*) FROM pg_available_extensions WHERE name = 'vector'")" -eq 1 ]
-}
-
 if [ $# -gt 0 ]; then
 	case $(basename "$1") in
 		pgvector_*) clients_of_pgvector "$@" ;;
@@ -88,8 +92,4 @@ if [ $# -gt 0 ]; then
 fi
 drivers "$here"/*_driver.py "$here"/*_driver.mjs "$here"/*Driver.java
 document "$top/docs/clients.md"
-if has_pgvector; then
-	clients_of_pgvector "$here"/pgvector_*_client.*
-else
-	echo "The clients of pgvector are skipped: this server has no pgvector."
-fi
+clients_of_pgvector "$here"/pgvector_*_client.*
