@@ -14,7 +14,7 @@
 #	<!-- prepared by: FILE -->	the file of this directory that makes what the
 #					document speaks of; default shop.sql
 #	<!-- prepared by: nothing -->	it makes everything itself
-#	<!-- needs extension: NAME -->	nothing of it runs where that is not installed
+#	<!-- requires: EXTENSION -->	it is skipped where the server does not have it
 #
 # What runs is sql and sh, and with test/clients the languages of its drivers.  A
 # block without a language is what the sql block before it prints.
@@ -65,11 +65,11 @@ sub _parse
 			%directive = ();
 			push @{ $self->{blocks} }, $inside;
 		}
-		elsif ($line =~ /^\s*<!-- (in|as|output|scans|not run|prepared by|needs extension): (.+) -->\s*$/)
+		elsif ($line =~ /^\s*<!-- (in|as|output|scans|not run|prepared by|requires): (.+) -->\s*$/)
 		{
-			my ($name, $value) = ($1, $2);
-
-			$name eq 'prepared by' ? ($self->{prepared} = $value) : $name eq 'needs extension' ? ($self->{extension} = $value) : ($directive{$name} = $value);
+			$1 eq 'prepared by' ? ($self->{prepared} = $2)
+			  : $1 eq 'requires' ? ($self->{requires} = $2)
+			  : ($directive{$1} = $2);
 		}
 		elsif ($line =~ /^\s*<!--/)
 		{

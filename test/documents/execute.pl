@@ -64,6 +64,15 @@ sub scans_of
 	return $scans;
 }
 
+sub has_extension
+{
+	my ($name) = @_;
+	my $found = qx(psql -X -A -t -d postgres -c "SELECT count(*) FROM pg_available_extensions WHERE name = '$name'");
+
+	die "cannot read the extensions of the server\n" if $? != 0;
+	return $found == 1;
+}
+
 # What is wrong with it, or nothing.
 sub failure_of
 {
@@ -89,16 +98,9 @@ sub is_skipped
 	return !$Document::runs{ $block->{language} } && (!exists $ENV{NODE_TESTS} || $needed && !$ENV{$needed});
 }
 
-sub is_available
+if ($document->{requires} && !has_extension($document->{requires}))
 {
-	my ($extension) = @_;
-
-	return qx(psql -X -A -t -d postgres -c "SELECT count(*) FROM pg_available_extensions WHERE name = '$extension'") eq "1\n";
-}
-
-if ($document->{extension} && !is_available($document->{extension}))
-{
-	print "$file: SKIPPED, the extension $document->{extension} is not installed\n";
+	print "$file: skipped, since the server does not have $document->{requires}\n";
 	exit 0;
 }
 if ($document->{prepared} ne 'nothing')

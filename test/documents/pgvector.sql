@@ -1,6 +1,9 @@
 -- The system that docs/pgvector.md speaks of: the database shop with a table of pgvector and
--- its HNSW index, as somebody has it who knows nothing of engramk yet.
+-- its HNSW index, as somebody has it who knows nothing of engramk yet.  Documents that are
+-- executed beside the same server may have made a shop.
 
+SET client_min_messages = warning;
+DROP DATABASE IF EXISTS shop;
 CREATE DATABASE shop;
 \connect shop
 CREATE EXTENSION vector;
