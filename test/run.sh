@@ -17,7 +17,7 @@ beside kernels
 suite "SQL: pg_regress" regress
 suite "SQL: several sessions, reloads and crashes" test/t/run.sh
 suite "SQL: pgTAP" test/with-cluster.sh pg_prove --quiet test/pgtap/*.sql
-suite "drivers, ORMs, and every example of docs/clients.md" test/with-cluster.sh test/clients/run.sh
+suite "drivers, ORMs, clients of pgvector, and every example of their documents" test/with-cluster.sh test/clients/run.sh
 suite "monitoring: rules, dashboards, live Prometheus" test/monitoring/run.sh
 suite "what goes wrong in production, in short" test/reliability/run.sh
 # five seconds are for a machine that has nothing else to do: make drill

@@ -1,12 +1,12 @@
 #!/bin/sh
 # The drivers that people use, each against a server with this build: what they
-# send and read as vectors, and whether the index serves it.  Then every example of
-# docs/clients.md, and the clients of pgvector, each with an index of engramk where it
-# would make one of pgvector's.
+# send and read as vectors, and whether the index serves it; and the clients of
+# pgvector, each with an index of engramk where it would make one of pgvector's.  After
+# either, every example of its document: docs/clients.md, docs/pgvector.md.
 #
 #	test/with-cluster.sh test/clients/run.sh [FILE]...
 #
-# Default: every driver, every client of pgvector, and the documents.  The Python drivers,
+# Default: every driver, every client of pgvector, and both documents.  The Python drivers,
 # JDBC and Rails are those of Debian (test/install-packages.sh test); those of Node.js come
 # from npm, into a temporary directory, and are skipped if npm does not reach its registry.
 # The clients of pgvector are skipped where the server has no pgvector.
@@ -93,3 +93,4 @@ fi
 drivers "$here"/*_driver.py "$here"/*_driver.mjs "$here"/*Driver.java
 document "$top/docs/clients.md"
 clients_of_pgvector "$here"/pgvector_*_client.*
+document "$top/docs/pgvector.md"
