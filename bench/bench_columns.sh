@@ -1,8 +1,8 @@
 #!/bin/sh
 # What filter columns of an index are good for: the ten nearest among the rows of one
 # kind, by an index that has the kind as a column, by the best plan without that, by a
-# bitmap and a sort, and by pgvector's HNSW with iterative scans in both orders when
-# it is installed; from ten rows that pass to all.  The rows of a kind are beside each
+# bitmap and a sort, and when pgvector is installed by the same index of its vector and
+# by its HNSW with iterative scans in both orders; from ten rows that pass to all.  The rows of a kind are beside each
 # other in the table, or scattered; or they are correlated with the vectors: of another
 # topic than the query, those nearest to a vector far from it, or the farthest of all.
 #
