@@ -63,7 +63,8 @@ ek_options(Datum reloptions, bool validate)
 	for (int i = 0; i < lengthof(ignored); i++)
 		places[i] = (relopt_parse_elt)
 	{
-		ignored[i], RELOPT_TYPE_INT, (int) (offsetof(index_options, values) + sizeof(int) * i)
+		.optname = ignored[i],.opttype = RELOPT_TYPE_INT,
+			.offset = (int) (offsetof(index_options, values) + sizeof(int) * i)
 	};
 	options = build_reloptions(reloptions, validate, kind_of_options(), sizeof(index_options), places,
 							   lengthof(ignored));
