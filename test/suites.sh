@@ -9,6 +9,9 @@ suites_beside=
 trap 'rm -f "$suites_table" "$suites_table.beside"' EXIT
 trap 'exit 130' INT TERM
 
+# The status of a suite that lacks what it tests with, and says so.
+skipped=77
+
 # suite NAME COMMAND [ARGUMENT]...
 suite()
 {
@@ -16,12 +19,14 @@ suite()
 	shift
 	echo "== $name"
 	began=$(date +%s)
-	if "$@"; then
-		result=passed
-	else
-		result=FAILED
-		echo "== FAILED: $name" >&2
-	fi
+	"$@"
+	case $? in
+		0) result=passed ;;
+		"$skipped") result=skipped ;;
+		*)
+			result=FAILED
+			echo "== FAILED: $name" >&2 ;;
+	esac
 	printf '%-84s %s %5d s\n' "$name" "$result" $(($(date +%s) - began)) >>"$suites_table"
 }
 
@@ -93,18 +98,38 @@ regress()
 	}
 }
 
-# Is pgvector there, for servers that tests make?
+# Is pgvector where the servers of these tests find it?
 has_pgvector()
 {
-	for directory in "$("${PG_CONFIG:-pg_config}" --sharedir)" ${EXTENSION_DESTDIRS:-}; do
-		[ -z "$(find "$directory" -name vector.control -print -quit)" ] || return 0
+	control=$("${PG_CONFIG:-pg_config}" --sharedir)/extension/vector.control
+	for directory in "" ${EXTENSION_DESTDIRS:-}; do
+		[ ! -e "$directory$control" ] || return 0
 	done
+	echo "SKIPPED, there is no pgvector: install it, or name its DESTDIR in EXTENSION_DESTDIRS" >&2
 	return 1
 }
 
-# What is tested of the index for a type of pgvector, beside real[]: so many runs of the model.
+# What a user of pgvector relies on, all of it or what is named
+pgvector_regress()
+{
+	has_pgvector || return $skipped
+	test/with-cluster.sh -o autovacuum=off make -s -C test/pgvector installcheck ${1:+REGRESS="$*"} || {
+		cat test/pgvector/regression.diffs
+		return 1
+	}
+}
+
+pgvector_suites()
+{
+	has_pgvector || return $skipped
+	test/t/run.sh test/pgvector/*.pl
+}
+
+# What is tested of the index for a type of pgvector, beside real[]: so many runs of the
+# model, and what is named of pg_regress.
 index_of_type()
 {
+	has_pgvector || return $skipped
 	(
 		export VECTOR_TYPE="$1" MODEL_RUNS="$2"
 		shift 2
