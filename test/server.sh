@@ -52,7 +52,7 @@ install_build()
 		cp -rs "$directory/." "$scratch$directory"
 	done
 	rm -rf "$scratch$libraries"/engramk.so "$scratch$libraries"/bitcode/engramk* \
-		"$scratch$shared"/extension/engramk.control "$scratch$shared"/extension/engramk--*
+		"$scratch$shared"/extension/engramk*
 	bindir=$scratch$programs
 	mkdir -p "$bindir"
 	cp "$programs"/* "$bindir"
