@@ -35,6 +35,8 @@ for PG_CONFIG in "$@"; do
 	cd "$builds/$number" || exit
 	suite "$version: SQL" regress
 	suite "$version: several sessions" test/t/run.sh
+	suite "$version: pgvector, SQL" pgvector_regress
+	suite "$version: pgvector, crowds, standby, crashes, dumps" pgvector_suites
 	suite "$version: races" test/with-cluster.sh test/index/isolation.sh
 	suite "$version: standby, crashes, damaged and forged pages" index_suites 3 40 20
 	suite "$version: index of format 2, SQL" with_format_2 index_regress
