@@ -41,6 +41,6 @@ BEGIN
     equal := indexed.distances IS NOT DISTINCT FROM by_sort(query);
 END $$;
 
-CREATE FUNCTION wave(i int, dims int) RETURNS vector LANGUAGE sql IMMUTABLE AS $$
+CREATE FUNCTION wave(i int, dims int) RETURNS vector LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT array_agg(sin(i * j)::real ORDER BY j) FROM generate_series(1, dims) AS j
 $$;
