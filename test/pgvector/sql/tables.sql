@@ -89,3 +89,18 @@ SET max_parallel_maintenance_workers = 4;
 SET min_parallel_table_scan_size = 0;
 REINDEX INDEX item_v;
 SELECT * FROM compare('item', 'v <-> wave(77, 8)');
+RESET maintenance_work_mem;
+
+-- Vectors that are compressed, in line, or short
+CREATE TABLE stored (id int, extended vector(1000), main halfvec(1000), plain vector(3));
+ALTER TABLE stored ALTER extended SET STORAGE EXTENDED, ALTER main SET STORAGE MAIN, ALTER plain SET STORAGE PLAIN;
+INSERT INTO stored SELECT i, array_fill(sin(i), '{1000}'), array_fill(sin(i), '{1000}'), wave(i, 3)
+FROM generate_series(1, 200) AS i;
+CREATE INDEX stored_extended ON stored USING engramk (extended vector_l2_ops);
+CREATE INDEX stored_main ON stored USING engramk (main halfvec_l2_ops);
+CREATE INDEX stored_plain ON stored USING engramk (plain vector_l2_ops);
+INSERT INTO stored SELECT id + 200, extended, main, plain FROM stored;
+SELECT pg_column_size(extended) < 1000 AS compressed, pg_column_size(main) < 1000 AS compressed FROM stored LIMIT 1;
+SELECT * FROM compare('stored', 'extended <-> array_fill(0.5, ''{1000}'')::vector');
+SELECT * FROM compare('stored', 'main <-> array_fill(0.5, ''{1000}'')::vector::halfvec');
+SELECT * FROM compare('stored', 'plain <-> wave(77, 3)');
