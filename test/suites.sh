@@ -47,7 +47,7 @@ suites_end()
 	failed=$(grep -c ' FAILED ' "$suites_table")
 	echo
 	cat "$suites_table"
-	echo "$(grep -c ' passed ' "$suites_table") passed, $failed failed"
+	echo "$(grep -c ' passed ' "$suites_table") passed, $failed failed, $(grep -c ' skipped ' "$suites_table") skipped"
 	[ "$failed" -eq 0 ]
 }
 
@@ -130,11 +130,13 @@ pgvector_suites()
 index_of_type()
 {
 	has_pgvector || return $skipped
+	type=$1
+	runs=$2
+	shift 2
 	(
-		export VECTOR_TYPE="$1" MODEL_RUNS="$2"
-		shift 2
-		regress "$@" && test/t/run.sh test/index/model.pl
-	)
+		export VECTOR_TYPE="$type"
+		regress "$@"
+	) && env VECTOR_TYPE="$type" MODEL_RUNS="$runs" test/t/run.sh test/index/model.pl
 }
 
 # shellcheck disable=SC2046 # names hold no white space

@@ -393,6 +393,8 @@ empty_meta(Relation index)
 {
 	ek_meta		meta = {.magic = EK_INDEX_MAGIC,.format = ek_format_to_build(index)};
 
+	if (ek_type_of(index)->typmod_is_dims)
+		ek_require_possible_dims(TupleDescAttr(RelationGetDescr(index), 0)->atttypmod);
 	ek_describe_columns(index, &meta);
 	return meta;
 }

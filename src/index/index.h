@@ -860,6 +860,8 @@ extern Size ek_free_space(uint32 in_use, const ek_geometry *geometry);
 /* and that told to it, for all to see. */
 extern void ek_record_free(Relation index, BlockNumber block, uint32 in_use,
 						   const ek_geometry *geometry);
+/* Raises an error if an index cannot hold vectors with so many. */
+extern void ek_require_possible_dims(int dims);
 /* The vector to index; raises an error unless it has the index's dimensions. */
 extern const float *ek_indexed_vector(Relation index, Datum value, uint32 *dims);
 

@@ -26,19 +26,24 @@
 /* Pages in use by others that a session tries before it adds one for itself. */
 #define BUSY_PAGES	3
 
+void
+ek_require_possible_dims(int dims)
+{
+	if (dims <= EK_INDEX_MAX_DIMS)
+		return;
+	ek_stats_count_error(EK_ERROR_OTHER);
+	ereport(ERROR,
+			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+			 errmsg("an engramk index holds vectors with at most %d dimensions, not %d",
+					EK_INDEX_MAX_DIMS, dims)));
+}
+
 const float *
 ek_indexed_vector(Relation index, Datum value, uint32 *dims)
 {
 	const ek_vector vector = ek_type_of(index)->get(value);
 
-	if (vector.dims > EK_INDEX_MAX_DIMS)
-	{
-		ek_stats_count_error(EK_ERROR_OTHER);
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("an engramk index holds vectors with at most %d dimensions, not %d",
-						EK_INDEX_MAX_DIMS, vector.dims)));
-	}
+	ek_require_possible_dims(vector.dims);
 	if (*dims == 0)
 		*dims = (uint32) vector.dims;
 	if ((uint32) vector.dims != *dims)

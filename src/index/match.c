@@ -95,6 +95,14 @@ other_vector(IndexOptInfo *index, Node *expr, ek_metric *metric, Node **column)
 	return NULL;
 }
 
+static Node *
+as_double(Node *number)
+{
+	return exprType(number) == FLOAT8OID ? number :
+		(Node *) makeFuncExpr(F_FLOAT8_FLOAT4, FLOAT8OID, list_make1(number), InvalidOid, InvalidOid,
+							  COERCE_IMPLICIT_CAST);
+}
+
 /*
  * A distance that is less than something, or at most that: the distance from what the
  * index is asked about or another one.
@@ -117,9 +125,13 @@ as_radius(PlannerInfo *root, IndexOptInfo *index, Expr *clause)
 	{
 		case F_FLOAT8LT:
 		case F_FLOAT8LE:
+		case F_FLOAT84LT:
+		case F_FLOAT84LE:
 			break;
 		case F_FLOAT8GT:
 		case F_FLOAT8GE:
+		case F_FLOAT48GT:
+		case F_FLOAT48GE:
 			distance = lsecond(comparison->args);
 			radius = linitial(comparison->args);
 			break;
@@ -129,7 +141,8 @@ as_radius(PlannerInfo *root, IndexOptInfo *index, Expr *clause)
 	center = other_vector(index, distance, &metric, &column);
 	if (center == NULL)
 		return NULL;
-	return ek_radius_condition(root, index, index->opfamily[0], metric, column, center, radius, true);
+	return ek_radius_condition(root, index, index->opfamily[0], metric, column, center,
+							   as_double(radius), true);
 }
 
 /* The condition that a clause is; NULL if it is none. */

@@ -140,6 +140,7 @@ get_all_vectors(Datum array, const char *owner pg_attribute_unused())
 const ek_vector_type ek_type_vector = {
 	.arithmetic = EK_SUMS_IN_FLOAT,
 	.element = sizeof(float),
+	.typmod_is_dims = true,
 	.get = get_vector,
 	.is_valid = is_valid_vector,
 	.get_all = get_all_vectors
@@ -212,6 +213,7 @@ get_all_halfvecs(Datum array, const char *owner pg_attribute_unused())
 const ek_vector_type ek_type_halfvec = {
 	.arithmetic = EK_SUMS_IN_FLOAT,
 	.element = sizeof(uint16),
+	.typmod_is_dims = true,
 	.get = get_halfvec,
 	.is_valid = is_valid_halfvec,
 	.get_all = get_all_halfvecs

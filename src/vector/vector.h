@@ -75,6 +75,7 @@ typedef struct ek_vector_type
 {
 	ek_arithmetic arithmetic;
 	Size		element;		/* bytes of one */
+	bool		typmod_is_dims; /* is a column's typmod the dimensions of its vectors? */
 	/* As ek_vector_get and ek_vector_is_valid, which are those of real[]. */
 	ek_vector	(*get) (Datum value);
 	bool		(*is_valid) (Datum value);

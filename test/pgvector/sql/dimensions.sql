@@ -36,6 +36,11 @@ INSERT INTO too_wide VALUES (wave(1, 8001), NULL);
 CREATE INDEX ON too_wide USING engramk (v vector_l2_ops);
 CREATE INDEX ON too_wide USING engramk (h halfvec_l2_ops);
 INSERT INTO too_wide VALUES (NULL, wave(1, 8001));
+-- A column that declares too many is refused at once.
+CREATE TABLE declared (v vector(8001), h halfvec(8000));
+CREATE INDEX ON declared USING engramk (v vector_l2_ops);
+CREATE INDEX ON declared USING engramk (h halfvec_l2_ops);
+CREATE INDEX ON declared USING engramk ((h::halfvec(8002)) halfvec_l2_ops);
 -- the first thousands of them are often enough
 CREATE INDEX too_wide_sub ON too_wide USING engramk ((subvector(v, 1, 1000)::vector(1000)) vector_l2_ops);
 SELECT * FROM compare('too_wide', 'subvector(v, 1, 1000)::vector(1000) <-> wave(3, 1000)');

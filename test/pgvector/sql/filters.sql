@@ -32,8 +32,10 @@ SELECT filter, compare.*
 FROM (VALUES ('0.5 > v <=> wave(77, 8)'), ('v <=> wave(77, 8) BETWEEN 0.1 AND 0.2'), ('v <=> wave(77, 8) < 0'),
     ('v <=> wave(77, 8) < ''Infinity'''), ('v <=> wave(77, 8) < ''NaN'''), ('v <=> wave(77, 8) <= ''NaN'''),
     ('v <=> wave(77, 8) < NULL'), ('1 - (v <=> wave(77, 8)) > 0.8'), ('v <=> wave(78, 8) < 0.5'),
-    ('v <=> wave(77, 8) < 0.5 AND category < 10')) AS f(filter),
+    ('v <=> wave(77, 8) < 0.5 AND category < 10'), ('v <=> wave(77, 8) < 0.5::real'), ('0.3::real >= v <=> wave(77, 8)')) AS f(filter),
     compare('item', 'v <=> wave(77, 8)', filter => filter);
+
+EXPLAIN (COSTS OFF) SELECT id FROM item WHERE 0.3::real >= v <=> '[1,0,0,0,0,0,0,0]' ORDER BY v <=> '[1,0,0,0,0,0,0,0]' LIMIT 3;
 
 -- Within a radius, without an order: the distances of engramk, in double
 CREATE FUNCTION within(condition text, OUT index text, OUT rows int) LANGUAGE sql AS $$
