@@ -31,7 +31,7 @@ kind_of_options(void)
 	if (kind != 0)
 		return kind;
 	kind = add_reloption_kind();
-	for (int i = 0; i < lengthof(ignored); i++)
+	for (size_t i = 0; i < lengthof(ignored); i++)
 		add_int_reloption(kind, ignored[i], "Has no effect; for statements that were made for pgvector.",
 						  NOT_GIVEN, 0, PG_INT32_MAX, AccessExclusiveLock);
 	return kind;
@@ -43,7 +43,7 @@ say_ignored(const index_options *options)
 	StringInfoData names;
 
 	initStringInfo(&names);
-	for (int i = 0; i < lengthof(ignored); i++)
+	for (size_t i = 0; i < lengthof(ignored); i++)
 	{
 		if (options->values[i] != NOT_GIVEN)
 			appendStringInfo(&names, "%s\"%s\"", names.len > 0 ? ", " : "", ignored[i]);
@@ -60,7 +60,7 @@ ek_options(Datum reloptions, bool validate)
 	relopt_parse_elt places[lengthof(ignored)];
 	bytea	   *options;
 
-	for (int i = 0; i < lengthof(ignored); i++)
+	for (size_t i = 0; i < lengthof(ignored); i++)
 		places[i] = (relopt_parse_elt)
 	{
 		.optname = ignored[i],.opttype = RELOPT_TYPE_INT,

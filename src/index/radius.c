@@ -51,7 +51,8 @@ make_ball(FunctionCallInfo fcinfo, bool lossy)
 	Datum		values[] = {PG_GETARG_DATUM(0), PG_GETARG_DATUM(1), BoolGetDatum(lossy)};
 	bool		nulls[lengthof(values)] = {false};
 
-	if (get_call_result_type(fcinfo, NULL, &columns) != TYPEFUNC_COMPOSITE || columns->natts > lengthof(values))
+	if (get_call_result_type(fcinfo, NULL, &columns) != TYPEFUNC_COMPOSITE ||
+		columns->natts > (int) lengthof(values))
 		elog(ERROR, "return type must be a row type");
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(columns), values, nulls)));
 }

@@ -2117,7 +2117,7 @@ start(IndexScanDesc scan)
 
 /* What is beyond all distances has none: it is not a number, which PostgreSQL puts after them. */
 static inline double
-bound_of_key(const scan_state *state, double key)
+bound_of_key(double key)
 {
 	return key == INFINITY ? get_float8_nan() : key;
 }
@@ -2174,7 +2174,7 @@ ek_scan_next(IndexScanDesc scan, ScanDirection direction)
 		if (r != NULL)
 		{
 			tid = r->tid;
-			return return_row(scan, &tid, false, bound_of_key(state, r->key));
+			return return_row(scan, &tid, false, bound_of_key(r->key));
 		}
 		if (state->stopped)
 			return false;

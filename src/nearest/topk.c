@@ -68,12 +68,6 @@ find_best(ek_vector vector, ek_candidates candidates, int k)
 	return result;
 }
 
-static ek_candidates
-get_candidates(const ek_vector_type *type, Datum array, int dims)
-{
-	return type == &ek_type_real_array ? ek_candidates_get(array, dims) : ek_candidates_of(type, array, dims);
-}
-
 static Datum
 next_of_topk(FunctionCallInfo fcinfo, const ek_vector_type *type)
 {
@@ -89,7 +83,7 @@ next_of_topk(FunctionCallInfo fcinfo, const ek_vector_type *type)
 
 		ek_nearest_check_k(k);
 		query = type->get(PG_GETARG_DATUM(0));
-		candidates = get_candidates(type, PG_GETARG_DATUM(1), query.dims);
+		candidates = type->get_candidates(PG_GETARG_DATUM(1), query.dims);
 
 		funcctx = ek_begin_set(fcinfo, 0);
 		caller = MemoryContextSwitchTo(funcctx->multi_call_memory_ctx);

@@ -338,8 +338,10 @@ compare_all(ek_vector vector, const char *owner, ek_candidates candidates, doubl
 }
 
 static Datum
-cosine_batch(ek_vector query, ek_candidates candidates)
+cosine_batch(FunctionCallInfo fcinfo, const ek_vector_type *type)
 {
+	const ek_vector query = type->get(PG_GETARG_DATUM(0));
+	const ek_candidates candidates = type->get_candidates(PG_GETARG_DATUM(1), query.dims);
 	ArrayType  *result = make_similarities(candidates.count);
 	ek_stats_call call = ek_stats_begin();
 
@@ -350,36 +352,26 @@ cosine_batch(ek_vector query, ek_candidates candidates)
 
 /*
  * engram_cosine_batch(query real[], candidates real[])
- * returns double precision[]
+ * returns double precision[], and of vector and vector[], and of halfvec and halfvec[]
  *
  * The cosine similarity of each candidate, in their order.
  */
 Datum
 ek_sql_cosine_batch(PG_FUNCTION_ARGS)
 {
-	const ek_vector query = ek_vector_get(PG_GETARG_DATUM(0));
-
-	return cosine_batch(query, ek_candidates_get(PG_GETARG_DATUM(1), query.dims));
+	return cosine_batch(fcinfo, &ek_type_real_array);
 }
 
-/*
- * engram_cosine_batch(query vector, candidates vector[])
- * returns double precision[], and of halfvec
- */
 Datum
 ek_sql_vector_cosine_batch(PG_FUNCTION_ARGS)
 {
-	const ek_vector query = ek_type_vector.get(PG_GETARG_DATUM(0));
-
-	return cosine_batch(query, ek_candidates_of(&ek_type_vector, PG_GETARG_DATUM(1), query.dims));
+	return cosine_batch(fcinfo, &ek_type_vector);
 }
 
 Datum
 ek_sql_halfvec_cosine_batch(PG_FUNCTION_ARGS)
 {
-	const ek_vector query = ek_type_halfvec.get(PG_GETARG_DATUM(0));
-
-	return cosine_batch(query, ek_candidates_of(&ek_type_halfvec, PG_GETARG_DATUM(1), query.dims));
+	return cosine_batch(fcinfo, &ek_type_halfvec);
 }
 
 static ArrayType *

@@ -4,14 +4,12 @@
  *
  * Their values are as pgvector has them from 0.7 on: after the length, which every
  * variable-length type begins with, the number of dimensions and two bytes of zeros,
- * and then floats, or halves, numbers of 16 bits (IEEE 754 binary16).  A vector is read where
- * it is; a halfvec is widened into memory of the current context, which loses nothing.
+ * and then floats, or halves, numbers of 16 bits (IEEE 754 binary16).  A vector is read
+ * where it is; a halfvec is widened into memory of the current context, which loses nothing.
  *
  * pgvector refuses NaN and infinity when a value is made, and has no NULLs in it.
  */
 #include "postgres.h"
-
-#include <math.h>
 
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
@@ -51,17 +49,6 @@ read_sound_value(Datum datum, Size element)
 	ereport(ERROR,
 			(errcode(ERRCODE_DATA_CORRUPTED),
 			 errmsg("vector is damaged: its length is not that of its dimensions")));
-}
-
-static bool
-is_finite(const float *values, int dims)
-{
-	for (int i = 0; i < dims; i++)
-	{
-		if (!isfinite(values[i]))
-			return false;
-	}
-	return true;
 }
 
 /* A value with the same dimensions as those before it, if any. */
@@ -104,6 +91,19 @@ get_all(Datum datum, ek_vector (*get) (Datum))
 	return vectors;
 }
 
+static ek_candidates
+get_candidates(Datum array, int dims, ek_vector (*get) (Datum))
+{
+	const ek_vectors vectors = get_all(array, get);
+
+	if (vectors.count > 0 && vectors.dims != dims)
+		ek_raise_different_dimensions(dims, vectors.dims);
+	return (ek_candidates)
+	{
+		.values = vectors.values,.count = vectors.count
+	};
+}
+
 /*
  * vector
  */
@@ -128,7 +128,7 @@ is_valid_vector(Datum datum)
 {
 	const header *value = read_value(datum, sizeof(float));
 
-	return value != NULL && is_finite(floats_of(value).values, value->dims);
+	return value != NULL && ek_is_finite(floats_of(value));
 }
 
 static ek_vectors
@@ -137,13 +137,20 @@ get_all_vectors(Datum array, const char *owner pg_attribute_unused())
 	return get_all(array, get_vector);
 }
 
+static ek_candidates
+get_candidate_vectors(Datum array, int dims)
+{
+	return get_candidates(array, dims, get_vector);
+}
+
 const ek_vector_type ek_type_vector = {
 	.arithmetic = EK_SUMS_IN_FLOAT,
 	.element = sizeof(float),
 	.typmod_is_dims = true,
 	.get = get_vector,
 	.is_valid = is_valid_vector,
-	.get_all = get_all_vectors
+	.get_all = get_all_vectors,
+	.get_candidates = get_candidate_vectors
 };
 
 /*
@@ -201,7 +208,7 @@ is_valid_halfvec(Datum datum)
 {
 	const header *value = read_value(datum, sizeof(uint16));
 
-	return value != NULL && is_finite(widen(value).values, value->dims);
+	return value != NULL && ek_is_finite(widen(value));
 }
 
 static ek_vectors
@@ -210,11 +217,18 @@ get_all_halfvecs(Datum array, const char *owner pg_attribute_unused())
 	return get_all(array, get_halfvec);
 }
 
+static ek_candidates
+get_candidate_halfvecs(Datum array, int dims)
+{
+	return get_candidates(array, dims, get_halfvec);
+}
+
 const ek_vector_type ek_type_halfvec = {
 	.arithmetic = EK_SUMS_IN_FLOAT,
 	.element = sizeof(uint16),
 	.typmod_is_dims = true,
 	.get = get_halfvec,
 	.is_valid = is_valid_halfvec,
-	.get_all = get_all_halfvecs
+	.get_all = get_all_halfvecs,
+	.get_candidates = get_candidate_halfvecs
 };

@@ -135,18 +135,23 @@ ek_vector_get(Datum datum)
 }
 
 bool
+ek_is_finite(ek_vector vector)
+{
+	for (int i = 0; i < vector.dims; i++)
+	{
+		if (!isfinite(vector.values[i]))
+			return false;
+	}
+	return true;
+}
+
+bool
 ek_vector_is_valid(Datum datum)
 {
 	float_array array = read_array(datum);
 
-	if (array.ndim != 1 || array.lengths[0] == 0 || array.has_nulls)
-		return false;
-	for (int i = 0; i < array.lengths[0]; i++)
-	{
-		if (!isfinite(array.values[i]))
-			return false;
-	}
-	return true;
+	return array.ndim == 1 && array.lengths[0] > 0 && !array.has_nulls &&
+		ek_is_finite((ek_vector) {.values = array.values,.dims = array.lengths[0]});
 }
 
 /* One vector or several; without any, the array has no dimensions. */
@@ -211,21 +216,9 @@ const ek_vector_type ek_type_real_array = {
 	.element = sizeof(float),
 	.get = ek_vector_get,
 	.is_valid = ek_vector_is_valid,
-	.get_all = ek_vectors_get
+	.get_all = ek_vectors_get,
+	.get_candidates = ek_candidates_get
 };
-
-ek_candidates
-ek_candidates_of(const ek_vector_type *type, Datum array, int dims)
-{
-	const ek_vectors vectors = type->get_all(array, "candidates");
-
-	if (vectors.count > 0 && vectors.dims != dims)
-		ek_raise_different_dimensions(dims, vectors.dims);
-	return (ek_candidates)
-	{
-		.values = vectors.values,.count = vectors.count
-	};
-}
 
 void
 ek_raise_different_dimensions(int a, int b)

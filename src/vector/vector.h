@@ -39,6 +39,7 @@ extern ek_vector ek_vector_get(Datum array);
 
 /* Is it a vector?  Never raises an error over what the array holds. */
 extern bool ek_vector_is_valid(Datum array);
+extern bool ek_is_finite(ek_vector vector);
 
 /*
  * A two-dimensional array with `dims` columns, a flat one whose length is a
@@ -81,16 +82,14 @@ typedef struct ek_vector_type
 	bool		(*is_valid) (Datum value);
 
 	/*
-	 * Of an array of such values, which are copied, as ek_vectors_get; which takes an
-	 * array of floats.
+	 * As ek_vectors_get and ek_candidates_get, which take arrays of floats; of an array of
+	 * such values, which are copied.
 	 */
 	ek_vectors	(*get_all) (Datum array, const char *owner);
+	ek_candidates (*get_candidates) (Datum array, int dims);
 } ek_vector_type;
 
 extern const ek_vector_type ek_type_real_array;
-
-/* Candidates of another type, as ek_candidates_get: an array of values with so many dimensions. */
-extern ek_candidates ek_candidates_of(const ek_vector_type *type, Datum array, int dims);
 
 /* pgvector.c */
 extern const ek_vector_type ek_type_vector;

@@ -54,6 +54,13 @@ SELECT count(*) FROM engram_knn_join('SELECT id::bigint, h FROM item', 'SELECT i
 WHERE a.target_id IS DISTINCT FROM b.target_id OR a.distance IS DISTINCT FROM b.distance;
 SELECT * FROM engram_knn_join('SELECT id::bigint, u FROM item', 'SELECT id::bigint, v FROM item', 3);
 
+-- Every half there is, as engramk widens it and as pgvector does
+CREATE TABLE half AS
+SELECT e * sign AS id, array_agg((sign * CASE e WHEN 0 THEN m * 2::float8 ^ -24 ELSE (1 + m / 1024.0) * 2::float8 ^ (e - 15) END)::real ORDER BY m)::halfvec AS h
+FROM generate_series(0, 30) AS e, generate_series(0, 1023) AS m, unnest('{1,-1}'::int[]) AS sign WHERE e > 0 OR sign > 0 GROUP BY e, sign;
+SELECT count(*), count(DISTINCT query_id), max(distance) FROM engram_knn_join('SELECT id::bigint, h FROM half', 'SELECT id::bigint, h::real[] FROM half', 1, metric => 'l2')
+WHERE query_id = target_id;
+
 -- Which operator and which function is meant
 CREATE FUNCTION meaning(expression text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
