@@ -69,6 +69,21 @@ index_getprocid(Relation index, AttrNumber attnum, uint16 procnum)
 	return attnum > 1 && has_it ? type : InvalidOid;
 }
 
+/* The vector is a real[]. */
+bool
+ek_is_type_support(Oid function)
+{
+	return false;
+}
+
+const ek_vector_type *
+ek_type_of(Relation index)
+{
+	static const ek_vector_type real_array = {.arithmetic = EK_SUMS_IN_DOUBLE};
+
+	return &real_array;
+}
+
 FmgrInfo *
 index_getprocinfo(Relation index, AttrNumber attnum, uint16 procnum)
 {

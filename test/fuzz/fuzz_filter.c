@@ -202,7 +202,7 @@ make_geometry(Relation index)
 {
 	ek_meta		meta = {.format = EK_FORMAT_4,.dims = 8,.steps = 1,.first_block = 1};
 
-	ek_describe_filters(index, &meta);
+	ek_describe_columns(index, &meta);
 	return ek_geometry_of(&meta);
 }
 
