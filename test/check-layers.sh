@@ -92,30 +92,40 @@ if [ -e engramk.so ]; then
 	[ -z "$exported" ] || complain "engramk.so exports $exported"
 fi
 
-# One base script, from which upgrades lead to the next version and no further,
-# each with its way back.  A script that skips a version could make PostgreSQL
-# go up by way of a downgrade, which takes users' grants and views.
-base=$(find sql -name 'engramk--*.sql' | sed -nE 's|^sql/engramk--([0-9.]+)\.sql$|\1|p')
-[ "$(echo "$base" | wc -w)" -eq 1 ] || complain "not one base script but: $base"
-upgrades=$(find sql -maxdepth 1 -name 'engramk--*--*.sql' |
-	sed -E 's|^sql/engramk--(.*)--(.*)\.sql$|\1 \2|' | sort -V)
-downgrades=$(find sql -mindepth 2 -name '*.sql' |
-	sed -E 's|^sql/downgrades/engramk--(.*)--(.*)\.sql$|\2 \1|' | sort -V)
-[ "$upgrades" = "$downgrades" ] ||
-	complain "not every upgrade has its downgrade: up $upgrades, down $downgrades"
-version=$base
-for step in $(echo "$upgrades" | tr ' ' '-'); do
-	[ "${step%-*}" = "$version" ] || complain "after $version comes a script from ${step%-*} to ${step#*-}"
-	version=${step#*-}
-done
+# check_versions EXTENSION: one base script, from which upgrades lead to the next
+# version and no further, each with its way back, to the default version.  A script
+# that skips a version could make PostgreSQL go up by way of a downgrade, which takes
+# users' grants and views.  Sets version to the last.
+check_versions()
+{
+	version=$(find sql -name "$1--*.sql" | sed -nE "s|^sql/$1--([0-9.]+)\.sql\$|\1|p")
+	[ "$(echo "$version" | wc -w)" -eq 1 ] || complain "not one base script of $1 but: $version"
+	upgrades=$(find sql -maxdepth 1 -name "$1--*--*.sql" |
+		sed -E "s|^sql/$1--(.*)--(.*)\.sql\$|\1 \2|" | sort -V)
+	downgrades=$(find sql -mindepth 2 -name "$1--*.sql" |
+		sed -E "s|^sql/downgrades/$1--(.*)--(.*)\.sql\$|\2 \1|" | sort -V)
+	[ "$upgrades" = "$downgrades" ] ||
+		complain "not every upgrade of $1 has its downgrade: up $upgrades, down $downgrades"
+	for step in $(echo "$upgrades" | tr ' ' '-'); do
+		[ "${step%-*}" = "$version" ] || complain "after $1 $version comes a script from ${step%-*} to ${step#*-}"
+		version=${step#*-}
+	done
+	grep -q "^default_version = '$version'\$" "$1.control" ||
+		complain "$1.control does not say $version"
+	sed -n "/^      \"$1\": {/,/}/p" META.json | grep -qE "\"version\": \"$version\.[0-9]+\"" ||
+		complain "META.json does not say $version of $1"
+}
 
-# What says its version says the same.
-grep -q "^default_version = '$version'\$" engramk.control ||
-	complain "engramk.control does not say $version"
+check_versions engramk_pgvector
+check_versions engramk
+stray=$(find sql -name '*.sql' ! -name 'engramk--*' ! -name 'engramk_pgvector--*')
+[ -z "$stray" ] || complain "scripts of no extension: $stray"
+
+# What says the version of the whole says the same.
 [ "$(sed -nE 's/^#define EK_VERSION_NUM[[:space:]]+([0-9]+)$/\1/p' src/base/stats.h)" = \
 	"$(echo "$version" | awk -F. '{printf "%d", $1 * 10000 + $2 * 100}')" ] ||
 	complain "src/base/stats.h does not say $version"
-[ "$(grep -cE "\"version\": \"$version\.[0-9]+\"" META.json)" -eq 2 ] ||
+grep -qE "^   \"version\": \"$version\.[0-9]+\"" META.json ||
 	complain "META.json does not say $version"
 grep -qE "^## \[$version\.[0-9]+\]" CHANGELOG.md ||
 	complain "CHANGELOG.md does not tell of $version"

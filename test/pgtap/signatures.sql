@@ -181,10 +181,43 @@ INSERT INTO expected_member
 	SELECT '1.7', format('operator family engram_%s_filter for access method engramk', of)
 	FROM unnest('{bool,bpchar,date,enum,integer,numeric,oid,text,timestamp,timestamptz,uuid}'::text[]) AS of;
 
-CREATE TEMPORARY VIEW member AS
-	SELECT pg_describe_object(d.classid, d.objid, 0) AS object
+CREATE TEMPORARY TABLE expected_pgvector_member AS
+	SELECT replace(replace(object, '?', vector), '$', of) AS object
+	FROM unnest(ARRAY['vector', 'halfvec']) vector, unnest(ARRAY['cosine', 'inner_product', 'l2']) of, unnest(ARRAY[
+		'function engram_$_in_ball(?,engram_?_ball)',
+		'function engram_$_within(?,?,double precision)']) object
+	UNION ALL
+	SELECT replace(replace(object, '?', vector), '$', of)
+	FROM unnest(ARRAY['vector', 'halfvec']) vector, unnest(ARRAY['bigint', 'uuid']) of, unnest(ARRAY[
+		'function engram_nearest($,?,?[],integer)',
+		'function engram_nearest($,?,?[],integer,text)',
+		'function engram_nearest_add(internal,$,?,?[],integer)',
+		'function engram_nearest_add(internal,$,?,?[],integer,text)']) object
+	UNION ALL
+	SELECT replace(replace(object, '?', vector), '$', of)
+	FROM unnest(ARRAY['vector', 'halfvec']) vector, unnest(ARRAY['cosine', 'ip', 'l2']) of, unnest(ARRAY[
+		'operator class ?_$_ops for access method engramk',
+		'operator family ?_$_ops for access method engramk']) object
+	UNION ALL
+	SELECT replace(object, '?', vector)
+	FROM unnest(ARRAY['vector', 'halfvec']) vector, unnest(ARRAY[
+		'function engram_?_support(internal)',
+		'function engram_ball(?,double precision)',
+		'function engram_ball(?,double precision,boolean)',
+		'function engram_cosine_batch(?,?[])',
+		'function engram_cosine_matrix(?[],?[])',
+		'function engram_topk(?,?[],integer)',
+		'operator <#>@(?,engram_?_ball)',
+		'operator <->@(?,engram_?_ball)',
+		'operator <=>@(?,engram_?_ball)',
+		'type engram_?_ball']) object;
+
+CREATE TEMPORARY VIEW member_of AS
+	SELECT e.extname, pg_describe_object(d.classid, d.objid, 0) AS object
 	FROM pg_depend d JOIN pg_extension e ON d.refobjid = e.oid
-	WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e' AND e.extname = 'engramk';
+	WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e';
+CREATE TEMPORARY VIEW member AS
+	SELECT object FROM member_of WHERE extname = 'engramk';
 
 -- The functions and views of the extension, wherever it is, and functions as declared
 -- beside what is expected of them.
@@ -210,7 +243,7 @@ SELECT plan(
 	8 * (SELECT count(*)::integer FROM expected_function)
 	+ 4 * (SELECT count(*)::integer FROM expected_operator)
 	+ 2 * (SELECT count(*)::integer FROM expected_view)
-	+ 61);
+	+ 72);
 
 -- Exactly these members
 
@@ -336,8 +369,8 @@ SELECT is((count(DISTINCT (amoplefttype, amoprighttype)), count(*)), (9::bigint,
 
 -- The extension
 
-SELECT is(extversion, '1.7', 'its version is 1.7') FROM pg_extension WHERE extname = 'engramk';
-SELECT is(default_version, '1.7', 'which is the default version') FROM pg_available_extensions WHERE name = 'engramk';
+SELECT is(extversion, '1.8', 'its version is 1.8') FROM pg_extension WHERE extname = 'engramk';
+SELECT is(default_version, '1.8', 'which is the default version') FROM pg_available_extensions WHERE name = 'engramk';
 SELECT ok(extrelocatable, 'it is relocatable') FROM pg_extension WHERE extname = 'engramk';
 SELECT is(extconfig, NULL, 'it has no configuration tables') FROM pg_extension WHERE extname = 'engramk';
 
@@ -348,7 +381,7 @@ INSERT INTO item VALUES (1, '{1,0}'), (2, '{3,4}'), (3, '{0,0}');
 
 SELECT results_eq(
 	$$SELECT source, target, path FROM pg_extension_update_paths('engramk') WHERE path IS NOT NULL ORDER BY source, target$$,
-	$$WITH version AS (SELECT * FROM unnest('{1.0,1.1,1.2,1.3,1.4,1.5,1.6,1.7}'::text[]) WITH ORDINALITY AS v (name, number))
+	$$WITH version AS (SELECT * FROM unnest('{1.0,1.1,1.2,1.3,1.4,1.5,1.6,1.7,1.8}'::text[]) WITH ORDINALITY AS v (name, number))
 	  SELECT a.name, b.name,
 		(SELECT string_agg(name, '--' ORDER BY number * sign(b.number - a.number)) FROM version
 		 WHERE number BETWEEN least(a.number, b.number) AND greatest(a.number, b.number))
@@ -361,9 +394,12 @@ SELECT bag_eq('SELECT object FROM member', $$SELECT object FROM expected_member 
 	'which consists of exactly the objects of 1.0');
 SELECT results_eq($$SELECT id FROM item ORDER BY embedding <=> '{3,4}'$$, ARRAY[2, 1, 3], 'and works');
 ALTER EXTENSION engramk UPDATE;
-SELECT is(extversion, '1.7', 'ALTER EXTENSION UPDATE leads to the default version') FROM pg_extension WHERE extname = 'engramk';
+SELECT is(extversion, '1.8', 'ALTER EXTENSION UPDATE leads to the default version') FROM pg_extension WHERE extname = 'engramk';
 SELECT bag_eq('SELECT object FROM member', 'SELECT object FROM expected_member',
 	'which consists of the same objects as a new one');
+ALTER EXTENSION engramk UPDATE TO '1.7';
+SELECT bag_eq('SELECT object FROM member', 'SELECT object FROM expected_member',
+	'the way back leaves the objects of 1.7, the same');
 ALTER EXTENSION engramk UPDATE TO '1.6';
 SELECT bag_eq('SELECT object FROM member', $$SELECT object FROM expected_member WHERE since < '1.7'$$,
 	'the way back leaves the objects of 1.6');
@@ -394,11 +430,11 @@ SELECT is_empty($$SELECT oid FROM pg_opfamily WHERE opfname = 'engram_ops'$$, 'a
 ALTER EXTENSION engramk UPDATE TO '1.0';
 SELECT bag_eq('SELECT object FROM member', $$SELECT object FROM expected_member WHERE since = '1.0'$$,
 	'and further back leaves the objects of 1.0');
-ALTER EXTENSION engramk UPDATE TO '1.7';
+ALTER EXTENSION engramk UPDATE TO '1.8';
 ALTER EXTENSION engramk UPDATE TO '1.0';
 SELECT bag_eq('SELECT object FROM member', $$SELECT object FROM expected_member WHERE since = '1.0'$$,
-	'as does going back by seven versions at once');
-ALTER EXTENSION engramk UPDATE TO '1.7';
+	'as does going back by eight versions at once');
+ALTER EXTENSION engramk UPDATE TO '1.8';
 
 -- In another schema, which is not in the search path
 
@@ -469,6 +505,50 @@ SELECT is_empty(
 	'no access method is left, nor an operator class, a family or a type');
 SELECT results_eq('SELECT embedding FROM item ORDER BY id', $$VALUES ('{1,0}'::real[]), ('{3,4}'), ('{0,0}')$$,
 	'the vectors are left as they were');
+
+-- The types of pgvector, where that is installed
+
+SELECT count(*) AS has_pgvector FROM pg_available_extensions
+WHERE name = 'vector' AND string_to_array(default_version, '.')::integer[] >= '{0,7}' \gset
+\if :has_pgvector
+CREATE EXTENSION vector;
+CREATE EXTENSION engramk;
+CREATE EXTENSION engramk_pgvector;
+SELECT bag_eq('SELECT object FROM member', 'SELECT object FROM expected_member',
+	'engramk consists of the same objects where pgvector is');
+SELECT bag_eq($$SELECT object FROM member_of WHERE extname = 'engramk_pgvector'$$, 'SELECT object FROM expected_pgvector_member',
+	'engramk_pgvector consists of exactly these objects');
+SELECT is(extversion, '1.8', 'its version is 1.8') FROM pg_extension WHERE extname = 'engramk_pgvector';
+SELECT ok(extrelocatable AND extconfig IS NULL, 'it is relocatable, without configuration tables')
+	FROM pg_extension WHERE extname = 'engramk_pgvector';
+SELECT results_eq(
+	$$SELECT source, target FROM pg_extension_update_paths('engramk_pgvector')$$, 'SELECT NULL::text, NULL::text WHERE false',
+	'there is no other');
+SELECT results_eq(
+	$$SELECT c.opcname, c.opcintype::regtype, c.opcdefault, ours.oid IS NOT NULL AND amvalidate(ours.oid)
+	  FROM pg_opclass c
+		LEFT JOIN pg_opclass ours ON ours.opcname = c.opcname AND ours.opcintype = c.opcintype
+			AND ours.opcmethod = (SELECT oid FROM pg_am WHERE amname = 'engramk')
+	  WHERE c.opcmethod = (SELECT oid FROM pg_am WHERE amname = 'hnsw') AND c.opcname ~ '^(half)?vec(tor)?_(cosine|ip|l2)_ops$'
+	  ORDER BY c.opcname::text COLLATE "C"$$,
+	$$VALUES ('halfvec_cosine_ops'::name, 'halfvec'::regtype, false, true), ('halfvec_ip_ops', 'halfvec', false, true),
+	         ('halfvec_l2_ops', 'halfvec', false, true), ('vector_cosine_ops', 'vector', false, true),
+	         ('vector_ip_ops', 'vector', false, true), ('vector_l2_ops', 'vector', false, true)$$,
+	'its operator classes have the names that those of hnsw have, and are valid');
+SELECT results_eq(
+	$$SELECT opcname FROM pg_opclass WHERE opcmethod = (SELECT oid FROM pg_am WHERE amname = 'engramk') AND opcdefault
+	  AND opcintype IN ('vector'::regtype, 'halfvec'::regtype) ORDER BY opcname::text COLLATE "C"$$,
+	ARRAY['halfvec_l2_ops', 'vector_l2_ops']::name[], 'by default they are of the Euclidean distance');
+SELECT is_empty(
+	$$SELECT o.object FROM member_of o
+	  WHERE extname = 'engramk_pgvector' AND object ~ '^(function|operator|type) ' AND object !~ '^operator (class|family) '
+	    AND NOT EXISTS (SELECT FROM pg_description d WHERE pg_describe_object(d.classoid, d.objoid, 0) = o.object)$$,
+	'whatever users call has a comment');
+SELECT throws_ok('DROP EXTENSION engramk', '2BP01', NULL, 'engramk stays while it is there');
+SELECT lives_ok('DROP EXTENSION engramk_pgvector', 'it can be dropped');
+\else
+SELECT skip('pgvector is not installed in this server', 10);
+\endif
 
 SELECT * FROM finish();
 ROLLBACK;

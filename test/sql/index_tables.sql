@@ -76,7 +76,7 @@ CREATE INDEX ON refused USING engramk ((ARRAY[id]));
 CREATE UNIQUE INDEX ON refused USING engramk (v);
 CREATE INDEX ON refused USING engramk (v) INCLUDE (id);
 CREATE INDEX ON refused USING engramk (v DESC);
-CREATE INDEX ON refused USING engramk (v) WITH (lists = 100);
+CREATE INDEX ON refused USING engramk (v) WITH (fillfactor = 70);
 
 -- Rows that are deleted do not count, though the one who deletes them is still
 -- at it: a migration to other vectors is often one transaction.
