@@ -1,5 +1,5 @@
-# What the system catalogs hold of an extension, as text that can be compared:
-# names instead of OIDs, sorted.
+# What the system catalogs hold of engramk and engramk_pgvector, as text that can be
+# compared: names instead of OIDs, sorted.
 package Catalog;
 
 use strict;
@@ -13,7 +13,7 @@ our @EXPORT = qw(extension_catalog census difference_of);
 # its privileges, its comments, and everything that depends on it.
 my $extension_catalog = <<'SQL';
 WITH RECURSIVE part (classid, objid) AS (
-	SELECT 'pg_extension'::regclass::oid, oid FROM pg_extension WHERE extname = 'engramk'
+	SELECT 'pg_extension'::regclass::oid, oid FROM pg_extension WHERE extname LIKE 'engramk%'
 	UNION
 	SELECT d.classid, d.objid
 	FROM part JOIN pg_depend AS d ON (d.refclassid, d.refobjid) = (part.classid, part.objid)
@@ -23,7 +23,7 @@ WITH RECURSIVE part (classid, objid) AS (
 	UNION ALL
 	SELECT concat_ws(' | ', 'extension', to_jsonb(e) - '{oid,extowner,extnamespace}'::text[],
 		extowner::regrole, extnamespace::regnamespace)
-	FROM pg_extension AS e WHERE extname = 'engramk'
+	FROM pg_extension AS e WHERE extname LIKE 'engramk%'
 	UNION ALL
 	SELECT concat_ws(' | ', 'function', p.oid::regprocedure,
 		to_jsonb(p) - '{oid,proowner,pronamespace,prorettype,proargtypes}'::text[], prorettype::regtype, proowner::regrole, pronamespace::regnamespace)

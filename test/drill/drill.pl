@@ -25,16 +25,17 @@ my $cycles = $ENV{CYCLES};
 my $library = $ENV{LIBRARY};
 my $patience = 60;
 
-# What the newer version changed, by name; and the indexes that each of the two can
-# build at most.
-my $changed = qr/_within|_ball|_filter|<[=#-]>@|engram_knn_join/;
-my ($old_format, $new_format) = (3, 4);
-my ($old_columns, $new_columns) = ('embedding', 'embedding, tenant');
+# What the newer version changed in the catalogs: its own number.  Both have the index
+# of real[]; that of a type of pgvector, in whose place nothing comes, only the newer
+# one, and only where pgvector is installed.
+my $changed = qr/^. extension \|/;
+my ($kept_index, $new_index) = qw(word_embedding word_vector);
+my ($kept_format, $new_format) = (4, 5);
+my $with_pgvector;
 
 my @databases = qw(drill drill_two);
-my $index_is_whole = "SELECT engram_index_check('word_embedding') = 2000";
-my $create_index = 'CREATE INDEX CONCURRENTLY word_embedding ON word USING engramk';
-my $drop_index = 'DROP INDEX CONCURRENTLY word_embedding';
+my $create_kept_index = "CREATE INDEX CONCURRENTLY $kept_index ON word USING engramk (embedding, tenant)";
+my $create_new_index = "CREATE INDEX CONCURRENTLY $new_index ON word USING engramk (vector vector_cosine_ops)";
 my $clients = 20;
 my $reconnecting = 2;
 my @kinds = qw(distances batches nearest by_index of_tenant);
@@ -383,7 +384,7 @@ sub step_versions
 	update_everywhere($old);
 	my $seconds = time() - $decision;
 	my $at_old = extension_catalog($home);
-	my @taken = grep { !/$changed/ && !/^. extension / } difference_of($before, $at_old);
+	my @taken = grep { !/$changed/ } difference_of($before, $at_old);
 	check(!@taken, "only what $new changed is different meanwhile", @taken);
 
 	$decision = time();
@@ -501,40 +502,56 @@ sub step_kept
 
 sub format_of_index
 {
-	my ($session) = @_;
+	my ($session, $index) = @_;
 
-	return $session->run("SELECT format FROM engram_index_info('word_embedding')");
+	return $session->run("SELECT format FROM engram_index_info('$index')");
+}
+
+sub check_index
+{
+	my ($session, $index, $format) = @_;
+
+	check(format_of_index($session, $index) == $format, "$index is of format $format");
+	check($session->run("SELECT engram_index_check('$index') = 2000") eq 't', 'and whole');
+	return;
 }
 
 # Until the load has answered from the index, beside everything else.
 sub let_load_use_index
 {
+	my ($index) = @_;
 	my $session = Session->new(database => 'drill');
-	my $scans = "SELECT scans FROM engram_stat_indexes WHERE indexrelname = 'word_embedding'";
+	my $scans = "SELECT scans FROM engram_stat_indexes WHERE indexrelname = '$index'";
 	my $before = $session->run($scans);
 
-	wait_until('the load uses the index', sub { $session->run($scans) > $before });
+	wait_until("the load uses $index", sub { $session->run($scans) > $before });
 	let_load_go_on();
 	return;
 }
 
-# Another index is built beside the one that is there, and takes its place.
-sub replace_index
-{
-	my ($session, $columns) = @_;
-
-	$session->run($_) foreach "CREATE INDEX CONCURRENTLY word_next ON word USING engramk ($columns)",
-	  $drop_index, 'ALTER INDEX word_next RENAME TO word_embedding';
-	return;
-}
-
-# The way back as it is with indexes that the older version cannot read.  Returns the
-# catalog of the newer version without them.
-sub go_back_with_index
+sub bring_pgvector
 {
 	my ($session) = @_;
 
-	replace_index($session, $old_columns);
+	$session->run($_) foreach 'CREATE EXTENSION engramk_pgvector', $create_new_index;
+	return;
+}
+
+sub leave_pgvector
+{
+	my ($session) = @_;
+
+	$session->run($_) foreach "DROP INDEX CONCURRENTLY IF EXISTS $new_index", 'DROP EXTENSION engramk_pgvector';
+	return;
+}
+
+# The way back with all that the older version cannot have.  Returns the catalog of the
+# newer version without it.
+sub go_back
+{
+	my ($session) = @_;
+
+	leave_pgvector($session) if $with_pgvector;
 	my $catalog = extension_catalog($session);
 	update_everywhere($old);
 	return $catalog;
@@ -551,79 +568,99 @@ EXPLAIN (COSTS OFF) SELECT id FROM word WHERE tenant = 3 ORDER BY embedding <=> 
 SQL
 }
 
-sub step_old_index
+sub step_kept_index
 {
 	print "Way 2: an index of $old, which $new has too\n";
 	my ($home) = @_;
 	update_everywhere($old);
-	$home->run("$create_index ($old_columns)");
+	$home->run($create_kept_index);
 	my @loads = start_load();
-	let_load_use_index();
+	let_load_use_index($kept_index);
 	my $decision = time();
 	update_everywhere($new);
 	my $seconds = time() - $decision;
-	check(format_of_index($home) == $old_format, "it is of format $old_format");
-	check($home->run($index_is_whole) eq 't', 'and whole');
-	let_load_use_index();
+	check_index($home, $kept_index, $kept_format);
+	let_load_use_index($kept_index);
 	my $before = extension_catalog($home);
 	update($home, $old);
-	let_load_use_index();
+	let_load_use_index($kept_index);
+	check(filters_by_index(), 'it filters');
 	update($home, $new);
-	my $differences = check_same($before, extension_catalog($home), 'going back and forward leaves it, and everything, as it was');
-	finish_step("2: to $new, an index of format $old_format", $seconds, 'no session', "$differences lines", @loads);
+	my $differences = check_same($before, extension_catalog($home),
+		'going back and forward leaves it, and everything, as it was');
+	finish_step("2: to $new, an index of format $kept_format", $seconds, 'no session', "$differences lines", @loads);
 	return;
 }
 
 sub step_new_index
 {
-	print "An index of format $new_format in its place\n";
+	print "An index of format $new_format beside it\n";
 	my ($home) = @_;
 	my @loads = start_load();
-	let_load_use_index();
 	my $decision = time();
-	replace_index($home, $new_columns);
+	bring_pgvector($home);
 	my $seconds = time() - $decision;
-	check(format_of_index($home) == $new_format, "it is of format $new_format");
-	check($home->run($index_is_whole) eq 't', 'and whole');
-	check(filters_by_index(), 'it filters');
-	let_load_use_index();
+	check_index($home, $new_index, $new_format);
+	let_load_use_index($new_index);
+	let_load_use_index($kept_index);
 	finish_step("an index of format $new_format", $seconds, 'no session', '-', @loads);
 	return;
 }
 
+# What blocks a statement of the way back, by its SQLSTATE and message
 sub step_refused
 {
-	my ($home, $why, $sqlstate, $message) = @_;
+	my ($home, $statement, $why, $sqlstate, $message) = @_;
+
+	print "Way 2: $statement is refused, while there is $why\n";
 	my @loads = start_load();
 	my $before = extension_catalog($home);
 	my $decision = time();
-
-	$home->query("ALTER EXTENSION engramk UPDATE TO '$old'");
+	$home->query($statement);
 	my $seconds = time() - $decision;
 	check($home->sqlstate eq $sqlstate && $home->message =~ $message, 'it is refused, in the words of the document',
 		$home->sqlstate . ' ' . $home->message);
 	print '    ' . $home->message . "\n";
 	my $differences = check_same($before, extension_catalog($home), 'and everything is as before');
-	let_load_use_index();
-	finish_step("2: to $old, refused for $why", $seconds, 'no session', "$differences lines", @loads);
+	let_load_use_index($new_index);
+	finish_step("2: refused for $why", $seconds, 'no session', "$differences lines", @loads);
 	return;
 }
 
-sub step_back_with_index
+sub step_back_without_index
 {
-	print "Way 2: the index is replaced\n";
+	print "Way 2: the index goes, and engramk_pgvector\n";
 	my ($home) = @_;
 	my @loads = start_load();
-	let_load_use_index();
+	let_load_use_index($new_index);
 	my $decision = time();
-	my $before = go_back_with_index($home);
+	my $before = go_back($home);
 	my $seconds = time() - $decision;
-	check($home->run($index_is_whole) eq 't', "the index of $old is whole");
-	let_load_use_index();
+	check_index($home, $kept_index, $kept_format);
+	let_load_use_index($kept_index);
 	update_everywhere($new);
-	check(format_of_index($home) == $old_format, "it is of format $old_format");
 	my $differences = check_same($before, extension_catalog($home), 'forward again everything is as before');
-	finish_step("2: to $old, with its index", $seconds, 'no session', "$differences lines", @loads);
+	finish_step("2: to $old, without its index", $seconds, 'no session', "$differences lines", @loads);
+	return;
+}
+
+sub step_pgvector
+{
+	my ($home) = @_;
+	my $drop = 'DROP EXTENSION engramk_pgvector';
+	my $depended_upon = qr/^cannot drop extension engramk_pgvector because other objects depend on it$/;
+
+	step_new_index($home);
+	step_refused($home, "ALTER EXTENSION engramk UPDATE TO '$old'", 'engramk_pgvector', '55000',
+		qr/^the older version of engramk has no indexes of other types than real\[\], as "engramk_pgvector" needs$/);
+	step_refused($home, $drop, 'an index', '2BP01', $depended_upon);
+	$home->run(<<'SQL');
+CREATE VIEW near AS
+    SELECT id FROM word WHERE engram_cosine_within(vector, (SELECT vector FROM word WHERE id = 1), 0.5)
+SQL
+	step_refused($home, $drop, 'a view', '2BP01', $depended_upon);
+	$home->run('DROP VIEW near');
+	step_back_without_index($home);
 	return;
 }
 
@@ -631,23 +668,16 @@ sub step_indexes
 {
 	my $home = Session->new(database => 'drill');
 
-	step_old_index($home);
-	step_new_index($home);
-	print "Way 2: refused, while there is such an index\n";
-	step_refused($home, 'an index', '55000',
-		qr/^there are engramk indexes that the older version cannot read: public\.word_embedding$/);
-	print "Way 2: refused, while a view uses what $new brought\n";
-	replace_index($home, $old_columns);
-	$home->run(<<'SQL');
-CREATE VIEW near AS
-    SELECT id FROM word WHERE engram_cosine_within(embedding, (SELECT embedding FROM word WHERE id = 1), 0.5)
-SQL
-	step_refused($home, 'a view', '2BP01',
-		qr/^cannot drop function engram_cosine_within\(.*\) because other objects depend on it$/);
-	$home->run('DROP VIEW near');
-	replace_index($home, $new_columns);
-	step_back_with_index($home);
-	$home->run($drop_index);
+	step_kept_index($home);
+	if ($with_pgvector)
+	{
+		step_pgvector($home);
+	}
+	else
+	{
+		print "Indexes of pgvector's types are skipped: it is not installed in this server\n";
+	}
+	$home->run("DROP INDEX CONCURRENTLY $kept_index");
 	return;
 }
 
@@ -732,7 +762,7 @@ SQL
 }
 
 # Whoever has removed the newer library too early puts it back.  If nobody has it any
-# more, the older one suffices, once it has built others for indexes that it cannot read.
+# more, the older one suffices, once indexes are gone that it cannot read.
 sub check_library_gone
 {
 	my ($previous, $newer) = @_;
@@ -741,8 +771,7 @@ sub check_library_gone
 	update($home, $old);
 	my $at_old = extension_catalog($home);
 	update($home, $new);
-	$home->run("$create_index ($new_columns)");
-	my $before = extension_catalog($home);
+	bring_pgvector($home) if $with_pgvector;
 	my $back = "ALTER EXTENSION engramk UPDATE TO '$old'";
 
 	rename $library, "$library.gone" or die "$library: $!\n";
@@ -752,14 +781,13 @@ sub check_library_gone
 	rename "$library.gone", $library or die "$library: $!\n";
 	put_library($previous);
 	$session = Session->new(database => 'drill');
-	$session->query($back);
-	check($session->sqlstate eq 'XX002' && $session->message =~ /"word_embedding" is corrupted/,
-		"that of $new, where there is an index of format $new_format", $session->sqlstate . ' ' . $session->message);
-	check_same($before, extension_catalog($session), 'and everything is as before');
-	replace_index($session, $old_columns);
+	if ($with_pgvector)
+	{
+		check_unreadable($session, $back);
+		leave_pgvector($session);
+	}
 	$session->run($back);
-	check($session->run($index_is_whole) eq 't', "it replaces that, and goes to $old");
-	$session->run($drop_index);
+	check_index($session, $kept_index, $kept_format);
 	check_same($at_old, extension_catalog($session), "there is a way to $old without it all the same");
 	put_library($newer);
 	update_everywhere($new);
@@ -767,20 +795,29 @@ sub check_library_gone
 	return;
 }
 
-sub step_library
+# To a session with the older library
+sub check_unreadable
 {
-	print "Way 3: the library of $old under new connections\n";
-	my $previous = $ENV{DRILL_OLD_LIBRARY};
-	my $kept = "$ENV{DRILL_SCRATCH}/newer.so";
-	copy($library, $kept) or die "$kept: $!\n";
+	my ($session, $statement) = @_;
+	my $before = extension_catalog($session);
 
-	# as it is in production
-	switch_cluster('ALTER SYSTEM SET engramk.verify_rate = 0.01');
-	my $home = Session->new(database => 'drill');
-	$home->run("$create_index ($new_columns)");
-	check(format_of_index($home) == $new_format, "there is an index of format $new_format");
+	$session->query($statement);
+	check($session->sqlstate eq '0A000'
+		  && $session->message =~ /^index "$new_index" has format $new_format, but this library knows/,
+		"the library of $old cannot read an index of format $new_format",
+		$session->sqlstate . ' ' . $session->message);
+	check_same($before, extension_catalog($session), 'and everything is as before');
+	return;
+}
+
+sub step_library_back
+{
+	my ($home) = @_;
+
+	print "Way 3: the library of $old under new connections\n";
 	my @loads = start_load();
-	let_load_use_index();
+	let_load_use_index($kept_index);
+	let_load_use_index($new_index) if $with_pgvector;
 	my $veteran = Session->new(database => 'drill');
 	my $answer = run_parallel($veteran);
 	wait_until('the parameter is in use', sub {
@@ -788,8 +825,8 @@ sub step_library
 
 	my $decision = time();
 	switch_cluster('ALTER SYSTEM RESET engramk.verify_rate');
-	my $before = go_back_with_index($home);
-	put_library($previous);
+	my $before = go_back($home);
+	put_library($ENV{DRILL_OLD_LIBRARY});
 	my $moment = server_time();
 	wait_until('new sessions have it', sub { new_session_maps_current() });
 	my $seconds = time() - $decision;
@@ -800,45 +837,73 @@ sub step_library
 	check($veterans == $clients, 'older sessions keep theirs', "$veterans of $clients");
 	check(run_parallel($veteran) eq $answer, 'an older session and its parallel workers agree');
 	check(!maps_current($veteran->pid), 'and are of two versions');
-	check(Session->new(database => 'drill')->run($index_is_whole) eq 't', "the library of $old reads the index");
+	check_index(Session->new(database => 'drill'), $kept_index, $kept_format);
 	finish_step("3: library of $old", $seconds, "$veterans older sessions", '-', @loads);
+	return $before;
+}
+
+sub step_library_forward
+{
+	my ($newer, $before) = @_;
 
 	print "Way 3, forward again\n";
-	@loads = start_load();
+	my @loads = start_load();
 	check(with_replaced_library('true') == 0, 'who has connected again has the older one');
-	let_load_use_index();
-	my $late = Session->new(database => 'drill');
-	$late->run("SELECT engram_norm('{3,4}')");
-	$decision = time();
-	put_library($kept);
+	let_load_use_index($kept_index);
+	my $decision = time();
+	put_library($newer);
 	update_everywhere($new);
 	wait_until('new sessions have it', sub { new_session_maps_current() });
-	$seconds = time() - $decision;
+	my $seconds = time() - $decision;
 	# so that every session opens the index anew
-	$home = Session->new(database => 'drill');
-	$home->run("ALTER INDEX $_") foreach 'word_embedding RENAME TO word_renamed', 'word_renamed RENAME TO word_embedding';
+	my $home = Session->new(database => 'drill');
+	$home->run("ALTER INDEX $_") foreach "$kept_index RENAME TO word_renamed", "word_renamed RENAME TO $kept_index";
 	let_load_go_on();
-	$veterans = with_replaced_library('true');
+	my $veterans = with_replaced_library('true');
 	check($veterans == $clients, "sessions with the library of $old go on", "$veterans of $clients");
 	my $differences = check_same($before, extension_catalog($home), 'the catalogs are as before');
-	check(format_of_index($home) == $old_format, "the index is of format $old_format");
+	check_index($home, $kept_index, $kept_format);
 	finish_step("3: library of $new again", $seconds, "$veterans older sessions", "$differences lines", @loads);
+	return;
+}
+
+# $late is a session with the older library.
+sub step_library_new_index
+{
+	my ($home, $late) = @_;
 
 	print "Way 3, an index of format $new_format again\n";
-	@loads = start_load();
+	my @loads = start_load();
 	check(with_replaced_library('true') == 0, 'who has connected again has the newer one');
-	let_load_use_index();
-	$decision = time();
-	replace_index($home, $new_columns);
-	$seconds = time() - $decision;
-	check(format_of_index($home) == $new_format, "the index is of format $new_format");
-	let_load_use_index();
-	$late->query("SELECT id FROM word ORDER BY embedding <=> (SELECT embedding FROM word WHERE id = 7) LIMIT 1");
-	check($late->sqlstate eq 'XX002' && $late->message =~ /"word_embedding" is corrupted/,
-		'who has not connected again cannot read it', $late->sqlstate . ' ' . $late->message);
+	my $decision = time();
+	bring_pgvector($home);
+	my $seconds = time() - $decision;
+	check_index($home, $new_index, $new_format);
+	let_load_use_index($new_index);
+	check_unreadable($late, 'SELECT id FROM word ORDER BY vector <=> (SELECT vector FROM word WHERE id = 7) LIMIT 1');
 	finish_step("3: an index of format $new_format", $seconds, 'no session', '-', @loads);
-	$home->run($drop_index);
-	check_library_gone($previous, $kept);
+	leave_pgvector($home);
+	return;
+}
+
+sub step_library
+{
+	my $kept = "$ENV{DRILL_SCRATCH}/newer.so";
+	copy($library, $kept) or die "$kept: $!\n";
+
+	# as it is in production
+	switch_cluster('ALTER SYSTEM SET engramk.verify_rate = 0.01');
+	my $home = Session->new(database => 'drill');
+	$home->run($create_kept_index);
+	bring_pgvector($home) if $with_pgvector;
+	my $before = step_library_back($home);
+	my $late = Session->new(database => 'drill');
+	$late->run("SELECT engram_norm('{3,4}')");
+	step_library_forward($kept, $before);
+	$home = Session->new(database => 'drill');
+	step_library_new_index($home, $late) if $with_pgvector;
+	check_library_gone($ENV{DRILL_OLD_LIBRARY}, $kept);
+	$home->run("DROP INDEX CONCURRENTLY $kept_index");
 	return;
 }
 
@@ -905,6 +970,8 @@ sub prepare
 		  . " psql -X -q -v ON_ERROR_STOP=1 -d drill -f '$FindBin::Bin/setup.sql'") == 0
 	  or die "setup.sql failed\n";
 	$monitor->run('CREATE DATABASE drill_two TEMPLATE drill');
+	$with_pgvector = Session->new(database => 'drill')->run("SELECT 1 FROM pg_extension WHERE extname = 'vector'");
+	push @kinds, 'by_vector' if $with_pgvector;
 
 	$monitor->run('CREATE DATABASE drill_fresh_cycle');
 	my $fresh = Session->new(database => 'drill_fresh_cycle');

@@ -9,6 +9,11 @@ CREATE TABLE word (
     id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY, word text, embedding real[],
     tenant integer GENERATED ALWAYS AS (id % 7) STORED);
 \copy word (word, embedding) FROM PSTDIN
+SELECT count(*) AS has_pgvector FROM pg_available_extensions WHERE name = 'vector' \gset
+\if :has_pgvector
+CREATE EXTENSION vector;
+ALTER TABLE word ADD vector vector(100) GENERATED ALWAYS AS (embedding::vector(100)) STORED;
+\endif
 ANALYZE word;
 
 -- Views of users: they depend on operators and functions of version 1.0.
@@ -47,7 +52,15 @@ CREATE VIEW of_tenant AS
                FROM word AS w WHERE w.tenant = 3 ORDER BY distance, w.id LIMIT 10) AS n) AS answer
     FROM word AS q;
 
--- A view that needs nothing of engramk.
+-- Views that need nothing of engramk.
+\if :has_pgvector
+CREATE VIEW by_vector AS
+    SELECT q.id AS query,
+        (SELECT string_agg(n.id || ' ' || encode(float8send(n.distance), 'hex'), ',' ORDER BY n.distance, n.id)
+         FROM (SELECT w.id, w.vector <=> q.vector AS distance
+               FROM word AS w ORDER BY distance, w.id LIMIT 10) AS n) AS answer
+    FROM word AS q;
+\endif
 CREATE VIEW plain AS
     SELECT id AS query, md5(array_send(embedding)) AS answer FROM word;
 
@@ -59,6 +72,9 @@ INSERT INTO expected SELECT 'distances', query, answer FROM distances WHERE quer
 INSERT INTO expected SELECT 'batches', query, answer FROM batches WHERE query <= 40;
 INSERT INTO expected SELECT 'nearest', query, answer FROM nearest WHERE query <= 40;
 INSERT INTO expected SELECT 'of_tenant', query, answer FROM of_tenant WHERE query <= 40;
+\if :has_pgvector
+INSERT INTO expected SELECT 'by_vector', query, answer FROM by_vector WHERE query <= 40;
+\endif
 INSERT INTO expected SELECT 'plain', query, answer FROM plain WHERE query <= 40;
 RESET engramk.simd;
 ANALYZE expected;
