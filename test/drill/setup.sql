@@ -9,7 +9,8 @@ CREATE TABLE word (
     id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY, word text, embedding real[],
     tenant integer GENERATED ALWAYS AS (id % 7) STORED);
 \copy word (word, embedding) FROM PSTDIN
-SELECT count(*) AS has_pgvector FROM pg_available_extensions WHERE name = 'vector' \gset
+SELECT count(*) AS has_pgvector FROM pg_available_extensions
+WHERE name = 'vector' AND string_to_array(default_version, '.')::integer[] >= '{0,7}' \gset
 \if :has_pgvector
 CREATE EXTENSION vector;
 ALTER TABLE word ADD vector vector(100) GENERATED ALWAYS AS (embedding::vector(100)) STORED;
