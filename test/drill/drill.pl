@@ -541,7 +541,7 @@ sub leave_pgvector
 {
 	my ($session) = @_;
 
-	$session->run($_) foreach "DROP INDEX CONCURRENTLY IF EXISTS $new_index", 'DROP EXTENSION engramk_pgvector';
+	$session->run($_) foreach "DROP INDEX CONCURRENTLY $new_index", 'DROP EXTENSION engramk_pgvector';
 	return;
 }
 

@@ -243,7 +243,7 @@ SELECT plan(
 	8 * (SELECT count(*)::integer FROM expected_function)
 	+ 4 * (SELECT count(*)::integer FROM expected_operator)
 	+ 2 * (SELECT count(*)::integer FROM expected_view)
-	+ 72);
+	+ 73);
 
 -- Exactly these members
 
@@ -544,10 +544,17 @@ SELECT is_empty(
 	  WHERE extname = 'engramk_pgvector' AND object ~ '^(function|operator|type) ' AND object !~ '^operator (class|family) '
 	    AND NOT EXISTS (SELECT FROM pg_description d WHERE pg_describe_object(d.classoid, d.objoid, 0) = o.object)$$,
 	'whatever users call has a comment');
+SELECT is_empty(
+	$$SELECT p.oid::regprocedure
+	  FROM pg_depend d JOIN pg_extension e ON d.refobjid = e.oid JOIN pg_proc p ON d.objid = p.oid
+	  WHERE d.classid = 'pg_proc'::regclass AND d.refclassid = 'pg_extension'::regclass
+	    AND d.deptype = 'e' AND e.extname = 'engramk_pgvector'
+	    AND (p.provolatile, p.proparallel, p.prosecdef, p.proconfig IS NULL, p.proacl IS NULL) <> ('i', 's', false, true, true)$$,
+	'its functions are immutable, parallel safe, for every user, and run as their caller');
 SELECT throws_ok('DROP EXTENSION engramk', '2BP01', NULL, 'engramk stays while it is there');
 SELECT lives_ok('DROP EXTENSION engramk_pgvector', 'it can be dropped');
 \else
-SELECT skip('pgvector is not installed in this server', 10);
+SELECT skip('pgvector is not installed in this server', 11);
 \endif
 
 SELECT * FROM finish();
