@@ -17,6 +17,7 @@
 #include "utils/memutils.h"
 
 #include "base/stats.h"
+#include "simd/ek_simd.h"
 #include "vector/vector.h"
 
 typedef struct header
@@ -159,6 +160,7 @@ const ek_vector_type ek_type_vector = {
 
 #define HALF_SIGN		0x8000
 #define HALF_EXPONENT	0x7c00
+#define FLOAT_EXPONENT	0x7f800000
 
 /* In front of the ten bits of a half's fraction, a float has thirteen more of its own. */
 #define FRACTION_BITS	13
@@ -176,11 +178,18 @@ float_of_half(uint16 half)
 	value *= REBIAS;
 	memcpy(&bits, &value, sizeof(bits));
 	/* neither NaN nor infinity is a number */
-	if ((half & HALF_EXPONENT) == HALF_EXPONENT)
-		bits |= 0x7f800000;
+	bits |= (half & HALF_EXPONENT) == HALF_EXPONENT ? FLOAT_EXPONENT : 0;
 	bits |= (uint32) (half & HALF_SIGN) << 16;
 	memcpy(&value, &bits, sizeof(value));
 	return value;
+}
+
+/* A form that compilers make vectors of. */
+static inline void
+widen_lanes(const uint16 *pg_restrict halves, float *pg_restrict floats)
+{
+	for (int lane = 0; lane < EK_LANES; lane++)
+		floats[lane] = float_of_half(halves[lane]);
 }
 
 static ek_vector
@@ -188,8 +197,11 @@ widen(const header *value)
 {
 	const uint16 *halves = (const uint16 *) (value + 1);
 	float	   *floats = palloc(sizeof(float) * value->dims);
+	int			i = 0;
 
-	for (int i = 0; i < value->dims; i++)
+	for (; i + EK_LANES <= value->dims; i += EK_LANES)
+		widen_lanes(halves + i, floats + i);
+	for (; i < value->dims; i++)
 		floats[i] = float_of_half(halves[i]);
 	return (ek_vector)
 	{
