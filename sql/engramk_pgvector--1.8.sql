@@ -9,6 +9,13 @@ BEGIN
         RAISE EXCEPTION 'engramk_pgvector needs version 0.7 of pgvector, or a later one'
             USING HINT = 'ALTER EXTENSION vector UPDATE.';
     END IF;
+    -- a schema that others may write to could have other types of these names
+    IF (SELECT count(*) FROM pg_catalog.pg_depend AS d JOIN pg_catalog.pg_extension AS e ON e.oid = d.refobjid
+        WHERE e.extname = 'vector' AND d.refclassid = 'pg_catalog.pg_extension'::regclass AND d.deptype = 'e'
+            AND d.classid = 'pg_catalog.pg_type'::regclass
+            AND d.objid IN (pg_catalog.to_regtype('vector'), pg_catalog.to_regtype('halfvec'))) <> 2 THEN
+        RAISE EXCEPTION 'in this schema, vector and halfvec are not the types of pgvector';
+    END IF;
     IF (SELECT extversion FROM pg_catalog.pg_extension WHERE extname = 'engramk') IN
         ('1.0', '1.1', '1.2', '1.3', '1.4', '1.5', '1.6', '1.7') THEN
         RAISE EXCEPTION 'engramk_pgvector needs version 1.8 of engramk, or a later one'
@@ -270,3 +277,17 @@ CREATE OPERATOR CLASS halfvec_cosine_ops FOR TYPE halfvec USING engramk AS
     OPERATOR 1 <=> (halfvec, halfvec) FOR ORDER BY float_ops,
     OPERATOR 4 <=>@ (halfvec, engram_halfvec_ball),
     FUNCTION 1 engram_halfvec_support(internal);
+
+-- And it could have other operators.
+DO LANGUAGE plpgsql $$
+BEGIN
+    IF EXISTS (SELECT FROM pg_catalog.pg_amop AS o JOIN pg_catalog.pg_am AS a ON a.oid = o.amopmethod
+        WHERE a.amname = 'engramk' AND o.amoppurpose = 'o'
+            AND o.amoplefttype IN (pg_catalog.to_regtype('vector'), pg_catalog.to_regtype('halfvec'))
+            AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d JOIN pg_catalog.pg_extension AS e ON e.oid = d.refobjid
+                WHERE e.extname = 'vector' AND d.refclassid = 'pg_catalog.pg_extension'::regclass AND d.deptype = 'e'
+                    AND d.classid = 'pg_catalog.pg_operator'::regclass AND d.objid = o.amopopr)) THEN
+        RAISE EXCEPTION 'in this schema, an operator of vector or halfvec is not that of pgvector';
+    END IF;
+END
+$$;

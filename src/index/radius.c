@@ -29,6 +29,7 @@
 #include "utils/float.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
+#include "utils/typcache.h"
 
 #include "index/index.h"
 #include "vector/functions.h"
@@ -42,7 +43,11 @@ PG_FUNCTION_INFO_V1(ek_sql_l2_within_support);
 /* Nobody can know: few, but more than none. */
 #define USUAL_SELECTIVITY	0.001
 
-/* Balls of real[], whose operators and functions are of one mind, have two columns. */
+/* A ball's columns; those of real[], whose operators and functions are of one mind, have no third. */
+#define CENTER			1
+#define RADIUS			2
+#define LOSSY			3
+
 static Datum
 make_ball(FunctionCallInfo fcinfo, bool lossy)
 {
@@ -50,8 +55,7 @@ make_ball(FunctionCallInfo fcinfo, bool lossy)
 	Datum		values[] = {PG_GETARG_DATUM(0), PG_GETARG_DATUM(1), BoolGetDatum(lossy)};
 	bool		nulls[lengthof(values)] = {false};
 
-	if (get_call_result_type(fcinfo, NULL, &columns) != TYPEFUNC_COMPOSITE ||
-		columns->natts > (int) lengthof(values))
+	if (get_call_result_type(fcinfo, NULL, &columns) != TYPEFUNC_COMPOSITE || columns->natts > LOSSY)
 		elog(ERROR, "return type must be a row type");
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(columns), values, nulls)));
 }
@@ -89,8 +93,8 @@ ek_ball_of(Datum value, Datum *center, double *radius)
 	bool		no_center;
 	bool		no_radius;
 
-	*center = GetAttributeByNum(tuple, 1, &no_center);
-	*radius = DatumGetFloat8(GetAttributeByNum(tuple, 2, &no_radius));
+	*center = GetAttributeByNum(tuple, CENTER, &no_center);
+	*radius = DatumGetFloat8(GetAttributeByNum(tuple, RADIUS, &no_radius));
 	return !no_center && !no_radius;
 }
 
@@ -99,7 +103,8 @@ is_lossy(HeapTupleHeader ball)
 {
 	bool		isnull;
 
-	return HeapTupleHeaderGetNatts(ball) > 2 && DatumGetBool(GetAttributeByNum(ball, 3, &isnull));
+	return HeapTupleHeaderGetNatts(ball) == LOSSY &&
+		DatumGetBool(GetAttributeByNum(ball, LOSSY, &isnull));
 }
 
 /* A ball that somebody has made by hand may have NULLs. */
@@ -181,17 +186,28 @@ find_constructor(Oid operator, Oid vector, bool lossy)
 	return LookupFuncName(list_make2(makeString(schema), makeString("engram_ball")), lossy ? 3 : 2, arguments, true);
 }
 
-/* The ball of a condition; of real[] there are no lossy ones, nor need there be. */
+/* Of a type that has none, nobody's function of that name is taken for ours. */
+static bool
+has_lossy_ones(Oid ball)
+{
+	TupleDesc	columns = lookup_rowtype_tupdesc(ball, -1);
+	const bool	result = columns->natts == LOSSY;
+
+	ReleaseTupleDesc(columns);
+	return result;
+}
+
+/* The ball of a condition. */
 static Expr *
 make_ball_expression(Oid operator, Oid vector, Oid ball, Node *center, Node *radius, bool lossy)
 {
-	const Oid	lossy_one = lossy ? find_constructor(operator, vector, true) : InvalidOid;
-	const Oid	constructor = OidIsValid(lossy_one) ? lossy_one : find_constructor(operator, vector, false);
+	const bool	with_lossy = lossy && has_lossy_ones(ball);
+	const Oid	constructor = find_constructor(operator, vector, with_lossy);
 	List	   *arguments = list_make2(center, radius);
 
 	if (!OidIsValid(constructor))
 		return NULL;
-	if (OidIsValid(lossy_one))
+	if (with_lossy)
 		arguments = lappend(arguments, makeBoolConst(true, false));
 	return (Expr *) makeFuncExpr(constructor, ball, arguments, InvalidOid, InvalidOid, COERCE_EXPLICIT_CALL);
 }

@@ -55,6 +55,20 @@ CREATE EXTENSION vector;
 CREATE EXTENSION engramk_pgvector;
 ROLLBACK;
 
+-- Nor is anything else taken for pgvector's that has its names in the schema where it goes.
+BEGIN;
+DROP EXTENSION engramk_pgvector CASCADE;
+CREATE SCHEMA others;
+CREATE TYPE others.halfvec AS (x int);
+SAVEPOINT s;
+CREATE EXTENSION engramk_pgvector SCHEMA others;
+ROLLBACK TO s;
+DROP TYPE others.halfvec;
+CREATE FUNCTION others.away(vector, vector) RETURNS float8 LANGUAGE sql AS 'SELECT 0.0::float8';
+CREATE OPERATOR others.<=> (LEFTARG = vector, RIGHTARG = vector, FUNCTION = others.away);
+CREATE EXTENSION engramk_pgvector SCHEMA others;
+ROLLBACK;
+
 -- It can be in another schema, and moved.  The operator classes are found by name there.
 BEGIN;
 DROP INDEX item_v;
