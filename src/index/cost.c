@@ -22,6 +22,7 @@
 
 #include "access/genam.h"
 #include "access/heaptoast.h"
+#include "nodes/nodeFuncs.h"
 #include "optimizer/clauses.h"
 #include "optimizer/cost.h"
 #include "optimizer/optimizer.h"
@@ -117,14 +118,23 @@ typedef struct filter_facts
 static filter_facts
 look_at_filters(PlannerInfo *root, const IndexPath *path)
 {
-	List	   *clauses = get_quals_from_indexclauses(path->indexclauses);
-	filter_facts facts = {
-		.conditions = list_length(clauses),
-		.passing = clauselist_selectivity(root, clauses, (int) path->indexinfo->rel->relid,
-										  JOIN_INNER, NULL)
-	};
+	List	   *clauses = NIL;
+	ListCell   *cell;
 
-	return facts;
+	foreach(cell, path->indexclauses)
+	{
+		const IndexClause *clause = lfirst_node(IndexClause, cell);
+
+		/* what a function says of itself is lost in what becomes of it */
+		clauses = list_concat(clauses, is_funcclause(clause->rinfo->clause) ? list_make1(clause->rinfo) :
+							  clause->indexquals);
+	}
+	return (filter_facts)
+	{
+		.conditions = list_length(path->indexclauses),
+			.passing = clauselist_selectivity(root, clauses, (int) path->indexinfo->rel->relid,
+											  JOIN_INNER, NULL)
+	};
 }
 
 /*

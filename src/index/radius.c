@@ -40,8 +40,10 @@ PG_FUNCTION_INFO_V1(ek_sql_cosine_within_support);
 PG_FUNCTION_INFO_V1(ek_sql_inner_product_within_support);
 PG_FUNCTION_INFO_V1(ek_sql_l2_within_support);
 
-/* Nobody can know: few, but more than none. */
+/* Nobody can know: few, but more than none.  Of angles, half are no more than a right one. */
 #define USUAL_SELECTIVITY	0.001
+#define RIGHT_ANGLE			1.0
+#define OPPOSITE			2.0
 
 /* A ball's columns; those of real[], whose operators and functions are of one mind, have no third. */
 #define CENTER			1
@@ -256,6 +258,16 @@ is_number(const Node *radius)
 	return IsA(radius, Const) && !value->constisnull && !isnan(DatumGetFloat8(value->constvalue));
 }
 
+static Selectivity
+selectivity_of(ek_metric metric, const Node *radius)
+{
+	const double value = is_number(radius) ? DatumGetFloat8(((const Const *) radius)->constvalue) : 0.0;
+
+	if (metric != EK_METRIC_COSINE || value < RIGHT_ANGLE)
+		return USUAL_SELECTIVITY;
+	return value < OPPOSITE ? 0.5 : 1.0;
+}
+
 static Node *
 support(FunctionCallInfo fcinfo, ek_metric metric)
 {
@@ -270,7 +282,9 @@ support(FunctionCallInfo fcinfo, ek_metric metric)
 	}
 	if (IsA(raw, SupportRequestSelectivity))
 	{
-		((SupportRequestSelectivity *) raw)->selectivity = USUAL_SELECTIVITY;
+		SupportRequestSelectivity *request = (SupportRequestSelectivity *) raw;
+
+		request->selectivity = selectivity_of(metric, lthird(request->args));
 		return raw;
 	}
 	return NULL;

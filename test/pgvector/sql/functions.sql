@@ -74,5 +74,6 @@ END $$;
 SELECT expression, meaning(expression) FROM unnest(ARRAY[
     'v <=> ''[1,2,3,4,5,6,7]''', 'v <=> ''[1,2,3,4,5,6,7]''::vector', 'h <=> ''[1,2,3,4,5,6,7]''::vector', 'v <=> ''{1,2,3,4,5,6,7}''::real[]',
     'r <=> ''[1,2,3,4,5,6,7]''::vector', 'r <=> ''{1,2,3,4,5,6,7}''', '''[1,2]'' <=> ''[3,4]''', 'h <=> ''{1,2,3,4,5,6,7}''::real[]',
+    'v <=> ARRAY[0.1,0.2]', 'v <=> ARRAY[1,2]', 'v <=> ''{1,2}''::float8[]', 'v <=> ''[1,2]''::halfvec',
     'engram_cosine_within(v, ''[1,2,3,4,5,6,7]'', 1)', 'engram_cosine_within(r, ''{1,2,3,4,5,6,7}'', 1)', 'engram_cosine_within(''{1}'', ''{1}'', 1)',
     'engram_topk(''{1}'', ''{1}'', 1)', 'engram_norm(v)', 'engram_norm(h)']) AS expression;

@@ -21,6 +21,9 @@ END $$;
 SELECT wanted, plan(format('SELECT id FROM item ORDER BY v <=> %L LIMIT %s', wave(1, 700), wanted)) AS out_of_line,
     plan(format('SELECT id FROM item ORDER BY h <-> %L LIMIT %s', wave(1, 20), wanted)) AS in_line
 FROM unnest('{1,10,4000}'::int[]) AS wanted;
+-- Half of all rows are within a right angle.
+SELECT radius, plan(format('SELECT count(*) FROM item WHERE engram_cosine_within(v, %L, %s)', wave(1, 700), radius)) AS within
+FROM unnest('{0.2,1,2}'::float8[]) AS radius;
 -- A session that has not used the index knows as much.
 \c
 SET search_path = plans, public;
