@@ -112,10 +112,10 @@ raise_wrong_columns(const join_side *side)
 	if (side->join_by == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("%s must return two columns, of types bigint and real[]", side->name)));
+				 errmsg("%s must return two columns, an id of type bigint and a vector", side->name)));
 	ereport(ERROR,
 			(errcode(ERRCODE_DATATYPE_MISMATCH),
-			 errmsg("%s must return three columns, of types bigint and real[], and \"%s\"",
+			 errmsg("%s must return three columns, an id of type bigint, a vector, and \"%s\"",
 					side->name, side->join_by)));
 }
 

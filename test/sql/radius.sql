@@ -114,4 +114,12 @@ WHERE join_differs(k, most, metric, distance);
 SELECT count(*) > 100 AS some, max(distance) <= 0.05 AS near FROM engram_knn_join('SELECT id, v FROM item', 'SELECT id, v FROM item', 3, max_distance => 0.05, exclude_self => true);
 SELECT count(*) FROM engram_knn_join('SELECT id, v FROM item', 'SELECT id, v FROM item', 3, 'NaN'::float8);
 SELECT count(*) FROM engram_knn_join('SELECT id, v FROM item WHERE id < 10', 'SELECT id, v FROM item', 3, 'l2', false);
+
+-- Nobody's function is taken for one of engramk's because of its name.
+CREATE FUNCTION public.engram_ball(center real[], radius float8, lossy boolean) RETURNS engram_ball LANGUAGE plpgsql IMMUTABLE AS
+    $$ BEGIN RAISE 'this is not of engramk'; END $$;
+SET enable_seqscan = off;
+EXPLAIN (COSTS OFF) SELECT id FROM old_2 WHERE v <=> '{1}' < 0.2 ORDER BY v <=> '{1}' LIMIT 3;
+SELECT count(*) FROM (SELECT id FROM item WHERE v <=> vec(7, 24) < 0.2 ORDER BY v <=> vec(7, 24) LIMIT 3) AS x;
+DROP FUNCTION public.engram_ball(real[], float8, boolean);
 DROP SCHEMA radius CASCADE;
