@@ -29,7 +29,7 @@ suite "index: filter columns while everything else happens, at length" \
 	env FILTERS_SECONDS=60 FILTERS_CRASHES=20 test/t/run.sh test/index/filters.pl
 for type in vector halfvec; do
 	suite "index of pgvector's $type: whatever may happen to it, at random" \
-		index_of_type $type "${MODEL_RUNS:-1000}" index index_large
+		index_of_type $type "${MODEL_RUNS:-1000}" filter_columns index index_large
 	suite "index of pgvector's $type: standby, crashes, and while VACUUM goes over to another basis" \
 		env VECTOR_TYPE=$type test/t/run.sh test/index/crash.pl test/index/standby.pl test/index/vacuum.pl \
 		test/index/recode.pl test/index/recode_standby.pl test/index/crowd.pl test/index/filters.pl

@@ -28,8 +28,8 @@ suite "pgvector: crowds, standby, crashes, dumps" pgvector_suites
 suite "index: races between sessions" test/with-cluster.sh test/index/isolation.sh
 suite "index: right while it changes" test/with-cluster.sh test/index/churn.sh 10
 suite "index: what may happen to it, standby, crashes, vacuum, damaged and forged pages" index_suites 3 40 15 60
-suite "index of pgvector's vector" index_of_type vector 6 index_norms index_large
-suite "index of pgvector's halfvec" index_of_type halfvec 6 index_large
+suite "index of pgvector's vector" index_of_type vector 6 filter_columns index_norms index_large
+suite "index of pgvector's halfvec" index_of_type halfvec 6 filter_columns index_large
 suite "index of format 2: SQL" with_format_2 index_regress
 suite "index of format 1: SQL" with_format_1 index_regress
 suites_end

@@ -261,8 +261,11 @@ charge_paths(PlannerInfo *root, RelOptInfo *rel, List *paths, Cost missing, bool
 	foreach(cell, paths)
 	{
 		Path	   *path = lfirst(cell);
+		int			in_order;
 
-		if (!pathkeys_contained_in(root->query_pathkeys, path->pathkeys))
+		/* what comes by distance, and perhaps by no more, computes it for few rows */
+		(void) pathkeys_count_contained_in(root->query_pathkeys, path->pathkeys, &in_order);
+		if (in_order == 0)
 			path->total_cost += path->rows * missing;
 		if (partial)
 			add_partial_path(rel, path);
