@@ -27,11 +27,15 @@ suite "index: while VACUUM goes over to another basis, at length" \
 	test/t/run.sh test/index/recode.pl test/index/recode_standby.pl test/index/crowd.pl
 suite "index: filter columns while everything else happens, at length" \
 	env FILTERS_SECONDS=60 FILTERS_CRASHES=20 test/t/run.sh test/index/filters.pl
+for type in 'real[]' vector halfvec; do
+	suite "index of $type: ten thousand hostile queries for each metric" of_type_if_there "$type" \
+		test/with-cluster.sh -o test.vector_type="$type" psql -X -q -v ON_ERROR_STOP=1 -f test/long/types.sql
+done
 for type in vector halfvec; do
 	suite "index of pgvector's $type: whatever may happen to it, at random" \
 		index_of_type $type "${MODEL_RUNS:-1000}" filter_columns index index_large
 	suite "index of pgvector's $type: standby, crashes, and while VACUUM goes over to another basis" \
-		env VECTOR_TYPE=$type test/t/run.sh test/index/crash.pl test/index/standby.pl test/index/vacuum.pl \
+		of_type_if_there $type env VECTOR_TYPE=$type test/t/run.sh test/index/crash.pl test/index/standby.pl test/index/vacuum.pl \
 		test/index/recode.pl test/index/recode_standby.pl test/index/crowd.pl test/index/filters.pl
 done
 suite "index of format 1: races between sessions" with_format_1 index_races

@@ -125,6 +125,14 @@ pgvector_suites()
 	test/t/run.sh test/pgvector/*.pl
 }
 
+# Runs a test for a type, if the servers of these tests have it.
+of_type_if_there()
+{
+	[ "$1" = 'real[]' ] || has_pgvector || return $skipped
+	shift
+	"$@"
+}
+
 # What is tested of the index for a type of pgvector, beside real[]: so many runs of the
 # model, and what is named of pg_regress.
 index_of_type()
