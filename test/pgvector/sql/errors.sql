@@ -25,7 +25,10 @@ CREATE INDEX ON item USING engramk (v) INCLUDE (id);
 CREATE INDEX ON item USING engramk (v vector_l2_ops DESC);
 CREATE INDEX ON item USING engramk (v, h);
 CREATE INDEX ON item USING engramk (id, v);
+-- later releases name the schema
+\set VERBOSITY sqlstate
 ALTER TABLE item ADD EXCLUDE USING engramk (v WITH =);
+\set VERBOSITY default
 CREATE INDEX item_v ON item USING engramk (v vector_l2_ops);
 CLUSTER item USING item_v;
 

@@ -29,7 +29,10 @@ CREATE INDEX ON other USING engramk (v) WITH (m = many);
 CREATE INDEX ON other USING engramk (v) WITH (m = 16, m = 17);
 CREATE INDEX ON other USING engramk (v) WITH (fillfactor = 90);
 CREATE INDEX ON other USING engramk (v) WITH (ef_search = 40);
+-- later releases name the schema
+\set VERBOSITY sqlstate
 CREATE INDEX ON other USING engramk (v vector_l2_ops(dimensions = 3));
+\set VERBOSITY default
 
 -- They are kept, so that a dump holds what was written, and can be taken off.
 SELECT pg_get_indexdef('item_hnsw'::regclass);
