@@ -316,7 +316,7 @@ store_value(build_state *state, Datum value, bool isnull, ItemPointer tid)
 	if (!isnull)
 	{
 		uint32		dims = state->dims;
-		const float *vector = ek_indexed_vector(state->index, value, &dims);
+		const float *vector = ek_indexed_vector(state->index, state->type, value, &dims);
 
 		if (state->cache == NULL)
 			settle_basis(state, dims);

@@ -42,6 +42,7 @@ typedef struct check_state
 {
 	/* set by begin_check */
 	Relation	index;
+	const ek_vector_type *type;
 	Relation	heap;
 	Snapshot	snapshot;
 	const ek_cache *cache;
@@ -278,7 +279,7 @@ check_against_heap(check_state *state, entry_copy *entry)
 		complain(state, entry, "is NULL where its row is not, or the other way round");
 	if (!is_null[0])
 	{
-		ek_vector	vector = ek_type_of(state->index)->get(values[0]);
+		ek_vector	vector = state->type->get(values[0]);
 
 		if (vector.dims != state->cache->geometry.dims)
 			complain(state, entry, "has another number of dimensions than its vector");
@@ -670,7 +671,7 @@ end_check(check_state *state)
 static int64
 check_index(Relation heap, Relation index)
 {
-	check_state state = {.index = index,.heap = heap};
+	check_state state = {.index = index,.type = ek_type_of(index),.heap = heap};
 
 	begin_check(&state);
 	check_early_nulls(&state);

@@ -863,7 +863,8 @@ extern void ek_record_free(Relation index, BlockNumber block, uint32 in_use,
 /* Raises an error if an index cannot hold vectors with so many. */
 extern void ek_require_possible_dims(int dims);
 /* The vector to index; raises an error unless it has the index's dimensions. */
-extern const float *ek_indexed_vector(Relation index, Datum value, uint32 *dims);
+extern const float *ek_indexed_vector(Relation index, const ek_vector_type *type, Datum value,
+									  uint32 *dims);
 
 /* log.c */
 

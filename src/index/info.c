@@ -365,11 +365,11 @@ owner_of_class(Form_pg_opclass class)
 	return OidIsValid(extension) ? get_extension_name(extension) : pstrdup(NameStr(class->opcname));
 }
 
-/* Of operator classes for vectors of other types than real[], what they are part of. */
-static List *
-find_other_types(Oid am)
+/* What an operator class for vectors of another type than real[] is part of; NULL if there is none. */
+static char *
+find_other_type(Oid am)
 {
-	List	   *names = NIL;
+	char	   *name = NULL;
 	Relation	classes = table_open(OperatorClassRelationId, AccessShareLock);
 	ScanKeyData key;
 	SysScanDesc scan;
@@ -377,29 +377,29 @@ find_other_types(Oid am)
 
 	ScanKeyInit(&key, Anum_pg_opclass_opcmethod, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(am));
 	scan = systable_beginscan(classes, OpclassAmNameNspIndexId, true, NULL, 1, &key);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	while (name == NULL && HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		Form_pg_opclass class = (Form_pg_opclass) GETSTRUCT(tuple);
 
 		if (ek_is_type_support(get_opfamily_proc(class->opcfamily, class->opcintype, class->opcintype,
 												 EK_TYPE_SUPPORT)))
-			names = list_append_unique(names, makeString(owner_of_class(class)));
+			name = owner_of_class(class);
 	}
 	systable_endscan(scan);
 	table_close(classes, AccessShareLock);
-	return names;
+	return name;
 }
 
 static void
 require_no_other_types(Oid am)
 {
-	const List *names = find_other_types(am);
+	const char *name = find_other_type(am);
 
-	if (names != NIL)
+	if (name != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("the older version of engramk has no indexes of other types than real[], as \"%s\" needs",
-						strVal(linitial(names))),
+						name),
 				 errhint("Drop it first.")));
 }
 

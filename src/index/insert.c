@@ -39,9 +39,9 @@ ek_require_possible_dims(int dims)
 }
 
 const float *
-ek_indexed_vector(Relation index, Datum value, uint32 *dims)
+ek_indexed_vector(Relation index, const ek_vector_type *type, Datum value, uint32 *dims)
 {
-	const ek_vector vector = ek_type_of(index)->get(value);
+	const ek_vector vector = type->get(value);
 
 	ek_require_possible_dims(vector.dims);
 	if (*dims == 0)
@@ -506,7 +506,8 @@ insert_value(Relation index, Datum value, bool isnull, const uint64 *filters, It
 {
 	uint32		dims = settled_cache(index)->meta.dims;
 	const bool	early = dims == 0;
-	const float *vector = isnull ? NULL : ek_indexed_vector(index, value, &dims);
+	const ek_vector_type *type = ek_type_of(index);
+	const float *vector = isnull ? NULL : ek_indexed_vector(index, type, value, &dims);
 	const ek_cache *cache;
 
 	if (early)
@@ -515,7 +516,7 @@ insert_value(Relation index, Datum value, bool isnull, const uint64 *filters, It
 			return;
 		dims = ek_cache_get(index)->meta.dims;
 		if (!isnull)
-			vector = ek_indexed_vector(index, value, &dims);
+			vector = ek_indexed_vector(index, type, value, &dims);
 	}
 
 	cache = settled_cache(index);

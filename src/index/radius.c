@@ -133,24 +133,9 @@ in_ball(FunctionCallInfo fcinfo, ek_pair_distance distance, const ek_vector_type
  *
  * What the operators of balls do.
  */
-#define IN_BALL(function, distance, type) \
-	PG_FUNCTION_INFO_V1(function); \
-	Datum \
-	function(PG_FUNCTION_ARGS) \
-	{ \
-		return in_ball(fcinfo, distance, type); \
-	} \
-	extern int	no_such_variable
-
-IN_BALL(ek_sql_cosine_in_ball, ek_cosine_distance, &ek_type_real_array);
-IN_BALL(ek_sql_inner_product_in_ball, ek_negative_inner_product, &ek_type_real_array);
-IN_BALL(ek_sql_l2_in_ball, ek_l2_distance, &ek_type_real_array);
-IN_BALL(ek_sql_vector_cosine_in_ball, ek_cosine_distance, &ek_type_vector);
-IN_BALL(ek_sql_vector_inner_product_in_ball, ek_negative_inner_product, &ek_type_vector);
-IN_BALL(ek_sql_vector_l2_in_ball, ek_l2_distance, &ek_type_vector);
-IN_BALL(ek_sql_halfvec_cosine_in_ball, ek_cosine_distance, &ek_type_halfvec);
-IN_BALL(ek_sql_halfvec_inner_product_in_ball, ek_negative_inner_product, &ek_type_halfvec);
-IN_BALL(ek_sql_halfvec_l2_in_ball, ek_l2_distance, &ek_type_halfvec);
+EK_SQL_OF_TYPES(cosine_in_ball, in_ball(fcinfo, ek_cosine_distance, type));
+EK_SQL_OF_TYPES(inner_product_in_ball, in_ball(fcinfo, ek_negative_inner_product, type));
+EK_SQL_OF_TYPES(l2_in_ball, in_ball(fcinfo, ek_l2_distance, type));
 
 /*
  * Planning

@@ -52,6 +52,7 @@ struct sampler
 	read_function read;
 
 	/* from a table */
+	const ek_vector_type *type;
 	Relation	heap;
 	IndexInfo  *info;
 
@@ -102,7 +103,7 @@ take_tuple(Relation index, ItemPointer tid pg_attribute_unused(),
 	if (isnull[0] || !alive)
 		return;
 	caller = MemoryContextSwitchTo(s->scratch);
-	vector = ek_indexed_vector(index, values[0], &dims);
+	vector = ek_indexed_vector(index, s->type, values[0], &dims);
 	s->take(s, (ek_vector) {.values = vector,.dims = (int) dims});
 	MemoryContextSwitchTo(caller);
 	MemoryContextReset(s->scratch);
@@ -326,6 +327,7 @@ ek_sample_table(Relation heap, Relation index, IndexInfo *info, ek_format format
 	sampler    *s = create_sampler(index, lasting, sample);
 
 	s->read = read_table_block;
+	s->type = ek_type_of(index);
 	s->heap = heap;
 	s->info = info;
 	s->blocks = RelationGetNumberOfBlocks(heap);

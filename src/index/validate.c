@@ -5,8 +5,8 @@
  *
  * One for real[] needs the three operators for ordering and, from 1.7 on, those of
  * radii, and no support function: what they compute is built in.  One for another type
- * of vectors has the support function that tells how it is read, and those of these operators that it likes.
- * One for filters has operators of a B-tree's strategies, and support functions for each
+ * of vectors has the support function that tells how it is read, and those of these
+ * operators that it likes.  One for filters has operators of a B-tree's strategies, and support functions for each
  * type that they compare with.
  */
 #include "postgres.h"

@@ -35,12 +35,6 @@
 #include "nearest/nearest.h"
 #include "vector/state.h"
 
-PG_FUNCTION_INFO_V1(ek_sql_nearest_bigint_add);
-PG_FUNCTION_INFO_V1(ek_sql_nearest_uuid_add);
-PG_FUNCTION_INFO_V1(ek_sql_vector_nearest_bigint_add);
-PG_FUNCTION_INFO_V1(ek_sql_vector_nearest_uuid_add);
-PG_FUNCTION_INFO_V1(ek_sql_halfvec_nearest_bigint_add);
-PG_FUNCTION_INFO_V1(ek_sql_halfvec_nearest_uuid_add);
 PG_FUNCTION_INFO_V1(ek_sql_nearest_combine);
 PG_FUNCTION_INFO_V1(ek_sql_nearest_serialize);
 PG_FUNCTION_INFO_V1(ek_sql_nearest_deserialize);
@@ -385,44 +379,12 @@ add_row(FunctionCallInfo fcinfo, id_type ids, const ek_vector_type *type)
  *
  * And of vector and vector[], and of halfvec and halfvec[].
  */
-Datum
-ek_sql_nearest_bigint_add(PG_FUNCTION_ARGS)
-{
-	return add_row(fcinfo, ID_BIGINT, &ek_type_real_array);
-}
-
-Datum
-ek_sql_vector_nearest_bigint_add(PG_FUNCTION_ARGS)
-{
-	return add_row(fcinfo, ID_BIGINT, &ek_type_vector);
-}
-
-Datum
-ek_sql_halfvec_nearest_bigint_add(PG_FUNCTION_ARGS)
-{
-	return add_row(fcinfo, ID_BIGINT, &ek_type_halfvec);
-}
+EK_SQL_OF_TYPES(nearest_bigint_add, add_row(fcinfo, ID_BIGINT, type));
 
 /*
  * engram_nearest(id uuid, ...) returns engram_uuid_match[]
  */
-Datum
-ek_sql_nearest_uuid_add(PG_FUNCTION_ARGS)
-{
-	return add_row(fcinfo, ID_UUID, &ek_type_real_array);
-}
-
-Datum
-ek_sql_vector_nearest_uuid_add(PG_FUNCTION_ARGS)
-{
-	return add_row(fcinfo, ID_UUID, &ek_type_vector);
-}
-
-Datum
-ek_sql_halfvec_nearest_uuid_add(PG_FUNCTION_ARGS)
-{
-	return add_row(fcinfo, ID_UUID, &ek_type_halfvec);
-}
+EK_SQL_OF_TYPES(nearest_uuid_add, add_row(fcinfo, ID_UUID, type));
 
 /*
  * Parallel workers

@@ -15,9 +15,6 @@
 #include "nearest/nearest.h"
 #include "vector/batch.h"
 
-PG_FUNCTION_INFO_V1(ek_sql_topk);
-PG_FUNCTION_INFO_V1(ek_sql_vector_topk);
-PG_FUNCTION_INFO_V1(ek_sql_halfvec_topk);
 
 static void
 offer_all(ek_neighbours *best, const double *similarity, int first, int count)
@@ -117,20 +114,4 @@ next_of_topk(FunctionCallInfo fcinfo, const ek_vector_type *type)
  * The k candidates most similar to the query, best first, ties by ordinal.
  * Ordinals count from 1.  Fewer rows if there are fewer candidates.
  */
-Datum
-ek_sql_topk(PG_FUNCTION_ARGS)
-{
-	return next_of_topk(fcinfo, &ek_type_real_array);
-}
-
-Datum
-ek_sql_vector_topk(PG_FUNCTION_ARGS)
-{
-	return next_of_topk(fcinfo, &ek_type_vector);
-}
-
-Datum
-ek_sql_halfvec_topk(PG_FUNCTION_ARGS)
-{
-	return next_of_topk(fcinfo, &ek_type_halfvec);
-}
+EK_SQL_OF_TYPES(topk, next_of_topk(fcinfo, type));

@@ -36,12 +36,6 @@ PG_FUNCTION_INFO_V1(ek_sql_l1_distance);
 PG_FUNCTION_INFO_V1(ek_sql_norm);
 PG_FUNCTION_INFO_V1(ek_sql_normalize);
 PG_FUNCTION_INFO_V1(ek_sql_is_valid);
-PG_FUNCTION_INFO_V1(ek_sql_cosine_batch);
-PG_FUNCTION_INFO_V1(ek_sql_vector_cosine_batch);
-PG_FUNCTION_INFO_V1(ek_sql_halfvec_cosine_batch);
-PG_FUNCTION_INFO_V1(ek_sql_cosine_matrix);
-PG_FUNCTION_INFO_V1(ek_sql_vector_cosine_matrix);
-PG_FUNCTION_INFO_V1(ek_sql_halfvec_cosine_matrix);
 PG_FUNCTION_INFO_V1(ek_sql_simd_info);
 PG_FUNCTION_INFO_V1(ek_sql_arena_stats);
 
@@ -200,24 +194,9 @@ within(FunctionCallInfo fcinfo, ek_pair_distance distance, const ek_vector_type 
  * Is the distance at most the radius?  Of the inner product, as of its operator, the
  * distance is the negative product: a radius of -0.8 asks for products of 0.8 and more.
  */
-#define WITHIN(function, distance, type) \
-	PG_FUNCTION_INFO_V1(function); \
-	Datum \
-	function(PG_FUNCTION_ARGS) \
-	{ \
-		return within(fcinfo, distance, type); \
-	} \
-	extern int	no_such_variable
-
-WITHIN(ek_sql_cosine_within, ek_cosine_distance, &ek_type_real_array);
-WITHIN(ek_sql_inner_product_within, ek_negative_inner_product, &ek_type_real_array);
-WITHIN(ek_sql_l2_within, ek_l2_distance, &ek_type_real_array);
-WITHIN(ek_sql_vector_cosine_within, ek_cosine_distance, &ek_type_vector);
-WITHIN(ek_sql_vector_inner_product_within, ek_negative_inner_product, &ek_type_vector);
-WITHIN(ek_sql_vector_l2_within, ek_l2_distance, &ek_type_vector);
-WITHIN(ek_sql_halfvec_cosine_within, ek_cosine_distance, &ek_type_halfvec);
-WITHIN(ek_sql_halfvec_inner_product_within, ek_negative_inner_product, &ek_type_halfvec);
-WITHIN(ek_sql_halfvec_l2_within, ek_l2_distance, &ek_type_halfvec);
+EK_SQL_OF_TYPES(cosine_within, within(fcinfo, ek_cosine_distance, type));
+EK_SQL_OF_TYPES(inner_product_within, within(fcinfo, ek_negative_inner_product, type));
+EK_SQL_OF_TYPES(l2_within, within(fcinfo, ek_l2_distance, type));
 
 /*
  * engram_l1_distance(a real[], b real[]) returns double precision
@@ -356,23 +335,7 @@ cosine_batch(FunctionCallInfo fcinfo, const ek_vector_type *type)
  *
  * The cosine similarity of each candidate, in their order.
  */
-Datum
-ek_sql_cosine_batch(PG_FUNCTION_ARGS)
-{
-	return cosine_batch(fcinfo, &ek_type_real_array);
-}
-
-Datum
-ek_sql_vector_cosine_batch(PG_FUNCTION_ARGS)
-{
-	return cosine_batch(fcinfo, &ek_type_vector);
-}
-
-Datum
-ek_sql_halfvec_cosine_batch(PG_FUNCTION_ARGS)
-{
-	return cosine_batch(fcinfo, &ek_type_halfvec);
-}
+EK_SQL_OF_TYPES(cosine_batch, cosine_batch(fcinfo, type));
 
 static ArrayType *
 make_similarity_matrix(int rows, int columns)
@@ -423,23 +386,7 @@ cosine_matrix(FunctionCallInfo fcinfo, const ek_vector_type *type)
  * The cosine similarity of each query and each candidate: two-dimensional, a
  * row for each query.
  */
-Datum
-ek_sql_cosine_matrix(PG_FUNCTION_ARGS)
-{
-	return cosine_matrix(fcinfo, &ek_type_real_array);
-}
-
-Datum
-ek_sql_vector_cosine_matrix(PG_FUNCTION_ARGS)
-{
-	return cosine_matrix(fcinfo, &ek_type_vector);
-}
-
-Datum
-ek_sql_halfvec_cosine_matrix(PG_FUNCTION_ARGS)
-{
-	return cosine_matrix(fcinfo, &ek_type_halfvec);
-}
+EK_SQL_OF_TYPES(cosine_matrix, cosine_matrix(fcinfo, type));
 
 /*
  * The backend

@@ -95,6 +95,25 @@ extern const ek_vector_type ek_type_real_array;
 extern const ek_vector_type ek_type_vector;
 extern const ek_vector_type ek_type_halfvec;
 
+/*
+ * A SQL function of vectors of real[], ek_sql_NAME, and the same of pgvector's types,
+ * ek_sql_vector_NAME and ek_sql_halfvec_NAME: `result` is a Datum, made of fcinfo and type.
+ */
+#define EK_SQL_OF_TYPES(name, result) \
+	EK_SQL_OF_TYPE(ek_sql_##name, ek_type_real_array, result); \
+	EK_SQL_OF_TYPE(ek_sql_vector_##name, ek_type_vector, result); \
+	EK_SQL_OF_TYPE(ek_sql_halfvec_##name, ek_type_halfvec, result)
+
+#define EK_SQL_OF_TYPE(function, of_type, result) \
+	PG_FUNCTION_INFO_V1(function); \
+	Datum \
+	function(PG_FUNCTION_ARGS) \
+	{ \
+		const ek_vector_type *type = &of_type; \
+		return (result); \
+	} \
+	extern int	no_such_variable
+
 /* type.c: for types that an operator class of ours knows */
 
 /* The number of the support function that tells how a type is read. */
