@@ -3,6 +3,8 @@
 -- complain if the script is sourced in psql, rather than via ALTER EXTENSION
 \echo Use "ALTER EXTENSION engramk UPDATE TO '1.8'" to load this file. \quit
 
+DROP FUNCTION engram_fan_out(name[], text, text[], integer, boolean);
+DROP FUNCTION engram_uuid_fan_out(name[], text, text[], integer, boolean);
 DROP AGGREGATE engram_nearest_merge(engram_match[], integer);
 DROP AGGREGATE engram_nearest_merge(engram_uuid_match[], integer);
 DROP FUNCTION engram_nearest_merge_add(internal, engram_match[], integer);
