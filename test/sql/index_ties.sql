@@ -23,6 +23,7 @@ EXPLAIN (COSTS OFF) SELECT id FROM item ORDER BY v <=> '{1,2}', id LIMIT 30;
 EXPLAIN (COSTS OFF) SELECT id FROM item WHERE kind = 3 ORDER BY '{1,2}' <-> v, kind DESC, id DESC LIMIT 30;
 EXPLAIN (COSTS OFF) SELECT id FROM divided ORDER BY v <#> '{1,2}', id LIMIT 30;
 -- of which the first is none that the index gives
+RESET enable_seqscan;
 EXPLAIN (COSTS OFF) SELECT id FROM item ORDER BY id, v <=> '{1,2}' LIMIT 30;
 EXPLAIN (COSTS OFF) SELECT id FROM item ORDER BY v <=> '{1,2}' DESC, id LIMIT 30;
 
@@ -53,6 +54,7 @@ FROM unnest('{item,divided}'::text[]) AS source,
 ORDER BY source DESC, condition, sort_by;
 
 -- as a prepared statement, in a join and with what else sorts
+SET enable_seqscan = off;
 SET plan_cache_mode = force_generic_plan;
 PREPARE nearest (real[], integer) AS SELECT id FROM item ORDER BY v <=> $1, id LIMIT $2;
 EXPLAIN (COSTS OFF) EXECUTE nearest('{1,2}', 5);
