@@ -136,8 +136,8 @@ DECLARE
     result pg_catalog.text;
     slices pg_catalog.text;
     terms pg_catalog.text;
-    term record;
-    part record;
+    term pg_catalog.record;
+    part pg_catalog.record;
     take_one pg_catalog.text;
     join_it pg_catalog.text;
     finish pg_catalog.text;
@@ -145,10 +145,12 @@ DECLARE
     row_count bigint;
 BEGIN
     SELECT pg_catalog.format('%I.%I', n.nspname, c.relname),
-        pg_catalog.format('%I.%I', n.nspname, pg_catalog.concat(c.relname, '_slices')),
+        pg_catalog.format('%I.%I', n.nspname, s.relname),
         pg_catalog.format('%I.%I', n.nspname, pg_catalog.concat(c.relname, '_terms'))
     INTO result, slices, terms
     FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+        JOIN pg_catalog.pg_class AS s ON s.relnamespace OPERATOR(pg_catalog.=) n.oid
+            AND s.relname OPERATOR(pg_catalog.=) pg_catalog.concat(c.relname, '_slices')
     WHERE c.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass(job);
     IF NOT FOUND THEN
         RAISE undefined_table USING MESSAGE = pg_catalog.format('there is no join in slices "%s"', job);
@@ -197,8 +199,10 @@ CREATE FUNCTION engram_knn_join_progress(job text, OUT slices integer, OUT finis
     LANGUAGE plpgsql VOLATILE PARALLEL RESTRICTED COST 1000 AS $$
 DECLARE
     slices_table pg_catalog.text := (
-        SELECT pg_catalog.format('%I.%I', n.nspname, pg_catalog.concat(c.relname, '_slices'))
+        SELECT pg_catalog.format('%I.%I', n.nspname, s.relname)
         FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+            JOIN pg_catalog.pg_class AS s ON s.relnamespace OPERATOR(pg_catalog.=) n.oid
+                AND s.relname OPERATOR(pg_catalog.=) pg_catalog.concat(c.relname, '_slices')
         WHERE c.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass(job));
     mean interval;
     seen_at timestamp with time zone;
