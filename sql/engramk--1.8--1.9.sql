@@ -212,9 +212,11 @@ BEGIN
         RAISE undefined_table USING MESSAGE = pg_catalog.format('there is no join in slices "%s"', job);
     END IF;
 
-    -- who has locked a row is in its xmax, and runs if that transaction is still in pg_locks
+    -- who has locked a row is in its xmax, and runs if that transaction is in pg_locks; a standby
+    -- does not know
     EXECUTE pg_catalog.format($query$
-        SELECT pg_catalog.count(*), pg_catalog.count(s.finished_at), pg_catalog.count(l.transactionid),
+        SELECT pg_catalog.count(*), pg_catalog.count(s.finished_at),
+            CASE WHEN NOT pg_catalog.pg_is_in_recovery() THEN pg_catalog.count(l.transactionid) END,
             coalesce(pg_catalog.sum(s.rows), 0), least(pg_catalog.min(s.started_at), pg_catalog.min(a.xact_start)),
             pg_catalog.avg(s.finished_at OPERATOR(pg_catalog.-) s.started_at), pg_catalog.max(s.finished_at),
             pg_catalog.clock_timestamp()
