@@ -6,8 +6,10 @@
 #					 ARENA_SIZES="16MB 64MB" SLICE_ROWS="12500 50000" STATEMENT=yes)
 #
 # Of each turn come the seconds of one session, of SESSIONS and of the one statement, for
-# every size of the arena and of a slice; then the best of each, and how many times as fast
-# that of SESSIONS is.  Vectors are like words (vectors.c).  The build must be up to date.
+# every size of the arena and of a slice, and the seconds of CPU that the sessions took in
+# all: where something else runs on the machine as well, these say whether the sessions are
+# in each other's way.  Then the best of each, and how many times as fast SESSIONS are.
+# Vectors are like words (vectors.c).  The build must be up to date.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -34,21 +36,29 @@ seconds()
 	echo "$(($(date +%s%N) - begun))" | awk '{ printf "%.1f", $1 / 1e9 }'
 }
 
-# in_slices SESSIONS ROWS
+# The session's own time of CPU, in hundredths of a second, is in what the kernel tells of it.
+run_slices()
+{
+	query "CALL engram_knn_join_run('near')" \
+		-c "SELECT split_part(s, ' ', 12)::integer + split_part(s, ' ', 13)::integer
+			FROM split_part(pg_read_file('/proc/self/stat'), ') ', 2) AS s"
+}
+
 in_slices()
 {
 	for _ in $(seq "$1"); do
-		query "CALL engram_knn_join_run('near')" &
+		run_slices >>"$cpu" &
 	done
 	wait
 	query "SELECT 1 / (finished = slices)::integer FROM engram_knn_join_progress('near')" >/dev/null
 }
 
-# seconds_in_slices SESSIONS ROWS
-seconds_in_slices()
+# in_slices_of ROWS SESSIONS: seconds, and those of CPU
+in_slices_of()
 {
-	query "SELECT FROM engram_knn_join_create('near', '$items', '$items', $K, slice_rows => $2, exclude_self => true)" >&2
-	seconds in_slices "$1"
+	query "SELECT FROM engram_knn_join_create('near', '$items', '$items', $K, slice_rows => $1, exclude_self => true)" >&2
+	: >"$cpu"
+	echo "$(seconds in_slices "$2") $(awk '{ sum += $1 } END { printf "%.1f", sum / 100 }' "$cpu")"
 	query 'DROP TABLE near_slices, near_terms, near'
 }
 
@@ -68,29 +78,33 @@ best()
 
 if [ "${1:-}" = --in-server ]; then
 	figures=$(mktemp)
-	trap 'rm -f "$figures"' EXIT
+	cpu=$(mktemp)
+	trap 'rm -f "$figures" "$cpu"' EXIT
 	query 'CREATE EXTENSION engramk' -c 'CREATE TABLE items (id integer, embedding real[])' \
 		-c 'ALTER TABLE items ALTER embedding SET STORAGE PLAIN'
 	zcat "$here/../test/data/glove100-10k.tsv.gz" | "$here/results/vectors" "$ROWS" "$DIMS" 1 |
 		query '\copy items FROM pstdin (FORMAT binary)'
 	query 'ALTER TABLE items ADD PRIMARY KEY (id)' -c 'VACUUM ANALYZE items'
-	printf '%s x %s vectors, k = %s\n%8s %8s %5s %10s %10s %10s %6s\n' "$ROWS" "$DIMS" "$K" \
-		arena slice turn 1,s "$SESSIONS,s" statement,s ratio
+	row='%8s %8s %5s %9s %9s %9s %9s %11s %6s\n'
+	echo "$ROWS x $DIMS vectors, k = $K; sessions: 1 and $SESSIONS"
+	# shellcheck disable=SC2059 # it is a format
+	printf "$row" arena slice turn 1,s 1,CPU "$SESSIONS,s" "$SESSIONS,CPU" statement,s ratio
 	for arena in $ARENA_SIZES; do
 		PGOPTIONS="-c engramk.arena_size=$arena"
 		export PGOPTIONS
 		for rows in $SLICE_ROWS; do
 			: >"$figures"
 			for turn in $(seq "$TURNS"); do
-				one=$(seconds_in_slices 1 "$rows")
-				several=$(seconds_in_slices "$SESSIONS" "$rows")
-				statement=0
+				statement=-
 				[ "$STATEMENT" != yes ] || statement=$(seconds_of_statement)
-				echo "$one $several $statement" >>"$figures"
-				printf '%8s %8s %5s %10s %10s %10s\n' "$arena" "$rows" "$turn" "$one" "$several" "$statement"
+				measured="$(in_slices_of "$rows" 1) $(in_slices_of "$rows" "$SESSIONS") $statement"
+				echo "$measured" >>"$figures"
+				# shellcheck disable=SC2059,SC2086 # one column each
+				printf "$row" "$arena" "$rows" "$turn" $measured ''
 			done
-			printf '%8s %8s %5s %10s %10s %10s %6s\n' "$arena" "$rows" best "$(best 1)" "$(best 2)" "$(best 3)" \
-				"$(echo "$(best 1) $(best 2)" | awk '{ printf "%.2f", $1 / $2 }')"
+			# shellcheck disable=SC2059
+			printf "$row" "$arena" "$rows" best "$(best 1)" "$(best 2)" "$(best 3)" "$(best 4)" "$(best 5)" \
+				"$(echo "$(best 1) $(best 3)" | awk '{ printf "%.2f", $1 / $2 }')"
 		done
 	done
 	exit
