@@ -64,8 +64,9 @@ DECLARE
     slices pg_catalog.text;
     terms pg_catalog.text;
     slice_count integer;
-    -- on a line of its own, after which there may be a comment
-    source pg_catalog.text := pg_catalog.format(E'(%s\n) AS q ("id of query")', pg_catalog.rtrim(queries, E'; \t\r\n'));
+    -- the text may end with a comment
+    source pg_catalog.text := pg_catalog.format(E'(%s\n) AS q ("id of query")',
+                                                pg_catalog.rtrim(queries, E'; \t\r\n'));
 BEGIN
     IF parts IS NULL OR pg_catalog.cardinality(parts) OPERATOR(pg_catalog.>) 2 THEN
         RAISE invalid_parameter_value USING MESSAGE =
@@ -104,11 +105,14 @@ BEGIN
 
     -- a join of no queries raises every error that the terms can have
     EXECUTE (
-        SELECT pg_catalog.format('SELECT FROM %I.engram_knn_join($1, $2, $3, max_distance => $4, exclude_self => $5, metric => $6%s)',
+        SELECT pg_catalog.format('SELECT FROM %I.engram_knn_join('
+                                 '$1, $2, $3, max_distance => $4, exclude_self => $5, metric => $6%s)',
                                  n.nspname, CASE WHEN join_by IS NOT NULL THEN ', join_by => $7' END)
-        FROM pg_catalog.pg_extension AS e JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) e.extnamespace
+        FROM pg_catalog.pg_extension AS e
+            JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) e.extnamespace
         WHERE e.extname OPERATOR(pg_catalog.=) 'engramk')
-        USING pg_catalog.format('SELECT * FROM %s WHERE false', source), targets, k, max_distance, exclude_self, metric, join_by;
+        USING pg_catalog.format('SELECT * FROM %s WHERE false', source), targets, k, max_distance, exclude_self,
+            metric, join_by;
 
     -- equal ids have the same rank, so no slice ends between them; the outermost are open
     EXECUTE pg_catalog.format($query$
@@ -118,10 +122,11 @@ BEGIN
               UNION ALL
               SELECT pg_catalog.min(id)
               FROM (SELECT "id of query"::bigint AS id,
-                        (pg_catalog.rank() OVER (ORDER BY "id of query") OPERATOR(pg_catalog.-) 1) OPERATOR(pg_catalog./) $1 AS place
+                        (pg_catalog.rank() OVER (ORDER BY "id of query") OPERATOR(pg_catalog.-) 1)
+                            OPERATOR(pg_catalog./) $1 AS slice
                     FROM %s WHERE "id of query" IS NOT NULL) AS ids
-              WHERE place OPERATOR(pg_catalog.>) 0
-              GROUP BY place) AS firsts
+              WHERE slice OPERATOR(pg_catalog.>) 0
+              GROUP BY slice) AS firsts
         WINDOW by_id AS (ORDER BY first_id NULLS FIRST)
         $query$, slices, source) USING slice_rows;
     GET DIAGNOSTICS slice_count = ROW_COUNT;
@@ -157,14 +162,15 @@ BEGIN
     END IF;
 
     EXECUTE pg_catalog.format('SELECT * FROM %s', terms) INTO STRICT term;
-    take_one := pg_catalog.format(
-        'SELECT slice, first_id, end_id FROM %s WHERE finished_at IS NULL ORDER BY slice LIMIT 1 FOR UPDATE SKIP LOCKED', slices);
+    take_one := pg_catalog.format('SELECT slice, first_id, end_id FROM %s WHERE finished_at IS NULL '
+                                  'ORDER BY slice LIMIT 1 FOR UPDATE SKIP LOCKED', slices);
     SELECT pg_catalog.format('INSERT INTO %s (query_id, target_id, rank, distance) '
                              'SELECT query_id, target_id, rank, distance FROM %I.engram_knn_join('
                              '$1, $2, $3, max_distance => $4, exclude_self => $5, metric => $6%s)',
                              result, n.nspname, CASE WHEN term.join_by IS NOT NULL THEN ', join_by => $7' END)
     INTO STRICT join_it
-    FROM pg_catalog.pg_extension AS e JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) e.extnamespace
+    FROM pg_catalog.pg_extension AS e
+        JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) e.extnamespace
     WHERE e.extname OPERATOR(pg_catalog.=) 'engramk';
     finish := pg_catalog.format('UPDATE %s SET started_at = $2, finished_at = $3, pid = $4, rows = $5 '
                                 'WHERE slice OPERATOR(pg_catalog.=) $1', slices);
@@ -180,7 +186,8 @@ BEGIN
         began_at := pg_catalog.clock_timestamp();
         EXECUTE join_it USING
             pg_catalog.concat(
-                pg_catalog.format(E'SELECT * FROM (%s\n) AS q ("id of query") WHERE true', pg_catalog.rtrim(term.queries, E'; \t\r\n')),
+                pg_catalog.format(E'SELECT * FROM (%s\n) AS q ("id of query") WHERE true',
+                                  pg_catalog.rtrim(term.queries, E'; \t\r\n')),
                 CASE WHEN part.first_id IS NOT NULL THEN
                     pg_catalog.format(' AND "id of query" OPERATOR(pg_catalog.>=) %L::bigint', part.first_id) END,
                 CASE WHEN part.end_id IS NOT NULL THEN
@@ -221,7 +228,8 @@ BEGIN
             pg_catalog.avg(s.finished_at OPERATOR(pg_catalog.-) s.started_at), pg_catalog.max(s.finished_at),
             pg_catalog.clock_timestamp()
         FROM %s AS s
-            LEFT JOIN pg_catalog.pg_locks AS l ON l.transactionid OPERATOR(pg_catalog.=) s.xmax AND s.finished_at IS NULL
+            LEFT JOIN pg_catalog.pg_locks AS l ON s.finished_at IS NULL
+                AND l.transactionid OPERATOR(pg_catalog.=) s.xmax
                 AND l.locktype OPERATOR(pg_catalog.=) 'transactionid' AND l.mode OPERATOR(pg_catalog.=) 'ExclusiveLock'
             LEFT JOIN pg_catalog.pg_stat_activity AS a ON a.pid OPERATOR(pg_catalog.=) l.pid
         $query$, slices_table)
@@ -236,7 +244,8 @@ BEGIN
     IF running OPERATOR(pg_catalog.>) 0 THEN
         -- half of each that runs is done, on average
         expected_end := seen_at OPERATOR(pg_catalog.+) (mean OPERATOR(pg_catalog.*)
-            ((slices OPERATOR(pg_catalog.-) finished)::double precision OPERATOR(pg_catalog./) running OPERATOR(pg_catalog.-) 0.5));
+            ((slices OPERATOR(pg_catalog.-) finished)::double precision OPERATOR(pg_catalog./) running
+                OPERATOR(pg_catalog.-) 0.5));
     END IF;
 END $$;
 COMMENT ON FUNCTION engram_knn_join_progress(text) IS

@@ -254,7 +254,8 @@ $standby->start;
 $node->wait_for_catchup($standby);
 is($standby->safe_psql('postgres', $progress), "$slices|3||1500", 'a standby shows what is finished');
 my $stderr;
-$standby->psql('postgres', q{CALL engram_knn_join_run('near')}, stderr => \$stderr, extra_params => [ '--set', 'VERBOSITY=verbose' ]);
+$standby->psql('postgres', q{CALL engram_knn_join_run('near')},
+	stderr => \$stderr, extra_params => [ '--set', 'VERBOSITY=verbose' ]);
 sqlstate_is($stderr, '25006', 'it runs nothing');
 $standby->promote;
 $standby->safe_psql('postgres', q{CALL engram_knn_join_run('near')});
