@@ -47,6 +47,26 @@ CREATE AGGREGATE engram_nearest_merge(matches engram_uuid_match[], k integer) (
 COMMENT ON AGGREGATE engram_nearest_merge(engram_uuid_match[], integer) IS
     'the k nearest rows of each query, of the lists that engram_nearest found in several places';
 
+-- The same question to several servers
+
+CREATE FUNCTION engram_fan_out(
+    servers name[], statement text, parameters text[], k integer, allow_missing boolean DEFAULT false)
+    RETURNS TABLE (server name, id bigint, distance double precision, error text)
+    AS 'MODULE_PATHNAME', 'ek_sql_fan_out'
+    LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 100000 ROWS 10
+    SET client_min_messages = warning;
+COMMENT ON FUNCTION engram_fan_out(name[], text, text[], integer, boolean) IS
+    'the k nearest of the rows (id, distance) that a SELECT gives on foreign servers';
+
+CREATE FUNCTION engram_uuid_fan_out(
+    servers name[], statement text, parameters text[], k integer, allow_missing boolean DEFAULT false)
+    RETURNS TABLE (server name, id uuid, distance double precision, error text)
+    AS 'MODULE_PATHNAME', 'ek_sql_uuid_fan_out'
+    LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 100000 ROWS 10
+    SET client_min_messages = warning;
+COMMENT ON FUNCTION engram_uuid_fan_out(name[], text, text[], integer, boolean) IS
+    'the k nearest of the rows (id, distance) that a SELECT gives on foreign servers';
+
 -- A join in slices, on which several sessions work, and which goes on where it was interrupted.
 -- The caller's SELECTs need the caller's search_path, and a procedure that sets its own cannot
 -- commit: so everything but them is named in full.

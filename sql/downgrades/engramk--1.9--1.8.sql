@@ -8,6 +8,8 @@ DROP FUNCTION engram_knn_join_progress(text);
 DROP PROCEDURE engram_knn_join_run(text);
 DROP FUNCTION engram_knn_join_create(text, text, text, integer, integer, boolean, text, double precision, name);
 
+DROP FUNCTION engram_fan_out(name[], text, text[], integer, boolean);
+DROP FUNCTION engram_uuid_fan_out(name[], text, text[], integer, boolean);
 DROP AGGREGATE engram_nearest_merge(engram_match[], integer);
 DROP AGGREGATE engram_nearest_merge(engram_uuid_match[], integer);
 DROP FUNCTION engram_nearest_merge_add(internal, engram_match[], integer);

@@ -36,20 +36,13 @@ ek_id_of_datum(ek_id_type ids, Datum datum)
 	return ek_id_of_bigint(DatumGetInt64(datum));
 }
 
-/*
- * A uuid is put into `uuid`.  Which type the ids of a state are of is not in its
- * bytes, but one that takes more than a bigint has room for is none.
- */
-static Datum
-datum_of_id(const ek_matches *matches, ek_id id, pg_uuid_t *uuid)
+Datum
+ek_datum_of_id(ek_id_type ids, ek_id id, pg_uuid_t *uuid)
 {
 	uint64		halves[2] = {pg_hton64(id.high), pg_hton64(id.low)};
 
-	if (matches->ids == EK_ID_BIGINT)
-	{
-		ek_state_require(matches->aggregate, id.low == 0);
+	if (ids == EK_ID_BIGINT)
 		return Int64GetDatum(ek_bigint_of_id(id));
-	}
 	memcpy(uuid->data, halves, UUID_LEN);
 	return UUIDPGetDatum(uuid);
 }
@@ -70,17 +63,22 @@ ek_match_columns(Oid type, ek_id_type ids)
 	return columns;
 }
 
+/*
+ * Which type the ids of a state are of is not in its bytes, but one that takes more than a
+ * bigint has room for is none.
+ */
 static HeapTuple
 form_match(const ek_matches *matches, int query, const ek_neighbour *neighbour)
 {
 	pg_uuid_t	uuid;
 	Datum		values[] = {
 		Int32GetDatum(query),
-		datum_of_id(matches, neighbour->id, &uuid),
+		ek_datum_of_id(matches->ids, neighbour->id, &uuid),
 		Float8GetDatum(neighbour->distance)
 	};
 	bool		nulls[lengthof(values)] = {false};
 
+	ek_state_require(matches->aggregate, matches->ids == EK_ID_UUID || neighbour->id.low == 0);
 	return heap_form_tuple(matches->columns, values, nulls);
 }
 

@@ -10,6 +10,7 @@
 #include "fmgr.h"
 #include "access/tupdesc.h"
 #include "utils/array.h"
+#include "utils/uuid.h"
 
 #include "nearest/neighbours.h"
 #include "vector/state.h"
@@ -32,6 +33,8 @@ typedef struct ek_matches
 } ek_matches;
 
 extern ek_id ek_id_of_datum(ek_id_type ids, Datum datum);
+/* A uuid is put into `uuid`. */
+extern Datum ek_datum_of_id(ek_id_type ids, ek_id id, pg_uuid_t *uuid);
 
 /*
  * The columns of a type that an owner can alter: raises an error unless they are those

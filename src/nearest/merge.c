@@ -35,7 +35,7 @@ PG_FUNCTION_INFO_V1(ek_sql_nearest_merge_bigint_result);
 PG_FUNCTION_INFO_V1(ek_sql_nearest_merge_uuid_result);
 
 /* Matches that are held before the first are let go. */
-#define FIRST_CAPACITY	256
+#define FIRST_CAPACITY	64
 
 typedef struct numbered_neighbour
 {
