@@ -3,7 +3,7 @@
 # one statement, whose targets are read by parallel workers.  Seconds, in turns.
 #
 #	bench/bench_slices.sh		(ROWS=100000 DIMS=100 K=10 SESSIONS=2 TURNS=3
-#					 ARENA_SIZES="16MB 64MB" SLICE_ROWS="12500 50000" STATEMENT=yes)
+#					 ARENA_SIZES="16MB 64MB" SLICE_ROWS="12500 50000" STATEMENT=yes STORAGE=PLAIN)
 #
 # Of each turn come the seconds of one session, of SESSIONS and of the one statement, for
 # every size of the arena and of a slice, and the seconds of CPU that the sessions took in
@@ -21,6 +21,7 @@ TURNS=${TURNS:-3}
 ARENA_SIZES=${ARENA_SIZES:-16MB 64MB}
 SLICE_ROWS=${SLICE_ROWS:-12500 50000}
 STATEMENT=${STATEMENT:-yes}
+STORAGE=${STORAGE:-PLAIN}
 items='SELECT id, embedding FROM items'
 
 query()
@@ -81,7 +82,7 @@ if [ "${1:-}" = --in-server ]; then
 	cpu=$(mktemp)
 	trap 'rm -f "$figures" "$cpu"' EXIT
 	query 'CREATE EXTENSION engramk' -c 'CREATE TABLE items (id integer, embedding real[])' \
-		-c 'ALTER TABLE items ALTER embedding SET STORAGE PLAIN'
+		-c 'ALTER TABLE items ALTER embedding SET STORAGE '"$STORAGE"
 	zcat "$here/../test/data/glove100-10k.tsv.gz" | "$here/results/vectors" "$ROWS" "$DIMS" 1 |
 		query '\copy items FROM pstdin (FORMAT binary)'
 	query 'ALTER TABLE items ADD PRIMARY KEY (id)' -c 'VACUUM ANALYZE items'
