@@ -198,23 +198,34 @@ forget_prepared(ek_connection *connection)
 	connection->preparing = NULL;
 }
 
-/* Called with `open` not set, dblink has no such connection, or it is somebody else's. */
 void
 ek_connection_open(ek_dblink *dblink, ek_connection *connection, const char *server)
 {
-	if (connection->open)
-		ek_connection_close(dblink, connection);
+	ek_connection_close(dblink, connection);
 	connection->outdated = false;
 	FunctionCall2(&dblink->connect, CStringGetTextDatum(connection->name), CStringGetTextDatum(server));
 	connection->open = true;
 }
 
+/* The user may have closed it, by dblink's own functions. */
 void
 ek_connection_close(ek_dblink *dblink, ek_connection *connection)
 {
+	if (!connection->open)
+		return;
 	forget_prepared(connection);
 	connection->open = false;
-	FunctionCall1(&dblink->disconnect, CStringGetTextDatum(connection->name));
+	PG_TRY();
+	{
+		FunctionCall1(&dblink->disconnect, CStringGetTextDatum(connection->name));
+	}
+	PG_CATCH();
+	{
+		if (geterrcode() != ERRCODE_CONNECTION_DOES_NOT_EXIST)
+			PG_RE_THROW();
+		FlushErrorState();
+	}
+	PG_END_TRY();
 }
 
 static int

@@ -41,6 +41,7 @@ extern bool ek_connection_is_open(const ek_connection *connection);
 
 /* Raises an error of class 08 if the server cannot be reached. */
 extern void ek_connection_open(ek_dblink *dblink, ek_connection *connection, const char *server);
+/* Does nothing if it is closed already.  Not while an error is being handled. */
 extern void ek_connection_close(ek_dblink *dblink, ek_connection *connection);
 
 /*
