@@ -223,7 +223,7 @@ COMMENT ON PROCEDURE engram_knn_join_run(text) IS
 CREATE FUNCTION engram_knn_join_progress(job text, OUT slices integer, OUT finished integer, OUT running integer,
                                          OUT rows bigint, OUT started_at timestamp with time zone, OUT elapsed interval,
                                          OUT expected_end timestamp with time zone)
-    LANGUAGE plpgsql VOLATILE PARALLEL RESTRICTED COST 1000 AS $$
+    LANGUAGE plpgsql VOLATILE STRICT PARALLEL RESTRICTED COST 1000 AS $$
 DECLARE
     slices_table pg_catalog.text := (
         SELECT pg_catalog.format('%I.%I', n.nspname, s.relname)

@@ -170,6 +170,7 @@ SELECT count(*) AS untouched FROM later;
 CALL engram_knn_join_run('nothing');
 CALL engram_knn_join_run(NULL);
 SELECT engram_knn_join_progress('nothing');
+SELECT engram_knn_join_progress(NULL) IS NULL AS unknown;
 CALL engram_knn_join_run('later');
 SELECT engram_knn_join_progress('later');
 BEGIN;
