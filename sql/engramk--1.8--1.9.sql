@@ -47,6 +47,14 @@ CREATE AGGREGATE engram_nearest_merge(matches engram_uuid_match[], k integer) (
 COMMENT ON AGGREGATE engram_nearest_merge(engram_uuid_match[], integer) IS
     'the k nearest rows of each query, of the lists that engram_nearest found in several places';
 
+COMMENT ON FUNCTION engram_nearest_merge_add(internal, engram_match[], integer) IS 'part of engram_nearest_merge';
+COMMENT ON FUNCTION engram_nearest_merge_add(internal, engram_uuid_match[], integer) IS 'part of engram_nearest_merge';
+COMMENT ON FUNCTION engram_nearest_merge_combine(internal, internal) IS 'part of engram_nearest_merge';
+COMMENT ON FUNCTION engram_nearest_merge_serialize(internal) IS 'part of engram_nearest_merge';
+COMMENT ON FUNCTION engram_nearest_merge_deserialize(bytea, internal) IS 'part of engram_nearest_merge';
+COMMENT ON FUNCTION engram_nearest_merge_result(internal) IS 'part of engram_nearest_merge';
+COMMENT ON FUNCTION engram_nearest_merge_uuid_result(internal) IS 'part of engram_nearest_merge';
+
 -- The same question to several servers
 
 CREATE FUNCTION engram_fan_out(

@@ -324,35 +324,23 @@ take(fan *fan, int i)
 	SPI_freetuptable(SPI_tuptable);
 }
 
-/* Asks, or takes what is there.  Returns whether that was something. */
-static bool
-go_on(fan *fan, int i)
-{
-	server	   *server = &fan->servers[i];
-
-	if (server->state == NOT_ASKED)
-		ask(fan, server);
-	else if (ek_connection_is_busy(&fan->dblink, server->connection))
-		return false;
-	else
-		take(fan, i);
-	return true;
-}
-
 /* In a subtransaction, since it goes on after an error if a server is down. */
-static bool
-try_to_go_on(fan *fan, int i, MemoryContext scratch)
+static void
+go_on(fan *fan, int i, MemoryContext scratch)
 {
 	const ResourceOwner owner = CurrentResourceOwner;
 	const MemoryContext caller = CurrentMemoryContext;
+	server	   *server = &fan->servers[i];
 	ErrorData  *volatile error = NULL;
-	volatile bool went_on = true;
 
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(scratch);
 	PG_TRY();
 	{
-		went_on = go_on(fan, i);
+		if (server->state == NOT_ASKED)
+			ask(fan, server);
+		else
+			take(fan, i);
 		ReleaseCurrentSubTransaction();
 	}
 	PG_CATCH();
@@ -366,8 +354,14 @@ try_to_go_on(fan *fan, int i, MemoryContext scratch)
 	MemoryContextSwitchTo(caller);
 	CurrentResourceOwner = owner;
 	if (error != NULL)
-		handle(fan, &fan->servers[i], error);
-	return went_on;
+		handle(fan, server, error);
+}
+
+/* Is there something to do now? */
+static bool
+can_go_on(fan *fan, const server *server)
+{
+	return server->state == NOT_ASKED || !ek_connection_is_busy(&fan->dblink, server->connection);
 }
 
 static void
@@ -399,10 +393,16 @@ run(fan *fan)
 		waiting = false;
 		for (int i = 0; i < fan->count; i++)
 		{
+			MemoryContext caller = MemoryContextSwitchTo(scratch);
+
 			CHECK_FOR_INTERRUPTS();
-			if (fan->servers[i].state < DONE)
-				went_on |= try_to_go_on(fan, i, scratch);
+			if (fan->servers[i].state < DONE && can_go_on(fan, &fan->servers[i]))
+			{
+				go_on(fan, i, scratch);
+				went_on = true;
+			}
 			waiting |= fan->servers[i].state < DONE;
+			MemoryContextSwitchTo(caller);
 			MemoryContextReset(scratch);
 		}
 		if (went_on)

@@ -47,7 +47,7 @@ CREATE TABLE secret (embedding real[]);
 INSERT INTO secret VALUES ('{3,4}');
 ALTER EXTENSION engramk UPDATE TO '1.5';
 CREATE INDEX secret_embedding ON secret USING engramk (embedding);
-ALTER EXTENSION engramk UPDATE TO '1.8';
+ALTER EXTENSION engramk UPDATE TO '1.9';
 
 SET LOCAL ROLE engramk_plain;
 CREATE TEMPORARY TABLE item (
