@@ -171,9 +171,11 @@ DECLARE
     terms pg_catalog.text;
     term pg_catalog.record;
     part pg_catalog.record;
-    take_one pg_catalog.text;
+    begin_one pg_catalog.text;
+    hold_it pg_catalog.text;
     join_it pg_catalog.text;
-    finish pg_catalog.text;
+    finish_it pg_catalog.text;
+    slice_begun integer;
     began_at timestamp with time zone;
     row_count bigint;
 BEGIN
@@ -190,8 +192,12 @@ BEGIN
     END IF;
 
     EXECUTE pg_catalog.format('SELECT * FROM %s', terms) INTO STRICT term;
-    take_one := pg_catalog.format('SELECT slice, first_id, end_id FROM %s WHERE finished_at IS NULL '
-                                  'ORDER BY slice LIMIT 1 FOR UPDATE SKIP LOCKED', slices);
+    begin_one := pg_catalog.format('UPDATE %1$s SET started_at = $1, pid = $2 WHERE slice OPERATOR(pg_catalog.=) '
+                                   '(SELECT slice FROM %1$s WHERE finished_at IS NULL '
+                                   'ORDER BY started_at NULLS FIRST, slice LIMIT 1 FOR UPDATE SKIP LOCKED) '
+                                   'RETURNING slice', slices);
+    hold_it := pg_catalog.format('SELECT slice, first_id, end_id FROM %s WHERE slice OPERATOR(pg_catalog.=) $1 '
+                                 'AND finished_at IS NULL FOR UPDATE SKIP LOCKED', slices);
     SELECT pg_catalog.format('INSERT INTO %s (query_id, target_id, rank, distance) '
                              'SELECT query_id, target_id, rank, distance FROM %I.engram_knn_join('
                              '$1, $2, $3, max_distance => $4, exclude_self => $5, metric => $6%s)',
@@ -200,18 +206,26 @@ BEGIN
     FROM pg_catalog.pg_extension AS e
         JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) e.extnamespace
     WHERE e.extname OPERATOR(pg_catalog.=) 'engramk';
-    finish := pg_catalog.format('UPDATE %s SET started_at = $2, finished_at = $3, pid = $4, rows = $5 '
-                                'WHERE slice OPERATOR(pg_catalog.=) $1', slices);
+    finish_it := pg_catalog.format('UPDATE %s SET started_at = $2, finished_at = $3, pid = $4, rows = $5 '
+                                   'WHERE slice OPERATOR(pg_catalog.=) $1', slices);
 
     LOOP
-        -- A slice is a transaction: its row is locked while it is joined, and freed by whatever ends it.
+        -- Who begins a slice commits that first: those that were begun before come last, so that one
+        -- with an error keeps nobody from the others.
         COMMIT;
-        -- a slice that another session finishes meanwhile is passed over then, not an error
+        -- a row that another session changes meanwhile is looked at again then, and not an error
         SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
-        EXECUTE take_one INTO part;
-        EXIT WHEN part.slice IS NULL;
-
         began_at := pg_catalog.clock_timestamp();
+        EXECUTE begin_one USING began_at, pg_catalog.pg_backend_pid() INTO slice_begun;
+        EXIT WHEN slice_begun IS NULL;
+
+        -- The slice is another transaction.  Its row is locked while it is joined, which no end of the
+        -- session outlives; whoever was faster has it.
+        COMMIT;
+        SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
+        EXECUTE hold_it USING slice_begun INTO part;
+        CONTINUE WHEN part.slice IS NULL;
+
         EXECUTE join_it USING
             pg_catalog.concat(
                 pg_catalog.format(E'SELECT * FROM (%s\n) AS q ("id of query") WHERE true',
@@ -222,7 +236,8 @@ BEGIN
                     pg_catalog.format(' AND "id of query" OPERATOR(pg_catalog.<) %L::bigint', part.end_id) END),
             term.targets, term.k, term.max_distance, term.exclude_self, term.metric, term.join_by;
         GET DIAGNOSTICS row_count = ROW_COUNT;
-        EXECUTE finish USING part.slice, began_at, pg_catalog.clock_timestamp(), pg_catalog.pg_backend_pid(), row_count;
+        EXECUTE finish_it USING part.slice, began_at, pg_catalog.clock_timestamp(), pg_catalog.pg_backend_pid(),
+            row_count;
     END LOOP;
 END $$;
 COMMENT ON PROCEDURE engram_knn_join_run(text) IS
@@ -240,6 +255,7 @@ DECLARE
                 AND s.relname OPERATOR(pg_catalog.=) pg_catalog.concat(c.relname, '_slices')
         WHERE c.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass(job));
     mean interval;
+    spent interval;
     seen_at timestamp with time zone;
     ended_at timestamp with time zone;
 BEGIN
@@ -252,16 +268,18 @@ BEGIN
     EXECUTE pg_catalog.format($query$
         SELECT pg_catalog.count(*), pg_catalog.count(s.finished_at),
             CASE WHEN NOT pg_catalog.pg_is_in_recovery() THEN pg_catalog.count(l.transactionid) END,
-            coalesce(pg_catalog.sum(s.rows), 0), least(pg_catalog.min(s.started_at), pg_catalog.min(a.xact_start)),
-            pg_catalog.avg(s.finished_at OPERATOR(pg_catalog.-) s.started_at), pg_catalog.max(s.finished_at),
-            pg_catalog.clock_timestamp()
-        FROM %s AS s
+            coalesce(pg_catalog.sum(s.rows), 0), pg_catalog.min(s.started_at), pg_catalog.max(s.finished_at),
+            pg_catalog.max(m.mean), pg_catalog.sum(least(m.seen_at OPERATOR(pg_catalog.-) s.started_at, m.mean))
+                FILTER (WHERE l.transactionid IS NOT NULL),
+            pg_catalog.max(m.seen_at)
+        FROM %1$s AS s
+            CROSS JOIN (SELECT pg_catalog.clock_timestamp() AS seen_at,
+                            pg_catalog.avg(finished_at OPERATOR(pg_catalog.-) started_at) AS mean FROM %1$s) AS m
             LEFT JOIN pg_catalog.pg_locks AS l ON s.finished_at IS NULL
                 AND l.transactionid OPERATOR(pg_catalog.=) s.xmax
                 AND l.locktype OPERATOR(pg_catalog.=) 'transactionid' AND l.mode OPERATOR(pg_catalog.=) 'ExclusiveLock'
-            LEFT JOIN pg_catalog.pg_stat_activity AS a ON a.pid OPERATOR(pg_catalog.=) l.pid
         $query$, slices_table)
-        INTO STRICT slices, finished, running, rows, started_at, mean, ended_at, seen_at;
+        INTO STRICT slices, finished, running, rows, started_at, ended_at, mean, spent, seen_at;
 
     IF finished OPERATOR(pg_catalog.=) slices THEN
         elapsed := ended_at OPERATOR(pg_catalog.-) started_at;
@@ -270,10 +288,9 @@ BEGIN
     END IF;
     elapsed := seen_at OPERATOR(pg_catalog.-) started_at;
     IF running OPERATOR(pg_catalog.>) 0 THEN
-        -- half of each that runs is done, on average
-        expected_end := seen_at OPERATOR(pg_catalog.+) (mean OPERATOR(pg_catalog.*)
-            ((slices OPERATOR(pg_catalog.-) finished)::double precision OPERATOR(pg_catalog./) running
-                OPERATOR(pg_catalog.-) 0.5));
+        expected_end := seen_at OPERATOR(pg_catalog.+)
+            ((mean OPERATOR(pg_catalog.*) (slices OPERATOR(pg_catalog.-) finished) OPERATOR(pg_catalog.-) spent)
+                OPERATOR(pg_catalog./) running);
     END IF;
 END $$;
 COMMENT ON FUNCTION engram_knn_join_progress(text) IS

@@ -81,7 +81,8 @@ CALL engram_knn_join_run('later_near');
 SELECT slice, rows FROM later_near_slices ORDER BY slice;
 SELECT query_id FROM later_near ORDER BY query_id;
 
--- a slice that fails leaves nothing, keeps what was finished before it, and is joined again
+-- a slice that fails leaves nothing, keeps what was finished before it, and is joined again, after those
+-- that nobody has begun yet
 UPDATE later SET v = '{NaN,1}' WHERE id = 5;
 INSERT INTO later SELECT i, ARRAY[i, 1] FROM generate_series(3, 4) AS i;
 DROP TABLE later_near, later_near_slices, later_near_terms;
@@ -90,6 +91,8 @@ SELECT engram_knn_join_create('later_near', 'TABLE later', 'SELECT id, v FROM la
 CALL engram_knn_join_run('later_near');
 SELECT slice, finished_at IS NOT NULL AS finished, rows FROM later_near_slices ORDER BY slice;
 SELECT slices, finished, running, rows, expected_end FROM engram_knn_join_progress('later_near');
+CALL engram_knn_join_run('later_near');
+SELECT slice, started_at IS NOT NULL AS begun, finished_at IS NOT NULL AS finished, rows FROM later_near_slices ORDER BY slice;
 UPDATE later SET v = '{5,1}' WHERE id = 5;
 CALL engram_knn_join_run('later_near');
 SELECT slice, finished_at IS NOT NULL AS finished, rows FROM later_near_slices ORDER BY slice;
@@ -97,9 +100,9 @@ SELECT differences('later_near', $$engram_knn_join('TABLE later', 'SELECT id, v 
 -- and so is one that is made free by hand
 BEGIN;
 DELETE FROM later_near USING later_near_slices WHERE slice = 2 AND query_id >= first_id AND query_id < end_id;
-UPDATE later_near_slices SET finished_at = NULL WHERE slice = 2;
+UPDATE later_near_slices SET finished_at = NULL, rows = NULL WHERE slice = 2;
 COMMIT;
-SELECT finished FROM engram_knn_join_progress('later_near');
+SELECT finished, rows FROM engram_knn_join_progress('later_near');
 CALL engram_knn_join_run('later_near');
 SELECT differences('later_near', $$engram_knn_join('TABLE later', 'SELECT id, v FROM later WHERE id <> 5', 1)$$);
 
