@@ -46,10 +46,12 @@ foreach my $source (@sources)
 {
 	my $text = slurp($source);
 
-	while ($text =~ /(?:errcode\(ERRCODE_(\w+)\),\s*)?errmsg(?:_plural|_internal)?\(("(?:[^"\\]|\\.)*"(?:\s*"(?:[^"\\]|\\.)*")*)/g)
+	# an error that somebody else has raised keeps its SQLSTATE, whatever it is
+	while ($text =~ /(?:errcode\((?:ERRCODE_)?(\w+)\),\s*)?errmsg(?:_plural|_internal)?\(("(?:[^"\\]|\\.)*"(?:\s*"(?:[^"\\]|\\.)*")*)/g)
 	{
 		my ($code, $message) = (lc($1 // 'successful_completion'), $2);
 
+		$code = '\w+' if $code eq 'sqlstate';
 		$message =~ s/^"|"$//g;
 		$message =~ s/(?<!\\)"\s*"//g;
 		$code = 'serialization_failure' if $code eq 't_r_serialization_failure';
