@@ -175,6 +175,9 @@ INSERT INTO expected_member VALUES
 	('1.7', 'operator <=>@(real[],engram_ball)'),
 	('1.7', 'type engram_ball'),
 	('1.9', 'function engram_fan_out(name[],text,text[],integer,boolean)'),
+	('1.9', 'function engram_knn_join_create(text,text,text,integer,integer,boolean,text,double precision,name)'),
+	('1.9', 'function engram_knn_join_progress(text)'),
+	('1.9', 'function engram_knn_join_run(text)'),
 	('1.9', 'function engram_nearest_merge(engram_match[],integer)'),
 	('1.9', 'function engram_nearest_merge(engram_uuid_match[],integer)'),
 	('1.9', 'function engram_nearest_merge_add(internal,engram_match[],integer)'),
@@ -254,7 +257,7 @@ SELECT plan(
 	8 * (SELECT count(*)::integer FROM expected_function)
 	+ 4 * (SELECT count(*)::integer FROM expected_operator)
 	+ 2 * (SELECT count(*)::integer FROM expected_view)
-	+ 74);
+	+ 76);
 
 -- Exactly these members
 
@@ -282,6 +285,21 @@ SELECT ok(volatility = 'v' OR procost > 10 OR name ~ '(engram_ball|_filter_numbe
 SELECT ok(NOT prosecdef AND proconfig IS NULL AND NOT proleakproof AND prolang = (SELECT oid FROM pg_language WHERE lanname = 'c'),
 		name || ' runs as its caller')
 	FROM declared_function ORDER BY name, arguments;
+
+-- A procedure with a setting could not commit.
+SELECT results_eq(
+	$$SELECT proname, pg_get_function_arguments(oid), pg_get_function_result(oid), prokind, provolatile, proparallel
+	  FROM member_function WHERE prolang = (SELECT oid FROM pg_language WHERE lanname = 'plpgsql') ORDER BY proname$$,
+	$$VALUES ('engram_knn_join_create'::name, 'job text, queries text, targets text, k integer, slice_rows integer DEFAULT 50000, exclude_self boolean DEFAULT false, metric text DEFAULT ''cosine''::text, max_distance double precision DEFAULT ''Infinity''::double precision, join_by name DEFAULT NULL::name',
+	          'integer', 'f'::"char", 'v'::"char", 'u'::"char"),
+	         ('engram_knn_join_progress', 'job text, OUT slices integer, OUT finished integer, OUT running integer, OUT rows bigint, OUT started_at timestamp with time zone, OUT elapsed interval, OUT expected_end timestamp with time zone',
+	          'record', 'f', 'v', 'r'),
+	         ('engram_knn_join_run', 'IN job text', NULL, 'p', 'v', 'u')$$,
+	'a join in slices is declared as it should be');
+SELECT is_empty(
+	$$SELECT proname FROM member_function
+	  WHERE prolang = (SELECT oid FROM pg_language WHERE lanname = 'plpgsql') AND (prosecdef OR proconfig IS NOT NULL)$$,
+	'and runs as its caller, with the caller''s settings');
 
 -- Those behind a view are described by the view, the handler by its access method.
 SELECT is_empty(
