@@ -65,6 +65,12 @@ like(in_front($front, "SET plan_cache_mode = force_generic_plan; PREPARE nearest
 		"; EXPLAIN (VERBOSE, COSTS OFF) EXECUTE nearest($seven)"),
 	qr/ORDER BY \(embedding OPERATOR\(public\.<=>\) \$1::real\[\]\) ASC NULLS LAST, id ASC NULLS LAST LIMIT 10/, 'and the parameter goes down');
 
+# The partitioned table with settings that have its servers give few rows in order
+in_front($front, "ALTER SERVER s$_ OPTIONS (SET use_remote_estimate 'false', fetch_size '10', options '-c cursor_tuple_fraction=0.0001')") foreach 1 .. 3;
+like(plan_of("SELECT id FROM items ORDER BY embedding <=> $seven, id LIMIT 10"), qr/Merge Append(?:.*ORDER BY \(embedding OPERATOR\(public\.<=>\)){3}/s, 'orders go down without estimates');
+answer_is($front, "SELECT id, embedding <=> $seven FROM items ORDER BY 2, 1 LIMIT 35", "SELECT id, embedding <=> $seven FROM whole ORDER BY 2, 1 LIMIT 35", 'with few rows at a time');
+in_front($front, "ALTER SERVER s$_ OPTIONS (SET use_remote_estimate 'true', DROP fetch_size, DROP options)") foreach 1 .. 3;
+
 # Filters and radii
 
 answer_is($front, 'SELECT id, distance FROM (' . union_of("id, embedding <=> $seven AS distance", "WHERE tenant = 3 ORDER BY embedding <=> $seven, id LIMIT 10") . ' OFFSET 0) AS n ORDER BY distance, id LIMIT 10',
