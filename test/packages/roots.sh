@@ -34,6 +34,7 @@ make_root()
 		'Created-By: Packages' 'Origin: Debian' | sort -u |
 		mmdebstrap --quiet --variant=minbase --include="$(echo "$*" | tr ' ' ',')" \
 			--aptopt="$scratch/apt.conf" --aptopt='APT::Install-Recommends "false"' \
+			--dpkgopt=force-unsafe-io \
 			"$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)" "$root" -
 }
 

@@ -124,7 +124,7 @@ drill()
 	rm -rf "$scratch/building/older/engramk/debian"
 	cp -R "$top/debian" "$scratch/building/older/engramk"
 	sed -i "1s/(.*)/($release-1)/" "$scratch/building/older/engramk/debian/changelog"
-	build /older/engramk
+	build /older/engramk DEB_BUILD_OPTIONS='nocheck noautodbgsym parallel=2'
 	deliver older older
 	in_root clean perl /mnt/test/packages/drill.pl "$major" "$previous" "$current" || failures=$((failures + 1))
 }
