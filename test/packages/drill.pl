@@ -134,6 +134,8 @@ sub finish_step
 		  ->run('WITH gone AS (DELETE FROM difference RETURNING *) SELECT count(*) FROM gone');
 	} @databases);
 
+	check(Session->new(database => 'drill')->run("SELECT engram_index_check('word_embedding') = 2000") eq 't',
+		'the index is whole');
 	check($queries > 0, 'the load ran');
 	check($failed == 0, 'no query failed');
 	check($differed == 0, 'no answer differed');
@@ -158,8 +160,9 @@ sub check_library
 	my $session = Session->new(database => 'drill');
 
 	$session->run("SELECT engram_norm('{3,4}')");
-	my $found = $session->run('SELECT version FROM engram_stat_backends WHERE pid = pg_backend_pid()');
-	check($found eq $version, "a new session has the library of $version", $found);
+	my $maps = Load::slurp('/proc/' . $session->pid . '/maps');
+	my $package = `dpkg-query -W -f '\${Version}' postgresql-$major-engramk`;
+	check($maps =~ /engramk\.so$/m && $package =~ /^\Q$version\E\./, "a new session has the library of $version", $package);
 	my @replaced = with_replaced_library();
 	check(@replaced == $staying, 'older sessions keep theirs', @replaced . " of $staying");
 	return;
@@ -180,7 +183,6 @@ sub check_sql
 		  ->run("SELECT extversion FROM pg_extension WHERE extname = 'engramk'");
 		check($found eq $version, "$database is at $version", $found);
 	}
-	check($home->run("SELECT engram_index_check('word_embedding') = 2000") eq 't', 'the index is whole');
 	return;
 }
 
