@@ -10,6 +10,7 @@
 # project, with the debian/ of this one.  Without the history that is skipped,
 # and said so.
 #
+# EXTENSION_DESTDIRS has engramk_pgvector tested as well (test/server.sh).
 # PACKAGES_BRIEFLY: one build, and no regression tests beside what is installed.
 set -eu
 
@@ -112,6 +113,9 @@ make_root clean postgresql 2>"$scratch/root.log" || {
 	exit $skipped
 }
 major=$(in_root clean /usr/share/postgresql-common/supported-versions | tail -n 1)
+for directory in ${EXTENSION_DESTDIRS:-}; do
+	cp -R "$directory/." "$scratch/clean"
+done
 cp -a "$scratch/clean" "$scratch/building"
 mkdir "$scratch/building/one"
 "$top/test/copy-sources.sh" "$scratch/building/one/engramk"
