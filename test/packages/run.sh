@@ -40,7 +40,7 @@ check()
 	else
 		failures=$((failures + 1))
 		echo "not ok - $what"
-		sed 's/^/# /' "$scratch/output"
+		tail -n 200 "$scratch/output" | sed 's/^/# /'
 	fi
 }
 
