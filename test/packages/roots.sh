@@ -18,6 +18,8 @@ missing_for_roots()
 		echo "there is no mmdebstrap"
 	elif [ ! -e /etc/debian_version ]; then
 		echo "this is not Debian"
+	elif ! unshare --mount --pid --fork true 2>/dev/null; then
+		echo "it takes the right to mount"
 	fi
 }
 

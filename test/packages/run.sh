@@ -81,6 +81,15 @@ no_bitcode()
 	done
 }
 
+# Whatever the flags of packages are: only entry points, and bound to our own symbols.
+exports_entry_points()
+{
+	dpkg-deb -x "$scratch"/building/one/postgresql-*-engramk_*.deb "$scratch/unpacked"
+	library=$(find "$scratch/unpacked" -name engramk.so)
+	readelf -d "$library" | grep -F SYMBOLIC || return 1
+	! nm -D --defined-only "$library" | grep -vE ' (Pg_magic_func|_PG_init|(pg_finfo_)?ek_sql_[a-z0-9_]+)$'
+}
+
 # What autopkgtest would do, where it can be seen.
 autopkgtest()
 {
@@ -129,6 +138,7 @@ in_root building sh -ec 'apt-get update -q && cd /one/engramk && apt-get install
 build /one/engramk
 echo "ok - the build needs what debian/control names"
 check "no package has bitcode for JIT" no_bitcode
+check "the library exports entry points, and nothing else" exports_entry_points
 
 if [ -z "${PACKAGES_BRIEFLY:-}" ]; then
 	mkdir -p "$scratch/building/another/much/longer/directory"
