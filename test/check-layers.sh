@@ -41,7 +41,7 @@ fi
 
 # The rooms of src/, in order: each knows itself and those before it.  What
 # stands at the top of src/ knows them all, and none knows it.
-rooms="base vector nearest index"
+rooms="base vector nearest servers index"
 # "FILE HEADER" for each include of one of our own headers, by room and name
 includes=$(cd src && grep -noE '^#include "[a-z_]+(/[a-z_]+)?\.h"' -r . --include='*.[ch]' |
 	sed -E 's|^\./([^:]*):[0-9]+:#include "(.*)"|\1 \2|' |

@@ -68,6 +68,14 @@ ek_smgr_zeroextend(SMgrRelation smgr, BlockNumber first, BlockNumber count)
 #define ek_restrict_search_path()	((void) 0)
 #endif
 
+/* 16 asks for the rights on an object in one way, whatever it is */
+#if PG_VERSION_NUM >= 160000
+#define ek_function_aclcheck(function) \
+	object_aclcheck(ProcedureRelationId, function, GetUserId(), ACL_EXECUTE)
+#else
+#define ek_function_aclcheck(function)	pg_proc_aclcheck(function, GetUserId(), ACL_EXECUTE)
+#endif
+
 /* 17 took old_snapshot_threshold away */
 #if PG_VERSION_NUM >= 170000
 #define ek_test_for_old_snapshot(snapshot, relation, page)	((void) 0)

@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "miscadmin.h"
 #include "utils/memutils.h"
 
 #include "base/rows.h"
@@ -40,6 +41,33 @@ ek_begin_set(FunctionCallInfo fcinfo, int calls)
 	funcctx->max_calls = (uint64) calls;
 	MemoryContextSwitchTo(caller);
 	return funcctx;
+}
+
+ek_row_set
+ek_begin_row_set(FunctionCallInfo fcinfo, const char *function)
+{
+	ReturnSetInfo *set = (ReturnSetInfo *) fcinfo->resultinfo;
+	ek_row_set		rows;
+	TupleDesc	columns;
+	MemoryContext caller;
+
+	if (set == NULL || !IsA(set, ReturnSetInfo) || !(set->allowedModes & SFRM_Materialize))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("%s was called in a context that cannot take its rows", function)));
+
+	/* not in the memory of the query, of which it would take more than it gives */
+	if (get_call_result_type(fcinfo, NULL, &columns) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	caller = MemoryContextSwitchTo(set->econtext->ecxt_per_query_memory);
+	rows.columns = CreateTupleDescCopy(columns);
+	rows.store = tuplestore_begin_heap((set->allowedModes & SFRM_Materialize_Random) != 0,
+									   false, work_mem);
+	set->returnMode = SFRM_Materialize;
+	set->setResult = rows.store;
+	set->setDesc = rows.columns;
+	MemoryContextSwitchTo(caller);
+	return rows;
 }
 
 ArrayType *

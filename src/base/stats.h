@@ -21,7 +21,7 @@
 #include "simd/ek_simd.h"
 
 /* The version of this library, as engram_stat_backends shows it. */
-#define EK_VERSION_NUM	10800
+#define EK_VERSION_NUM	10900
 
 #define EK_STATS_FLUSH_CALLS	64
 

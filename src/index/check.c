@@ -711,7 +711,8 @@ check_as_owner(Relation heap, Relation index)
  * engram_index_check(index regclass) returns bigint
  *
  * Raises an error at the first thing that is wrong.  Returns how many rows it
- * has compared with their entries: as many as there are.
+ * has compared with their entries: as many as there are.  A cluster's coordinator has
+ * none, and its own index says nothing about the shards; so that is said.
  *
  * The table is locked before the index, as everybody else does, DROP INDEX
  * among them.
@@ -737,6 +738,10 @@ ek_sql_index_check(PG_FUNCTION_ARGS)
 				 errmsg("index \"%s\" is not valid", RelationGetRelationName(index))));
 
 	checked = check_as_owner(heap, index);
+	if (checked == 0)
+		ereport(NOTICE,
+				(errmsg("index \"%s\" has no rows to check", RelationGetRelationName(index)),
+				 errhint("If the rows of the table are on other servers, check its indexes there.")));
 	relation_close(index, AccessShareLock);
 	table_close(heap, AccessShareLock);
 	PG_RETURN_INT64(checked);

@@ -195,10 +195,15 @@ ek_visit_cost(const ek_work_limit *costs)
 }
 
 bool
+ek_has_our_costs(const IndexOptInfo *index)
+{
+	return index->amcostestimate == (void (*) ()) ek_cost_estimate;
+}
+
+bool
 ek_is_by_index(const Path *path)
 {
-	return IsA(path, IndexPath) &&
-		((const IndexPath *) path)->indexinfo->amcostestimate == (void (*) ()) ek_cost_estimate;
+	return IsA(path, IndexPath) && ek_has_our_costs(((const IndexPath *) path)->indexinfo);
 }
 
 /*

@@ -961,6 +961,7 @@ extern void ek_cost_estimate(PlannerInfo *root, IndexPath *path, double loop_cou
 							 Cost *startup_cost, Cost *total_cost,
 							 Selectivity *selectivity, double *correlation,
 							 double *pages);
+extern bool ek_has_our_costs(const IndexOptInfo *index);
 extern bool ek_is_by_index(const Path *path);
 /* What the parts of a scan cost; it may cost any amount. */
 extern ek_work_limit ek_work_costs(PlannerInfo *root, const IndexPath *path);
@@ -996,7 +997,7 @@ extern Expr *ek_radius_condition(PlannerInfo *root, const IndexOptInfo *index, O
 
 /* match.c */
 
-/* Paths by our indexes with conditions that PostgreSQL leaves out of them. */
+/* Paths by our indexes that PostgreSQL leaves out, or with conditions that it leaves out of them. */
 extern void ek_match_more(PlannerInfo *root, RelOptInfo *rel);
 
 /* fallback.c */

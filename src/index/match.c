@@ -1,6 +1,7 @@
 /*
  * match.c
- *		Conditions that PostgreSQL itself does not bring together with an order.
+ *		Conditions that PostgreSQL itself does not bring together with an order, and orders
+ *		of which an index gives the first column only.
  *
  * Before release 17 it leaves out of an ordered scan whatever asks a later column for
  * one of several values, for other access methods would lose the order; and some releases
@@ -219,8 +220,8 @@ with_more(PlannerInfo *root, const IndexPath *path, bool partial)
 							 PATH_REQ_OUTER(&path->path), 1.0, partial);
 }
 
-void
-ek_match_more(PlannerInfo *root, RelOptInfo *rel)
+static void
+match_more_conditions(PlannerInfo *root, RelOptInfo *rel)
 {
 	List	   *paths = list_copy(rel->pathlist);
 	List	   *partial_paths = list_copy(rel->partial_pathlist);
@@ -241,4 +242,44 @@ ek_match_more(PlannerInfo *root, RelOptInfo *rel)
 	}
 	list_free(partial_paths);
 	list_free(paths);
+}
+
+#if PG_VERSION_NUM < 170000
+/*
+ * Before release 17 an index is asked for the whole of an order or for none of it, and
+ * ORDER BY embedding <=> $1, id LIMIT 10 would be a sort of all rows.  Here ours are asked
+ * for the distance alone; PostgreSQL then sorts what is just as far.
+ */
+static void
+offer_first_of_order(PlannerInfo *root, RelOptInfo *rel)
+{
+	List	   *order = root->query_pathkeys;
+	List	   *indexes = rel->indexlist;
+	List	   *ours = NIL;
+	ListCell   *cell;
+
+	if (list_length(order) < 2)
+		return;
+	foreach(cell, indexes)
+	{
+		if (ek_has_our_costs(lfirst(cell)))
+			ours = lappend(ours, lfirst(cell));
+	}
+	if (ours == NIL)
+		return;
+	root->query_pathkeys = list_make1(linitial(order));
+	rel->indexlist = ours;
+	create_index_paths(root, rel);
+	rel->indexlist = indexes;
+	root->query_pathkeys = order;
+}
+#endif
+
+void
+ek_match_more(PlannerInfo *root, RelOptInfo *rel)
+{
+#if PG_VERSION_NUM < 170000
+	offer_first_of_order(root, rel);
+#endif
+	match_more_conditions(root, rel);
 }

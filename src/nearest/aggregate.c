@@ -16,22 +16,15 @@
 #include <math.h>
 
 #include "access/detoast.h"
-#include "access/htup_details.h"
-#include "catalog/pg_type.h"
 #include "fmgr.h"
-#include "funcapi.h"
 #include "libpq/pqformat.h"
 #include "miscadmin.h"
-#include "port/pg_bswap.h"
+#include "nodes/primnodes.h"
 #include "utils/array.h"
-#include "utils/builtins.h"
 #include "utils/expandeddatum.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/typcache.h"
-#include "utils/uuid.h"
 
-#include "base/rows.h"
+#include "nearest/matches.h"
 #include "nearest/nearest.h"
 #include "vector/state.h"
 
@@ -75,59 +68,11 @@ typedef struct call_site
 	MemoryContext last_context; /* where that is */
 } call_site;
 
-typedef enum id_type
-{
-	ID_BIGINT,
-	ID_UUID
-} id_type;
-
 typedef struct nearest_state
 {
 	ek_nearest *nearest;
 	shared_queries *shared;		/* NULL if it came from another process */
 } nearest_state;
-
-/*
- * Ids
- */
-
-static ek_id
-id_of_uuid(const pg_uuid_t *uuid)
-{
-	uint64		halves[2];
-
-	memcpy(halves, uuid->data, UUID_LEN);
-	return (ek_id)
-	{
-		.high = pg_ntoh64(halves[0]),.low = pg_ntoh64(halves[1])
-	};
-}
-
-static ek_id
-id_of_datum(id_type type, Datum datum)
-{
-	if (type == ID_UUID)
-		return id_of_uuid(DatumGetUUIDP(datum));
-	return ek_id_of_bigint(DatumGetInt64(datum));
-}
-
-/*
- * A uuid is put into `uuid`.  Which type the ids of a state are of is not in its
- * bytes, but one that takes more than a bigint has room for is none.
- */
-static Datum
-datum_of_id(id_type type, ek_id id, pg_uuid_t *uuid)
-{
-	uint64		halves[2] = {pg_hton64(id.high), pg_hton64(id.low)};
-
-	if (type == ID_BIGINT)
-	{
-		ek_state_require(EK_AGGREGATE_NEAREST, id.low == 0);
-		return Int64GetDatum(ek_bigint_of_id(id));
-	}
-	memcpy(uuid->data, halves, UUID_LEN);
-	return UUIDPGetDatum(uuid);
-}
 
 /*
  * Groups
@@ -347,7 +292,7 @@ begin_group(FunctionCallInfo fcinfo, call_site *site, const ek_vector_type *type
  * queries, k or metric there is no question, and so no result.
  */
 static Datum
-add_row(FunctionCallInfo fcinfo, id_type ids, const ek_vector_type *type)
+add_row(FunctionCallInfo fcinfo, ek_id_type ids, const ek_vector_type *type)
 {
 	nearest_state *state = PG_ARGISNULL(ARGUMENT_STATE) ? NULL :
 		(nearest_state *) PG_GETARG_POINTER(ARGUMENT_STATE);
@@ -367,7 +312,7 @@ add_row(FunctionCallInfo fcinfo, id_type ids, const ek_vector_type *type)
 
 	if (!PG_ARGISNULL(ARGUMENT_ID) && !PG_ARGISNULL(ARGUMENT_VECTOR) &&
 		ek_nearest_query_count(state->nearest) > 0)
-		ek_nearest_add(state->nearest, id_of_datum(ids, PG_GETARG_DATUM(ARGUMENT_ID)),
+		ek_nearest_add(state->nearest, ek_id_of_datum(ids, PG_GETARG_DATUM(ARGUMENT_ID)),
 					   type->get(PG_GETARG_DATUM(ARGUMENT_VECTOR)),
 					   (ek_range) {0, ek_nearest_query_count(state->nearest)});
 	PG_RETURN_POINTER(state);
@@ -379,12 +324,12 @@ add_row(FunctionCallInfo fcinfo, id_type ids, const ek_vector_type *type)
  *
  * And of vector and vector[], and of halfvec and halfvec[].
  */
-EK_SQL_OF_TYPES(nearest_bigint_add, add_row(fcinfo, ID_BIGINT, type));
+EK_SQL_OF_TYPES(nearest_bigint_add, add_row(fcinfo, EK_ID_BIGINT, type));
 
 /*
  * engram_nearest(id uuid, ...) returns engram_uuid_match[]
  */
-EK_SQL_OF_TYPES(nearest_uuid_add, add_row(fcinfo, ID_UUID, type));
+EK_SQL_OF_TYPES(nearest_uuid_add, add_row(fcinfo, EK_ID_UUID, type));
 
 /*
  * Parallel workers
@@ -529,79 +474,17 @@ ek_sql_nearest_deserialize(PG_FUNCTION_ARGS)
  * Results
  */
 
-/*
- * The row type of the elements of the array that this function returns: query,
- * id, distance.  An owner can alter it.
- */
-static TupleDesc
-match_type(FunctionCallInfo fcinfo, id_type ids, Oid *type)
+static Datum
+result(FunctionCallInfo fcinfo, ek_id_type ids)
 {
-	const Oid	types[] = {INT4OID, ids == ID_UUID ? UUIDOID : INT8OID, FLOAT8OID};
-	TupleDesc	columns;
-	bool		is_ours;
+	ek_nearest *nearest;
+	ek_matches	matches;
 
-	*type = get_element_type(get_func_rettype(fcinfo->flinfo->fn_oid));
-	if (!OidIsValid(*type))
-		elog(ERROR, "the result is not declared as an array");
-	columns = lookup_rowtype_tupdesc(*type, -1);
-	is_ours = columns->natts == lengthof(types);
-	for (int i = 0; is_ours && i < (int) lengthof(types); i++)
-		is_ours = TupleDescAttr(columns, i)->atttypid == types[i];
-	if (!is_ours)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("type %s was altered", format_type_be(*type))));
-	return columns;
-}
-
-static HeapTuple
-form_match(TupleDesc columns, id_type ids, int query, const ek_neighbour *neighbour)
-{
-	pg_uuid_t	uuid;
-	Datum		values[] = {
-		Int32GetDatum(query),
-		datum_of_id(ids, neighbour->id, &uuid),
-		Float8GetDatum(neighbour->distance)
-	};
-	bool		nulls[lengthof(values)] = {false};
-
-	return heap_form_tuple(columns, values, nulls);
-}
-
-/* What each takes in an array: there are no nulls, so all are of one size. */
-static Size
-size_of_match(TupleDesc columns, id_type ids)
-{
-	const ek_neighbour any = {0};
-	HeapTuple	match = form_match(columns, ids, 1, &any);
-	Size		size = TYPEALIGN(ALIGNOF_DOUBLE, match->t_len);
-
-	heap_freetuple(match);
-	return size;
-}
-
-static ArrayType *
-make_matches(Oid type, int64 count, Size size_of_element)
-{
-	const int	length = (int) Min(count, PG_INT32_MAX);
-	ArrayType  *array = ek_make_array(type, size_of_element, 1, &length);
-
-	if (array != NULL)
-		return array;
-	ek_stats_count_error(EK_ERROR_OTHER);
-	ereport(ERROR,
-			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-			 errmsg("an array cannot hold %lld neighbours", (long long) count)));
-}
-
-/* Formed where it ends up, since all at once may be many. */
-static ArrayType *
-array_of_matches(const ek_nearest *nearest, id_type ids, TupleDesc columns, Oid type)
-{
-	const Size	size = size_of_match(columns, ids);
-	ArrayType  *array = make_matches(type, count_neighbours(nearest), size);
-	char	   *next = ARR_DATA_PTR(array);
-
+	if (PG_ARGISNULL(0))
+		PG_RETURN_NULL();
+	nearest = ((nearest_state *) PG_GETARG_POINTER(0))->nearest;
+	ek_nearest_finish(nearest);
+	matches = ek_matches_begin(fcinfo, EK_AGGREGATE_NEAREST, ids, count_neighbours(nearest));
 	for (int q = 0; q < ek_nearest_query_count(nearest); q++)
 	{
 		const ek_neighbours *neighbours = ek_nearest_neighbours(nearest, q);
@@ -609,43 +492,21 @@ array_of_matches(const ek_nearest *nearest, id_type ids, TupleDesc columns, Oid 
 		CHECK_FOR_INTERRUPTS();
 		for (int rank = 1; rank <= neighbours->count; rank++)
 		{
-			HeapTuple	match = form_match(columns, ids, q + 1, ek_neighbour_of_rank(neighbours, rank));
-
 			CHECK_FOR_INTERRUPTS();
-			memcpy(next, match->t_data, match->t_len);
-			next += size;
-			heap_freetuple(match);
+			ek_matches_put(&matches, q + 1, ek_neighbour_of_rank(neighbours, rank));
 		}
 	}
-	return array;
-}
-
-static Datum
-result(FunctionCallInfo fcinfo, id_type ids)
-{
-	ek_nearest *nearest;
-	TupleDesc	columns;
-	Oid			type;
-	ArrayType  *array;
-
-	if (PG_ARGISNULL(0))
-		PG_RETURN_NULL();
-	nearest = ((nearest_state *) PG_GETARG_POINTER(0))->nearest;
-	ek_nearest_finish(nearest);
-	columns = match_type(fcinfo, ids, &type);
-	array = array_of_matches(nearest, ids, columns, type);
-	ReleaseTupleDesc(columns);
-	PG_RETURN_ARRAYTYPE_P(array);
+	return ek_matches_end(&matches);
 }
 
 Datum
 ek_sql_nearest_bigint_result(PG_FUNCTION_ARGS)
 {
-	return result(fcinfo, ID_BIGINT);
+	return result(fcinfo, EK_ID_BIGINT);
 }
 
 Datum
 ek_sql_nearest_uuid_result(PG_FUNCTION_ARGS)
 {
-	return result(fcinfo, ID_UUID);
+	return result(fcinfo, EK_ID_UUID);
 }

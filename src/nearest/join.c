@@ -36,6 +36,7 @@
 #include "utils/portal.h"
 #include "utils/tuplestore.h"
 
+#include "base/rows.h"
 #include "nearest/keys.h"
 #include "nearest/nearest.h"
 #include "vector/functions.h"
@@ -468,42 +469,8 @@ read_queries(Portal cursor, const join_side *queries, int dims, MemoryContext co
  * The result
  */
 
-/* A row type of the result, and where it goes. */
-typedef struct join_result
-{
-	Tuplestorestate *store;
-	TupleDesc	columns;
-} join_result;
-
-static join_result
-begin_result(FunctionCallInfo fcinfo)
-{
-	ReturnSetInfo *set = (ReturnSetInfo *) fcinfo->resultinfo;
-	join_result result;
-	TupleDesc	columns;
-	MemoryContext caller;
-
-	if (set == NULL || !IsA(set, ReturnSetInfo) || !(set->allowedModes & SFRM_Materialize))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("engram_knn_join was called in a context that cannot take its rows")));
-
-	/* not in the memory of the query, of which it would take more than it gives */
-	if (get_call_result_type(fcinfo, NULL, &columns) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
-	caller = MemoryContextSwitchTo(set->econtext->ecxt_per_query_memory);
-	result.columns = CreateTupleDescCopy(columns);
-	result.store = tuplestore_begin_heap((set->allowedModes & SFRM_Materialize_Random) != 0,
-										 false, work_mem);
-	set->returnMode = SFRM_Materialize;
-	set->setResult = result.store;
-	set->setDesc = result.columns;
-	MemoryContextSwitchTo(caller);
-	return result;
-}
-
 static void
-put_neighbours(const join_result *result, const query_block *block, const ek_nearest *nearest)
+put_neighbours(const ek_row_set *rows, const query_block *block, const ek_nearest *nearest)
 {
 	for (int i = 0; i < block->count; i++)
 	{
@@ -522,7 +489,7 @@ put_neighbours(const join_result *result, const query_block *block, const ek_nea
 			bool		nulls[4] = {false, false, false, false};
 
 			CHECK_FOR_INTERRUPTS();
-			tuplestore_putvalues(result->store, result->columns, values, nulls);
+			tuplestore_putvalues(rows->store, rows->columns, values, nulls);
 		}
 	}
 }
@@ -539,7 +506,7 @@ open_queries(join_side *queries)
 }
 
 static void
-join(join_side *queries, join_side *targets, join_terms terms, const join_result *result)
+join(join_side *queries, join_side *targets, join_terms terms, const ek_row_set *rows)
 {
 	Portal		cursor;
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "engramk join",
@@ -566,7 +533,7 @@ join(join_side *queries, join_side *targets, join_terms terms, const join_result
 									EK_KNN_JOIN, &learnt);
 		count = read_targets(targets, &block, nearest);
 		ek_nearest_finish(nearest);
-		put_neighbours(result, &block, nearest);
+		put_neighbours(rows, &block, nearest);
 
 		/* more neighbours than targets need no room in the next block */
 		terms.k = (int) Min((int64) terms.k, Max(count, 1));
@@ -591,14 +558,14 @@ join_texts(FunctionCallInfo fcinfo, const join_terms *terms)
 		.statement = text_to_cstring(PG_GETARG_TEXT_PP(1)),
 		.join_by = terms->join_by
 	};
-	join_result result;
+	ek_row_set		rows;
 
 	ek_nearest_check_k(terms->k);
 	ek_require_radius(terms->max_distance);
-	result = begin_result(fcinfo);
+	rows = ek_begin_row_set(fcinfo, "engram_knn_join");
 
 	SPI_connect();
-	join(&queries, &targets, *terms, &result);
+	join(&queries, &targets, *terms, &rows);
 	SPI_finish();
 }
 

@@ -2,8 +2,7 @@
  * neighbours.c
  *		The k nearest of what was offered, ties by id.
  *
- * The order is total but for neighbours that are the same in distance and id,
- * so the result does not depend on the order of offering.
+ * The result does not depend on the order of offering, see ek_compare_neighbours().
  */
 #include "postgres.h"
 
@@ -14,22 +13,10 @@
 
 #define FIRST_CAPACITY	16
 
-static inline int
-compare(const ek_neighbour *a, const ek_neighbour *b)
-{
-	if (a->distance != b->distance)
-		return a->distance < b->distance ? -1 : 1;
-	if (a->id.high != b->id.high)
-		return a->id.high < b->id.high ? -1 : 1;
-	if (a->id.low != b->id.low)
-		return a->id.low < b->id.low ? -1 : 1;
-	return 0;
-}
-
 static inline bool
 nearer(const ek_neighbour *a, const ek_neighbour *b)
 {
-	return compare(a, b) < 0;
+	return ek_compare_neighbours(a, b) < 0;
 }
 
 static void
@@ -101,7 +88,7 @@ ek_neighbours_offer(ek_neighbours *neighbours, int k, ek_neighbour neighbour,
 /* Farthest first, an array is a heap as well. */
 #define ST_SORT sort_farthest_first
 #define ST_ELEMENT_TYPE ek_neighbour
-#define ST_COMPARE(a, b) compare(b, a)
+#define ST_COMPARE(a, b) ek_compare_neighbours(b, a)
 #define ST_SCOPE static
 #define ST_CHECK_FOR_INTERRUPTS
 #define ST_DEFINE

@@ -38,6 +38,22 @@ typedef struct ek_neighbour
 } ek_neighbour;
 
 /*
+ * Below 0 if `a` is nearer: by distance, ties by id.  A total order but for neighbours
+ * that are the same in both.
+ */
+static inline int
+ek_compare_neighbours(const ek_neighbour *a, const ek_neighbour *b)
+{
+	if (a->distance != b->distance)
+		return a->distance < b->distance ? -1 : 1;
+	if (a->id.high != b->id.high)
+		return a->id.high < b->id.high ? -1 : 1;
+	if (a->id.low != b->id.low)
+		return a->id.low < b->id.low ? -1 : 1;
+	return 0;
+}
+
+/*
  * A binary heap with the farthest kept neighbour on top.  It grows as it
  * fills, since k may be far above the number of neighbours there are.
  */

@@ -22,6 +22,7 @@
 
 static const char *const names[] = {
 	[EK_AGGREGATE_NEAREST] = "engram_nearest",
+	[EK_AGGREGATE_NEAREST_MERGE] = "engram_nearest_merge",
 	[EK_AGGREGATE_SUM] = "engram_sum"
 };
 

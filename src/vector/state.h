@@ -7,9 +7,9 @@
  *
  * Another process may have another version of this library: a session that began
  * before an update keeps the older one, and its parallel workers load the newer.
- * So the formats are those of 1.3, to the byte, and stay.  Integers and distances
- * are in network order; sums of vectors lie as they do in memory, which is
- * little-endian wherever engramk runs.
+ * So each format is that of the aggregate's first version, to the byte, and stays.
+ * Integers and distances are in network order; sums of vectors lie as they do in
+ * memory, which is little-endian wherever engramk runs.
  */
 #ifndef EK_STATE_H
 #define EK_STATE_H
@@ -19,6 +19,7 @@
 typedef enum ek_aggregate
 {
 	EK_AGGREGATE_NEAREST,
+	EK_AGGREGATE_NEAREST_MERGE,
 	EK_AGGREGATE_SUM			/* of engram_sum and engram_avg */
 } ek_aggregate;
 

@@ -1,7 +1,7 @@
 # Compares docs/reference.md with the sources, and fails if it lacks
 #
 #   - a message of ours with its SQLSTATE, in the table of errors;
-#   - a function, an aggregate, a view, a type or an operator of the SQL scripts, but for
+#   - a function, a procedure, an aggregate, a view, a type or an operator of the SQL scripts, but for
 #     those that are part of an aggregate or stand behind a view;
 #   - a parameter;
 #   - an operation that is counted.
@@ -46,10 +46,12 @@ foreach my $source (@sources)
 {
 	my $text = slurp($source);
 
-	while ($text =~ /(?:errcode\(ERRCODE_(\w+)\),\s*)?errmsg(?:_plural|_internal)?\(("(?:[^"\\]|\\.)*"(?:\s*"(?:[^"\\]|\\.)*")*)/g)
+	# an error that somebody else has raised keeps its SQLSTATE, whatever it is
+	while ($text =~ /(?:errcode\((?:ERRCODE_)?(\w+)\),\s*)?errmsg(?:_plural|_internal)?\(("(?:[^"\\]|\\.)*"(?:\s*"(?:[^"\\]|\\.)*")*)/g)
 	{
 		my ($code, $message) = (lc($1 // 'successful_completion'), $2);
 
+		$code = '\w+' if $code eq 'sqlstate';
 		$message =~ s/^"|"$//g;
 		$message =~ s/(?<!\\)"\s*"//g;
 		$code = 'serialization_failure' if $code eq 't_r_serialization_failure';
@@ -60,9 +62,17 @@ foreach my $source (@sources)
 }
 
 my $all = join '', map { slurp($_) } @scripts;
+while ($all =~ /\bRAISE (\w+) USING MESSAGE =\s*(?:pg_catalog\.format\()?'([^']+)'/g)
+{
+	my ($code, $message) = ($1, $2);
+	my $pattern = pattern_of($message);
+
+	complain("the message \"$message\" as $code (sql)")
+	  if $errors !~ /^\| \w{5} `$code` \|[^|]*`$pattern/m;
+}
 my %part = map { $_ => 1 } $all =~ /^COMMENT ON FUNCTION (\w+)\([^)]*\) IS '(?:part of)/mg;
 my %seen;
-foreach my $name ($all =~ /^CREATE (?:FUNCTION|AGGREGATE|VIEW|TYPE|OPERATOR CLASS) (\w+)/mg)
+foreach my $name ($all =~ /^CREATE (?:FUNCTION|PROCEDURE|AGGREGATE|VIEW|TYPE|OPERATOR CLASS) (\w+)/mg)
 {
 	next if $part{$name} || $name =~ /^engram_stat_get_|^engramk_handler$/ || $seen{$name}++;
 	complain("$name") if $reference !~ /\b$name\b/;

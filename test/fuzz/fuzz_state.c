@@ -1,6 +1,7 @@
 /*
  * fuzz_state.c
- *		Any bytes through what reads the states of engram_nearest and engram_sum.
+ *		Any bytes through what reads the states of engram_nearest, engram_nearest_merge and
+ *		engram_sum.
  *
  * A state or the error of bytes that are none; nothing else, in memory that is
  * in proportion to the bytes.  What is read is written again, and then read and
@@ -26,11 +27,14 @@ typedef struct functions
 
 extern Datum ek_sql_nearest_serialize(PG_FUNCTION_ARGS);
 extern Datum ek_sql_nearest_deserialize(PG_FUNCTION_ARGS);
+extern Datum ek_sql_nearest_merge_serialize(PG_FUNCTION_ARGS);
+extern Datum ek_sql_nearest_merge_deserialize(PG_FUNCTION_ARGS);
 extern Datum ek_sql_sum_serialize(PG_FUNCTION_ARGS);
 extern Datum ek_sql_sum_deserialize(PG_FUNCTION_ARGS);
 
-static const functions functions_of[2] = {
+static const functions functions_of[] = {
 	{ek_sql_nearest_serialize, ek_sql_nearest_deserialize},
+	{ek_sql_nearest_merge_serialize, ek_sql_nearest_merge_deserialize},
 	{ek_sql_sum_serialize, ek_sql_sum_deserialize}
 };
 
@@ -110,7 +114,7 @@ LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	if (size == 0)
 		return 0;
 	datum = datum_of_bytes(bytes + 1, size - 1);
-	check(&functions_of[bytes[0] % 2], PointerGetDatum(datum), VARSIZE_ANY(datum));
+	check(&functions_of[bytes[0] % lengthof(functions_of)], PointerGetDatum(datum), VARSIZE_ANY(datum));
 	free_palloced();
 	free(datum);
 	return 0;

@@ -45,6 +45,12 @@ MemoryContextAllocHuge(MemoryContext context, Size size)
 }
 
 void *
+MemoryContextAllocZero(MemoryContext context, Size size)
+{
+	return palloc0(size);
+}
+
+void *
 MemoryContextAllocExtended(MemoryContext context, Size size, int flags)
 {
 	return (flags & MCXT_ALLOC_ZERO) != 0 ? palloc0(size) : palloc(size);

@@ -67,7 +67,7 @@ SELECT lives_ok($$ALTER EXTENSION engramk UPDATE TO '1.7'$$, 'without indexes of
 SELECT results_eq($$SELECT engram_index_check(i) FROM unnest(ARRAY['item_v', 'item_by_id']::regclass[]) i$$, ARRAY[1000, 1000]::bigint[],
 	'and indexes stay');
 SELECT results_eq($$SELECT id FROM item WHERE id < 9 ORDER BY v <-> '{1,1,1}' LIMIT 2$$, ARRAY[1, 2], 'those with filter columns too');
-ALTER EXTENSION engramk UPDATE TO '1.8';
+ALTER EXTENSION engramk UPDATE TO '1.9';
 SELECT throws_ok('ALTER EXTENSION engramk UPDATE TO ' || quote_literal(v), '55000',
 		'there are engramk indexes that the older version cannot read: public.item_by_id',
 		'an index with a filter column stops the downgrade to ' || v)
@@ -80,18 +80,18 @@ CREATE VIEW near AS SELECT id FROM item WHERE engram_cosine_within(v, '{500,3,1}
 SELECT matches(detail, 'view (public\.)?near depends on function', 'and so does a view on what is new')
 	FROM said_of($$ALTER EXTENSION engramk UPDATE TO '1.6'$$);
 DROP VIEW near;
-SELECT is(extversion, '1.8', 'and nothing has changed') FROM pg_extension WHERE extname = 'engramk';
+SELECT is(extversion, '1.9', 'and nothing has changed') FROM pg_extension WHERE extname = 'engramk';
 SELECT lives_ok($$ALTER EXTENSION engramk UPDATE TO '1.6'$$, 'without them, it goes back');
 SELECT is(engram_index_check('item_v'), 1000::bigint, 'and an index without filter columns stays');
 SELECT throws_ok('CREATE INDEX ON item USING engramk (v, v)', '0A000', 'this version of engramk has no indexes of several columns', 'where no other is built');
-ALTER EXTENSION engramk UPDATE TO '1.8';
+ALTER EXTENSION engramk UPDATE TO '1.9';
 SELECT throws_ok('ALTER EXTENSION engramk UPDATE TO ' || quote_literal(v), '55000',
 		'there are engramk indexes that the older version cannot read: public.item_v',
 		'an index that it cannot read stops the downgrade to ' || v)
 	FROM unnest(ARRAY['1.5', '1.4', '1.1']) v;
 SELECT is(detail || ' ' || hint, 'Their format is later than 2. Drop them, go to the older version, and create them again.',
 	'and it is said why, and what to do') FROM said_of($$ALTER EXTENSION engramk UPDATE TO '1.5'$$);
-SELECT is(extversion, '1.8', 'and nothing has changed') FROM pg_extension WHERE extname = 'engramk';
+SELECT is(extversion, '1.9', 'and nothing has changed') FROM pg_extension WHERE extname = 'engramk';
 SELECT is((SELECT format FROM engram_index_info('item_v')), 3, 'its format is 3');
 SELECT is((SELECT array_agg(id) FROM (SELECT id FROM item ORDER BY v <-> '{500,3,1}' LIMIT 1) x), ARRAY[500], 'scans go on');
 DROP INDEX item_v;
@@ -125,8 +125,8 @@ CREATE ROLE engramk_watcher;
 REVOKE ALL ON FUNCTION engram_index_info(regclass) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION engram_index_info(regclass) TO engramk_watcher WITH GRANT OPTION;
 CREATE TABLE before AS SELECT *, pg_get_viewdef('sizes') FROM pg_proc WHERE proname = 'engram_index_info';
-ALTER EXTENSION engramk UPDATE TO '1.8';
-SELECT results_eq('SELECT vectors, format, dimensions FROM sizes', 'VALUES (1000::bigint, 2, 3)', 'a view of 1.5 answers under 1.8');
+ALTER EXTENSION engramk UPDATE TO '1.9';
+SELECT results_eq('SELECT vectors, format, dimensions FROM sizes', 'VALUES (1000::bigint, 2, 3)', 'a view of 1.5 answers under 1.9');
 SELECT is((SELECT slow_because FROM engram_index_info('item_v')), '{old format}'::text[], 'where the function has more columns');
 SELECT is(pg_get_viewdef('sizes'), pg_get_viewdef, 'its definition is what it was') FROM before;
 SELECT is(p.proacl, b.proacl, 'the privileges are those that were granted') FROM pg_proc AS p JOIN before AS b USING (oid);
@@ -135,9 +135,9 @@ SELECT results_eq('SELECT vectors, format, dimensions FROM sizes', 'VALUES (1000
 SELECT results_eq($q$SELECT *, pg_get_viewdef('sizes') FROM pg_proc WHERE proname = 'engram_index_info'$q$, 'SELECT * FROM before',
 	'everything about the function is as before');
 DROP INDEX item_v;
-ALTER EXTENSION engramk UPDATE TO '1.8';
-SELECT throws_ok($$ALTER EXTENSION engramk UPDATE TO '1.4'$$, '2BP01', NULL, 'a view with columns of 1.5 stops the downgrade from 1.8 to 1.4');
-SELECT is(extversion, '1.8', 'and nothing has changed') FROM pg_extension WHERE extname = 'engramk';
+ALTER EXTENSION engramk UPDATE TO '1.9';
+SELECT throws_ok($$ALTER EXTENSION engramk UPDATE TO '1.4'$$, '2BP01', NULL, 'a view with columns of 1.5 stops the downgrade from 1.9 to 1.4');
+SELECT is(extversion, '1.9', 'and nothing has changed') FROM pg_extension WHERE extname = 'engramk';
 DROP VIEW sizes;
 DROP TABLE before;
 SELECT lives_ok($$ALTER EXTENSION engramk UPDATE TO '1.4'$$, 'without it, it goes back by two versions');
@@ -145,8 +145,8 @@ SELECT lives_ok($$ALTER EXTENSION engramk UPDATE TO '1.4'$$, 'without it, it goe
 CREATE INDEX item_v ON item USING engramk (v);
 CREATE VIEW sizes AS SELECT f.* FROM pg_class, engram_index_info(oid) AS f WHERE relname = 'item_v';
 CREATE TABLE before AS SELECT *, pg_get_viewdef('sizes') FROM pg_proc WHERE proname = 'engram_index_info';
-ALTER EXTENSION engramk UPDATE TO '1.8';
-SELECT results_eq('SELECT vectors, pages > 1, dimensions FROM sizes', 'VALUES (1000::bigint, true, 3)', 'a view of 1.4 answers under 1.8');
+ALTER EXTENSION engramk UPDATE TO '1.9';
+SELECT results_eq('SELECT vectors, pages > 1, dimensions FROM sizes', 'VALUES (1000::bigint, true, 3)', 'a view of 1.4 answers under 1.9');
 SELECT is((SELECT format FROM engram_index_info('item_v')), 1, 'where the function has more columns');
 SELECT is(pg_get_viewdef('sizes'), pg_get_viewdef, 'its definition is what it was') FROM before;
 SELECT is(p.proacl, b.proacl, 'the privileges are those that were granted') FROM pg_proc AS p JOIN before AS b USING (oid);
@@ -163,12 +163,12 @@ SELECT throws_ok($$ALTER EXTENSION engramk UPDATE TO '1.1'$$, '2BP01', NULL, 'an
 SELECT matches(detail, 'index (public\.)?item_v depends', 'by its name') FROM said_of($$ALTER EXTENSION engramk UPDATE TO '1.1'$$);
 SELECT is(extversion, '1.4', 'and nothing has changed') FROM pg_extension WHERE extname = 'engramk';
 SELECT is((SELECT array_agg(id) FROM (SELECT id FROM item ORDER BY v <-> '{500,3,1}' LIMIT 1) x), ARRAY[500], 'scans go on');
-SELECT lives_ok($$ALTER EXTENSION engramk UPDATE TO '1.8'$$, 'it goes forward');
+SELECT lives_ok($$ALTER EXTENSION engramk UPDATE TO '1.9'$$, 'it goes forward');
 SELECT is((SELECT format FROM engram_index_info('item_v')), 1, 'and an index of 1.4 stays of format 1');
 DROP INDEX item_v;
 SELECT lives_ok($$ALTER EXTENSION engramk UPDATE TO '1.1'$$, 'without indexes it goes back');
 SELECT is((SELECT count(*) FROM pg_am WHERE amname = 'engramk'), 0::bigint, 'and the access method is gone');
-SELECT lives_ok($$ALTER EXTENSION engramk UPDATE TO '1.8'$$, 'it comes again');
+SELECT lives_ok($$ALTER EXTENSION engramk UPDATE TO '1.9'$$, 'it comes again');
 CREATE INDEX item_v ON item USING engramk (v);
 SELECT is(engram_index_check('item_v'), 1000::bigint, 'and indexes with it');
 
@@ -204,8 +204,8 @@ SELECT lives_ok($$ALTER EXTENSION engramk UPDATE TO '1.7'$$, 'and engramk goes b
 SELECT results_eq($$SELECT id FROM half ORDER BY h <-> '[3,3,1]' LIMIT 1$$, ARRAY[3], 'queries of the column go on');
 SELECT throws_ok('CREATE EXTENSION engramk_pgvector', 'P0001', 'engramk_pgvector needs version 1.8 of engramk, or a later one',
 	'it does not come to 1.7');
-ALTER EXTENSION engramk UPDATE TO '1.8';
-SELECT lives_ok('CREATE EXTENSION engramk_pgvector', 'but to 1.8');
+ALTER EXTENSION engramk UPDATE TO '1.9';
+SELECT lives_ok('CREATE EXTENSION engramk_pgvector', 'but to 1.9');
 CREATE INDEX half_h ON half USING engramk (h halfvec_cosine_ops);
 SELECT is(engram_index_check('half_h'), 1000::bigint, 'and indexes with it');
 \else

@@ -6,7 +6,7 @@ SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION engramk;
 
-SELECT plan(72);
+SELECT plan(76);
 
 CREATE ROLE engramk_plain;
 CREATE ROLE engramk_creator;
@@ -47,7 +47,7 @@ CREATE TABLE secret (embedding real[]);
 INSERT INTO secret VALUES ('{3,4}');
 ALTER EXTENSION engramk UPDATE TO '1.5';
 CREATE INDEX secret_embedding ON secret USING engramk (embedding);
-ALTER EXTENSION engramk UPDATE TO '1.8';
+ALTER EXTENSION engramk UPDATE TO '1.9';
 
 SET LOCAL ROLE engramk_plain;
 CREATE TEMPORARY TABLE item (
@@ -114,6 +114,12 @@ SELECT results_eq($$SELECT id FROM item WHERE id IN (2, 3) ORDER BY embedding <=
 SELECT results_eq($$SELECT id FROM item WHERE engram_l2_within(embedding, '{3,4}', 2) ORDER BY id$$, ARRAY[1, 2], 'radii');
 SELECT is(scans, 1::bigint, 'filters by the index that has them') FROM engram_stat_indexes WHERE indexrelname = 'item_filtered';
 RESET enable_seqscan;
+SELECT is(engram_knn_join_create('pg_temp.near', 'SELECT id, embedding FROM item', 'SELECT id, embedding FROM item', 1, slice_rows => 2), 2,
+	'engram_knn_join_create');
+SELECT is(slices, 2, 'engram_knn_join_progress') FROM engram_knn_join_progress('pg_temp.near');
+SELECT throws_ok($$CALL engram_knn_join_run('pg_temp.near')$$, '2D000', NULL, 'engram_knn_join_run, but for the transaction');
+SELECT throws_ok($$SELECT engram_knn_join_create('pg_temp.secrets', 'SELECT 1, embedding FROM secret', 'SELECT id, embedding FROM item', 1)$$,
+	'42501', 'permission denied for table secret', 'which take nobody where they may not read');
 SELECT results_eq($$SELECT id FROM item ORDER BY embedding <=> '{3,4}'$$, ARRAY[1, 2, 3], '<=>');
 SELECT results_eq($$SELECT id FROM item ORDER BY embedding <#> '{3,4}'$$, ARRAY[1, 2, 3], '<#>');
 SELECT results_eq($$SELECT id FROM item ORDER BY embedding <-> '{3,4}'$$, ARRAY[1, 2, 3], '<->');

@@ -76,7 +76,7 @@ SELECT dimensions, vectors, dead, basis > 0 AS has_basis, coarse_bits FROM engra
 EXPLAIN (COSTS OFF) SELECT id FROM item_1 ORDER BY v <-> '{1}' LIMIT 20;
 ALTER EXTENSION engramk UPDATE TO '1.5';
 SELECT build('2');
-ALTER EXTENSION engramk UPDATE TO '1.8';
+ALTER EXTENSION engramk UPDATE TO '1.9';
 SELECT build('3');
 
 -- Workers have a share of format 3 only: one that has loaded the library of 1.5, or of
@@ -152,7 +152,7 @@ REINDEX INDEX empty_v;
 TRUNCATE unlogged_1;
 INSERT INTO unlogged_1 VALUES (vector(12));
 CREATE INDEX CONCURRENTLY item_again ON item_1 USING engramk (v);
-ALTER EXTENSION engramk UPDATE TO '1.8';
+ALTER EXTENSION engramk UPDATE TO '1.9';
 SELECT * FROM formats();
 DROP INDEX item_again;
 ALTER TABLE item_1 RENAME TO item;
@@ -231,7 +231,7 @@ INSERT INTO parted SELECT i % 2 + 1, vector(i) FROM generate_series(1, 100) i;
 SELECT differing('item');
 -- and those that are built there keep 1.4 away
 SELECT names, detail FROM blocking($$ALTER EXTENSION engramk UPDATE TO '1.4'$$);
-ALTER EXTENSION engramk UPDATE TO '1.8';
+ALTER EXTENSION engramk UPDATE TO '1.9';
 SELECT names, detail FROM blocking($$ALTER EXTENSION engramk UPDATE TO '1.4'$$);
 SELECT extversion FROM pg_extension WHERE extname = 'engramk';
 SELECT * FROM formats();
@@ -244,7 +244,7 @@ BEGIN;
 DROP INDEX item_v;
 ALTER EXTENSION engramk UPDATE TO '1.5';
 CREATE INDEX item_v ON item USING engramk (v);
-ALTER EXTENSION engramk UPDATE TO '1.8';
+ALTER EXTENSION engramk UPDATE TO '1.9';
 SELECT * FROM formats();
 REINDEX INDEX item_v;
 SELECT names FROM blocking($$ALTER EXTENSION engramk UPDATE TO '1.5'$$);

@@ -12,7 +12,7 @@ ALTER EXTENSION engramk UPDATE TO '1.4';
 CREATE INDEX old_1_v ON old_1 USING engramk (v);
 ALTER EXTENSION engramk UPDATE TO '1.5';
 CREATE INDEX old_2_v ON old_2 USING engramk (v);
-ALTER EXTENSION engramk UPDATE TO '1.8';
+ALTER EXTENSION engramk UPDATE TO '1.9';
 ANALYZE old_1;
 ANALYZE old_2;
 CREATE TABLE item AS SELECT i AS id, CASE WHEN i % 97 <> 0 THEN vec(i, 24) END AS v, i % 7 AS kind FROM generate_series(1, 5000) i;

@@ -14,6 +14,10 @@ CREATE AGGREGATE read_uuid_nearest(bytea, bytea) (
     SFUNC = bytea_string_agg_transfn, STYPE = internal, SERIALFUNC = bytea_string_agg_finalfn,
     DESERIALFUNC = engram_nearest_deserialize, COMBINEFUNC = engram_nearest_combine,
     FINALFUNC = engram_nearest_uuid_result, PARALLEL = SAFE);
+CREATE AGGREGATE read_merge(bytea, bytea) (
+    SFUNC = bytea_string_agg_transfn, STYPE = internal, SERIALFUNC = bytea_string_agg_finalfn,
+    DESERIALFUNC = engram_nearest_merge_deserialize, COMBINEFUNC = engram_nearest_merge_combine,
+    FINALFUNC = engram_nearest_merge_result, PARALLEL = SAFE);
 CREATE AGGREGATE read_sum(bytea, bytea) (
     SFUNC = bytea_string_agg_transfn, STYPE = internal, SERIALFUNC = bytea_string_agg_finalfn,
     DESERIALFUNC = engram_sum_deserialize, COMBINEFUNC = engram_sum_combine,
@@ -56,6 +60,8 @@ LANGUAGE sql AS $$
 $$;
 CREATE FUNCTION neighbour(distance float8, high bigint, low bigint DEFAULT 0) RETURNS bytea
 LANGUAGE sql AS $$ SELECT float8send(distance) || int8send(high) || int8send(low) $$;
+CREATE FUNCTION merge_state(matches bytea, count bigint, k integer DEFAULT 2) RETURNS bytea
+LANGUAGE sql AS $$ SELECT int4send(k) || int8send(count) || matches $$;
 -- sums lie as they do in memory
 CREATE FUNCTION sumsend(number float8) RETURNS bytea LANGUAGE sql AS $$
     SELECT string_agg(substr(float8send(number), i, 1), '' ORDER BY i DESC) FROM generate_series(1, 8) AS i
@@ -106,6 +112,26 @@ FROM (VALUES
     ('another k', nearest_state(int4send(0), k => 3)),
     ('another metric', nearest_state(int4send(0), metric => 1))) AS t(what, other);
 
+-- engram_nearest_merge
+SELECT result_of('read_merge', merge_state(int4send(3) || neighbour(0.5, 7), 1)) AS one_state,
+    result_of('read_merge', merge_state(int4send(3) || neighbour(0.5, 7), 1),
+        merge_state(int4send(3) || neighbour(0.25, 7) || int4send(2) || neighbour(1, 9) || int4send(3) || neighbour(0.5, 6), 3))
+        AS combined;
+SELECT what, result_of('read_merge', bytes) FROM (VALUES
+    ('nothing', ''::bytea),
+    ('a state of engram_nearest', nearest_state(int4send(1) || neighbour(0.5, 7))),
+    ('k of 0', merge_state('', 0, k => 0)),
+    ('negative count of matches', merge_state('', -1)),
+    ('more matches than bytes', merge_state(int4send(1) || neighbour(0.5, 7), 2)),
+    ('very many matches', merge_state(int4send(1) || neighbour(0.5, 7), 9223372036854775807)),
+    ('fewer matches than bytes', merge_state(int4send(1) || neighbour(0.5, 7), 0)),
+    ('query 0', merge_state(int4send(0) || neighbour(0.5, 7), 1)),
+    ('a negative query', merge_state(int4send(-1) || neighbour(0.5, 7), 1)),
+    ('NaN', merge_state(int4send(1) || neighbour('NaN', 7), 1)),
+    ('infinity', merge_state(int4send(1) || neighbour('-Infinity', 7), 1)),
+    ('a bigint of 16 bytes', merge_state(int4send(1) || neighbour(0.5, 7, 1), 1))) AS t(what, bytes);
+SELECT result_of('read_merge', merge_state('', 0), merge_state('', 0, k => 3)) AS another_k;
+
 -- engram_sum and engram_avg
 SELECT what, result_of('read_sum', bytes) FROM (VALUES
     ('nothing', ''::bytea),
@@ -140,7 +166,9 @@ CREATE FUNCTION outcomes(aggregate text, bytes bytea) RETURNS TABLE (outcome tex
     GROUP BY 1 ORDER BY 1
 $$;
 SELECT * FROM outcomes('read_nearest', nearest_state(int4send(2) || neighbour(0.5, 7) || neighbour(0.25, -3)));
+SELECT * FROM outcomes('read_merge', merge_state(int4send(1) || neighbour(0.5, 7) || int4send(1) || neighbour(0.25, -3), 2));
 SELECT * FROM outcomes('read_avg', sum_state(2, 300, sumsend(1.5) || sumsend(-2)));
 
-DROP AGGREGATE read_nearest(bytea, bytea), read_uuid_nearest(bytea, bytea), read_sum(bytea, bytea), read_avg(bytea, bytea);
+DROP AGGREGATE read_nearest(bytea, bytea), read_uuid_nearest(bytea, bytea), read_merge(bytea, bytea),
+    read_sum(bytea, bytea), read_avg(bytea, bytea);
 DROP TABLE state;

@@ -54,6 +54,13 @@ SELECT count(*) FROM engram_knn_join('SELECT id::bigint, h FROM item', 'SELECT i
 WHERE a.target_id IS DISTINCT FROM b.target_id OR a.distance IS DISTINCT FROM b.distance;
 SELECT * FROM engram_knn_join('SELECT id::bigint, u FROM item', 'SELECT id::bigint, v FROM item', 3);
 
+-- In slices
+SELECT engram_knn_join_create('sliced', 'SELECT id, h FROM item', 'SELECT id, v FROM item', 3, slice_rows => 100, metric => 'l2') > 1 AS slices;
+CALL engram_knn_join_run('sliced');
+SELECT count(*) FROM sliced FULL JOIN engram_knn_join('SELECT id, s FROM item', 'SELECT id, r FROM item', 3, metric => 'l2') AS b USING (query_id, rank)
+WHERE sliced.target_id IS DISTINCT FROM b.target_id OR sliced.distance IS DISTINCT FROM b.distance;
+DROP TABLE sliced, sliced_slices, sliced_terms;
+
 -- Every half there is, as engramk widens it and as pgvector does
 CREATE TABLE half AS
 SELECT e * sign AS id, array_agg((sign * CASE e WHEN 0 THEN m * 2::float8 ^ -24 ELSE (1 + m / 1024.0) * 2::float8 ^ (e - 15) END)::real ORDER BY m)::halfvec AS h

@@ -1,0 +1,335 @@
+/*
+ * connection.c
+ *		A session's connections to foreign servers, by dblink.
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/objectaccess.h"
+#include "catalog/pg_extension.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "parser/parse_func.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/syscache.h"
+
+#include "base/compat.h"
+#include "base/stats.h"
+#include "servers/connection.h"
+
+/* Statements that a connection has prepared at most. */
+#define MAX_PREPARED	32
+
+/*
+ * What a session says first: a distance arrives as it is, whatever the role's settings
+ * there, and who is gone does not go on computing.
+ */
+#define FIRST_STATEMENTS \
+	"SET extra_float_digits = 1; SET client_connection_check_interval = '200ms';"
+#define FIRST_STATEMENT_COUNT	2
+
+typedef struct connection_key
+{
+	Oid			server;
+	Oid			role;
+} connection_key;
+
+struct ek_connection
+{
+	connection_key key;
+	char		name[NAMEDATALEN];
+	bool		open;
+	bool		outdated;		/* the server or a user mapping may have been altered */
+	char	   *prepared[MAX_PREPARED];
+	int			prepared_count;
+	char	   *preparing;		/* by what was sent last, or NULL */
+};
+
+static HTAB *connections;
+
+/*
+ * dblink
+ */
+
+/* The schema that it is in; invalid if it is not there. */
+static Oid
+find_schema(void)
+{
+	Oid			schema = InvalidOid;
+	Relation	extensions = table_open(ExtensionRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber, F_NAMEEQ,
+				CStringGetDatum("dblink"));
+	scan = systable_beginscan(extensions, ExtensionNameIndexId, true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+		schema = ((Form_pg_extension) GETSTRUCT(tuple))->extnamespace;
+	systable_endscan(scan);
+	table_close(extensions, AccessShareLock);
+	return schema;
+}
+
+static void
+find_function(FmgrInfo *info, char *schema, char *name, int nargs)
+{
+	const Oid	types[] = {TEXTOID, TEXTOID};
+	const Oid	function = LookupFuncName(list_make2(makeString(schema), makeString(name)),
+										  nargs, types, false);
+	const AclResult allowed = ek_function_aclcheck(function);
+
+	if (allowed != ACLCHECK_OK)
+		aclcheck_error(allowed, OBJECT_FUNCTION, name);
+	InvokeFunctionExecuteHook(function);
+	fmgr_info(function, info);
+}
+
+static SPIPlanPtr
+prepare_get(const char *schema, const char *list, const char *columns)
+{
+	Oid			types[] = {TEXTOID};
+	const char *statement = psprintf("SELECT %s FROM %s.dblink_get_result($1) AS r (%s)",
+									 list, quote_identifier(schema), columns);
+	SPIPlanPtr	plan = SPI_prepare(statement, lengthof(types), types);
+
+	if (plan == NULL)
+		elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
+	return plan;
+}
+
+ek_dblink
+ek_dblink_find(const char *id_type)
+{
+	const Oid	schema = find_schema();
+	ek_dblink	dblink = {0};
+	char	   *name;
+
+	if (!OidIsValid(schema))
+	{
+		ek_stats_count_error(EK_ERROR_OTHER);
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("extension \"dblink\" is not installed"),
+				 errhint("Run CREATE EXTENSION dblink.")));
+	}
+	name = get_namespace_name(schema);
+	find_function(&dblink.connect, name, "dblink_connect", 2);
+	find_function(&dblink.disconnect, name, "dblink_disconnect", 1);
+	find_function(&dblink.send_query, name, "dblink_send_query", 2);
+	find_function(&dblink.is_busy, name, "dblink_is_busy", 1);
+	dblink.get_status = prepare_get(name, "", "status pg_catalog.text");
+	dblink.get_rows = prepare_get(name, "id, distance",
+								  psprintf("id %s, distance pg_catalog.float8", id_type));
+	return dblink;
+}
+
+/*
+ * Connections
+ */
+
+static void
+outdate_all(Datum argument pg_attribute_unused(), int cache pg_attribute_unused(),
+			uint32 hash pg_attribute_unused())
+{
+	HASH_SEQ_STATUS all;
+	ek_connection *connection;
+
+	hash_seq_init(&all, connections);
+	while ((connection = hash_seq_search(&all)) != NULL)
+		connection->outdated = true;
+}
+
+static void
+create_connections(void)
+{
+	HASHCTL		how = {
+		.keysize = sizeof(connection_key),
+		.entrysize = sizeof(ek_connection)
+	};
+
+	connections = hash_create("engramk connections", 8, &how, HASH_ELEM | HASH_BLOBS);
+	CacheRegisterSyscacheCallback(FOREIGNSERVEROID, outdate_all, (Datum) 0);
+	CacheRegisterSyscacheCallback(USERMAPPINGOID, outdate_all, (Datum) 0);
+}
+
+ek_connection *
+ek_connection_of(Oid server)
+{
+	const connection_key key = {.server = server,.role = GetUserId()};
+	ek_connection *connection;
+	bool		found;
+
+	if (connections == NULL)
+		create_connections();
+	connection = hash_search(connections, &key, HASH_ENTER, &found);
+	if (found)
+		return connection;
+	memset((char *) connection + sizeof(key), 0, sizeof(*connection) - sizeof(key));
+	snprintf(connection->name, NAMEDATALEN, "engramk %u %u", key.server, key.role);
+	return connection;
+}
+
+bool
+ek_connection_is_open(const ek_connection *connection)
+{
+	return connection->open && !connection->outdated;
+}
+
+static void
+forget_prepared(ek_connection *connection)
+{
+	for (int i = 0; i < connection->prepared_count; i++)
+		pfree(connection->prepared[i]);
+	if (connection->preparing != NULL)
+		pfree(connection->preparing);
+	connection->prepared_count = 0;
+	connection->preparing = NULL;
+}
+
+void
+ek_connection_open(ek_dblink *dblink, ek_connection *connection, const char *server)
+{
+	ek_connection_close(dblink, connection);
+	connection->outdated = false;
+	FunctionCall2(&dblink->connect, CStringGetTextDatum(connection->name), CStringGetTextDatum(server));
+	connection->open = true;
+}
+
+/* The user may have closed it, by dblink's own functions. */
+void
+ek_connection_close(ek_dblink *dblink, ek_connection *connection)
+{
+	if (!connection->open)
+		return;
+	forget_prepared(connection);
+	connection->open = false;
+	PG_TRY();
+	{
+		FunctionCall1(&dblink->disconnect, CStringGetTextDatum(connection->name));
+	}
+	PG_CATCH();
+	{
+		if (geterrcode() != ERRCODE_CONNECTION_DOES_NOT_EXIST)
+			PG_RE_THROW();
+		FlushErrorState();
+	}
+	PG_END_TRY();
+}
+
+static int
+find_prepared(const ek_connection *connection, const char *statement)
+{
+	for (int i = 0; i < connection->prepared_count; i++)
+	{
+		if (strcmp(connection->prepared[i], statement) == 0)
+			return i;
+	}
+	return -1;
+}
+
+/* Appends what has to be said before a statement can be executed; returns how much. */
+static int
+append_preparation(StringInfo text, ek_connection *connection, const char *statement, bool first)
+{
+	int			statements = 1;
+
+	if (first)
+	{
+		appendStringInfoString(text, FIRST_STATEMENTS);
+		statements += FIRST_STATEMENT_COUNT;
+	}
+	if (connection->prepared_count == MAX_PREPARED)
+	{
+		forget_prepared(connection);
+		appendStringInfoString(text, "DEALLOCATE ALL;");
+		statements++;
+	}
+	/* on a line of its own, since a statement may end with a comment */
+	appendStringInfo(text, "PREPARE engramk_%d AS %s\n;", connection->prepared_count, statement);
+	connection->preparing = MemoryContextStrdup(TopMemoryContext, statement);
+	return statements;
+}
+
+static void
+append_execution(StringInfo text, int number, char *const *values, int count)
+{
+	appendStringInfo(text, "EXECUTE engramk_%d", number);
+	for (int i = 0; i < count; i++)
+	{
+		appendStringInfoString(text, i == 0 ? " (" : ", ");
+		appendStringInfoString(text, values[i] == NULL ? "NULL" : quote_literal_cstr(values[i]));
+	}
+	if (count > 0)
+		appendStringInfoChar(text, ')');
+}
+
+int
+ek_connection_send(ek_dblink *dblink, ek_connection *connection, const char *statement,
+				   char *const *values, int count)
+{
+	const bool	first = connection->prepared_count == 0;
+	int			number = find_prepared(connection, statement);
+	int			before = 0;
+	StringInfoData text;
+
+	initStringInfo(&text);
+	if (number < 0)
+	{
+		before = append_preparation(&text, connection, statement, first);
+		number = connection->prepared_count;
+	}
+	append_execution(&text, number, values, count);
+	if (DatumGetInt32(FunctionCall2(&dblink->send_query, CStringGetTextDatum(connection->name),
+									CStringGetTextDatum(text.data))) != 1)
+		return -1;
+	return before;
+}
+
+bool
+ek_connection_is_busy(ek_dblink *dblink, const ek_connection *connection)
+{
+	return DatumGetInt32(FunctionCall1(&dblink->is_busy, CStringGetTextDatum(connection->name))) != 0;
+}
+
+static void
+take(SPIPlanPtr plan, const ek_connection *connection)
+{
+	Datum		values[] = {CStringGetTextDatum(connection->name)};
+	const int	outcome = SPI_execute_plan(plan, values, NULL, true, 0);
+
+	if (outcome != SPI_OK_SELECT)
+		elog(ERROR, "SPI_execute_plan failed: %s", SPI_result_code_string(outcome));
+}
+
+void
+ek_connection_take_status(ek_dblink *dblink, const ek_connection *connection)
+{
+	take(dblink->get_status, connection);
+}
+
+void
+ek_connection_take_rows(ek_dblink *dblink, const ek_connection *connection)
+{
+	take(dblink->get_rows, connection);
+}
+
+void
+ek_connection_keep_prepared(ek_connection *connection)
+{
+	if (connection->preparing == NULL)
+		return;
+	connection->prepared[connection->prepared_count++] = connection->preparing;
+	connection->preparing = NULL;
+}

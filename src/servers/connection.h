@@ -1,0 +1,64 @@
+/*
+ * connection.h
+ *		A session's connections to foreign servers, by dblink.
+ *
+ * server: a foreign server, whose user mapping has the password.  A session keeps its
+ * connections, one for each server and role, until a server or a user mapping is
+ * altered.  Nothing here waits for a server but the making of a connection.  Before
+ * PostgreSQL 16 dblink cannot be interrupted in that, and "connect_timeout" of the server
+ * limits it; from then on it can be, and does not know that limit.
+ *
+ * A connection is closed to cancel what it runs: the server looks for that five times a
+ * second.  Unlike a request to cancel, that cannot hang either.
+ */
+#ifndef EK_CONNECTION_H
+#define EK_CONNECTION_H
+
+#include "executor/spi.h"
+#include "fmgr.h"
+
+/* dblink's functions, with the caller's rights; for the length of a call, and of its SPI. */
+typedef struct ek_dblink
+{
+	FmgrInfo	connect;
+	FmgrInfo	disconnect;
+	FmgrInfo	send_query;
+	FmgrInfo	is_busy;
+	SPIPlanPtr	get_status;
+	SPIPlanPtr	get_rows;
+} ek_dblink;
+
+typedef struct ek_connection ek_connection;
+
+/*
+ * Raises an error if there is no dblink, or the user may not use it.  `id_type` is the name
+ * of the type of ids, qualified, that rows (id, distance) come with.
+ */
+extern ek_dblink ek_dblink_find(const char *id_type);
+
+/* What the session has of a server and this role, connected or not. */
+extern ek_connection *ek_connection_of(Oid server);
+extern bool ek_connection_is_open(const ek_connection *connection);
+
+/* Raises an error of class 08 if the server cannot be reached. */
+extern void ek_connection_open(ek_dblink *dblink, ek_connection *connection, const char *server);
+/* Does nothing if it is closed already.  Not while an error is being handled. */
+extern void ek_connection_close(ek_dblink *dblink, ek_connection *connection);
+
+/*
+ * Sends a statement with values for its parameters, whose types are those that it wants;
+ * NULL is a null.  Returns how many results without rows come before its own, or -1 if
+ * the connection is lost.  Then one result at a time can be taken, when it is not busy.
+ */
+extern int	ek_connection_send(ek_dblink *dblink, ek_connection *connection, const char *statement,
+							   char *const *values, int count);
+extern bool ek_connection_is_busy(ek_dblink *dblink, const ek_connection *connection);
+extern void ek_connection_take_status(ek_dblink *dblink, const ek_connection *connection);
+
+/* The rows of a statement are in SPI_tuptable; after them there are none once more. */
+extern void ek_connection_take_rows(ek_dblink *dblink, const ek_connection *connection);
+
+/* What was sent has been prepared at the server, and so it is from now on. */
+extern void ek_connection_keep_prepared(ek_connection *connection);
+
+#endif							/* EK_CONNECTION_H */

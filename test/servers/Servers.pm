@@ -1,0 +1,120 @@
+# What the tests with several servers share.
+#
+# A front, and servers that each have a part of its rows: `items`, with an index.  The
+# front has all of them in `whole`, without one, which is the truth; its foreign servers
+# s1, s2 and s3 are those servers, and `items` is there the table that these are the
+# partitions of.
+package Servers;
+
+use strict;
+use warnings;
+
+use Engramk;
+use Exporter 'import';
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+our @EXPORT = qw(has_extension start_servers in_front front_error answer_is kill_all);
+
+# Rows of all servers together, and how many there are of each vector in a row of ids, so
+# that ties go across servers
+my $rows = 3000;
+
+sub has_extension
+{
+	my ($node, $name) = @_;
+
+	return $node->safe_psql('postgres', "SELECT count(*) FROM pg_available_extensions WHERE name = '$name'");
+}
+
+# Returns the front and its servers, or nothing if there is no dblink and postgres_fdw.
+sub start_servers
+{
+	my ($count, @settings) = @_;
+	my $front = start_node('front', "session_preload_libraries = 'engramk'", @settings);
+
+	foreach my $extension (qw(dblink postgres_fdw))
+	{
+		return if !has_extension($front, $extension);
+		$front->safe_psql('postgres', "CREATE EXTENSION $extension");
+	}
+	$front->safe_psql('postgres', <<"SQL");
+CREATE FUNCTION vector_of(n bigint) RETURNS real[] LANGUAGE sql IMMUTABLE AS \$\$
+    SELECT CASE WHEN n % 500 = 3 THEN NULL WHEN n % 500 = 4 THEN array_fill(0::real, ARRAY[16])
+        ELSE (SELECT array_agg(sin((n / 4) * 12.9898 + j * 78.233)::real ORDER BY j) FROM generate_series(1, 16) AS j) END
+\$\$;
+CREATE TABLE whole (id bigint PRIMARY KEY, name uuid, tenant integer, embedding real[]);
+INSERT INTO whole SELECT i, md5(i::text)::uuid, i % 7, vector_of(i) FROM generate_series(1, $rows) AS i;
+CREATE TABLE items (LIKE whole) PARTITION BY LIST ((id % $count));
+CREATE TABLE query AS SELECT i AS number, vector_of(i * 37 + $rows) AS v FROM generate_series(1, 40) AS i
+    WHERE (i * 37 + $rows) % 500 <> 3;
+SQL
+	my @servers = map { add_server($front, $_, $count, @settings) } 1 .. $count;
+	return ($front, @servers);
+}
+
+# A server, as part $number of $count, and all that the front has to know of it
+sub add_server
+{
+	my ($front, $number, $count, @settings) = @_;
+	my $server = start_node("server_$number", "session_preload_libraries = 'engramk'", @settings);
+
+	# by turns, so that each has a part of every tie
+	my $part = $front->safe_psql('postgres', "COPY (SELECT * FROM whole WHERE id % $count = $number - 1) TO STDOUT");
+	$server->safe_psql('postgres', 'CREATE TABLE items (id bigint PRIMARY KEY, name uuid, tenant integer, embedding real[])');
+	$server->safe_psql('postgres', "COPY items FROM STDIN;\n$part\n\\.\n");
+	$server->safe_psql('postgres', 'CREATE INDEX items_embedding ON items USING engramk (embedding, tenant)');
+	$server->safe_psql('postgres', 'VACUUM ANALYZE items');
+	my ($host, $port) = ($server->host, $server->port);
+	$front->safe_psql('postgres', <<"SQL");
+CREATE SERVER s$number FOREIGN DATA WRAPPER postgres_fdw
+    OPTIONS (host '$host', port '$port', dbname 'postgres', connect_timeout '2',
+        extensions 'engramk', use_remote_estimate 'true', async_capable 'true');
+CREATE USER MAPPING FOR CURRENT_USER SERVER s$number;
+CREATE FOREIGN TABLE items_$number PARTITION OF items FOR VALUES IN (@{[ $number - 1 ]})
+    SERVER s$number OPTIONS (table_name 'items');
+SQL
+	return $server;
+}
+
+sub in_front
+{
+	my ($front, $sql) = @_;
+
+	return $front->safe_psql('postgres', $sql);
+}
+
+# What a statement's error says, with its SQLSTATE and its details; empty if there is none.
+sub front_error
+{
+	my ($front, $sql) = @_;
+	my ($code, $out, $err) = query_as($front, 'postgres', '', $sql);
+
+	return $err;
+}
+
+# Rows (id, distance) of two statements are the same, in order and bit for bit.
+sub answer_is
+{
+	my ($front, $statement, $truth, $name) = @_;
+	my $bits = sub { "SELECT id, float8send(distance) FROM ($_[0]) AS t (id, distance)" };
+	my $expected = in_front($front, $bits->($truth));
+
+	isnt($expected, '', "$name: there are rows");
+	is(in_front($front, $bits->($statement)), $expected, $name);
+	return;
+}
+
+# Sends a signal to every process of a server.
+sub kill_all
+{
+	my ($server, $signal) = @_;
+	my $postmaster = (split /\n/, slurp_file($server->data_dir . '/postmaster.pid'))[0];
+	my @children = split ' ', `ps -o pid= --ppid $postmaster`;
+
+	kill $signal, @children, $postmaster;
+	return;
+}
+
+1;

@@ -1,0 +1,65 @@
+-- ORDER BY distance and something else: the index gives the distances in order, and what
+-- is just as far is sorted; PostgreSQL does so by itself from release 17 on.
+SET client_min_messages = warning;
+SET extra_float_digits = 1;
+
+-- every vector twenty times, in no order of ids
+CREATE TABLE item (id integer, kind integer, v real[]);
+INSERT INTO item
+    SELECT i, i % 10, (SELECT array_agg(sin((i * 7919 % 5000 / 20) * 12.9898 + j * 78.233)::real ORDER BY j) FROM generate_series(1, 24) AS j)
+    FROM generate_series(1, 5000) AS i;
+CREATE INDEX item_v ON item USING engramk (v, kind);
+VACUUM ANALYZE item;
+CREATE TABLE divided (LIKE item) PARTITION BY RANGE (id);
+CREATE TABLE divided_1 PARTITION OF divided FOR VALUES FROM (0) TO (2000);
+CREATE TABLE divided_2 PARTITION OF divided FOR VALUES FROM (2000) TO (9000);
+INSERT INTO divided SELECT * FROM item;
+CREATE INDEX ON divided USING engramk (v, kind);
+VACUUM ANALYZE divided;
+CREATE VIEW question AS SELECT number, v FROM item, generate_series(1, 5) AS number WHERE id = 1 + number * 977;
+
+SET enable_seqscan = off;
+EXPLAIN (COSTS OFF) SELECT id FROM item ORDER BY v <=> '{1,2}', id LIMIT 30;
+EXPLAIN (COSTS OFF) SELECT id FROM item WHERE kind = 3 ORDER BY '{1,2}' <-> v, kind DESC, id DESC LIMIT 30;
+EXPLAIN (COSTS OFF) SELECT id FROM divided ORDER BY v <#> '{1,2}', id LIMIT 30;
+-- of which the first is none that the index gives
+RESET enable_seqscan;
+EXPLAIN (COSTS OFF) SELECT id FROM item ORDER BY id, v <=> '{1,2}' LIMIT 30;
+EXPLAIN (COSTS OFF) SELECT id FROM item ORDER BY v <=> '{1,2}' DESC, id LIMIT 30;
+
+-- How many of the rows in order differ, each by its place, from those of a sort
+CREATE FUNCTION differences(source text, condition text, sort_by text, k integer) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    statement text := format('SELECT array_agg(id) FROM (SELECT i.id FROM %s AS i WHERE %s ORDER BY %s LIMIT %s) AS n', source, condition, sort_by, k);
+    q record;
+    by_index integer[];
+    by_sort integer[];
+    result bigint := 0;
+BEGIN
+    FOR q IN SELECT * FROM question LOOP
+        SET LOCAL enable_seqscan = off;
+        EXECUTE statement INTO by_index USING q.v;
+        SET LOCAL enable_seqscan = on;
+        SET LOCAL enable_indexscan = off;
+        EXECUTE statement INTO by_sort USING q.v;
+        SET LOCAL enable_indexscan = on;
+        result := result + (by_sort IS NULL)::integer + (SELECT count(*) FROM unnest(by_index, by_sort) AS n (a, b) WHERE a IS DISTINCT FROM b);
+    END LOOP;
+    RETURN result;
+END $$;
+SELECT source, condition, sort_by, differences(source, condition, sort_by, 30) AS thirty, differences(source, condition, sort_by, 4000) AS many
+FROM unnest('{item,divided}'::text[]) AS source,
+    unnest('{true,kind = 3,"kind IN (3, 5)","id % 3 = 1","i.v <=> $1 < 0.3"}'::text[]) AS condition,
+    unnest('{"i.v <=> $1, id","i.v <-> $1, kind DESC, id","i.v <#> $1, -id"}'::text[]) AS sort_by
+ORDER BY source DESC, condition, sort_by;
+
+-- as a prepared statement, in a join and with what else sorts
+SET enable_seqscan = off;
+SET plan_cache_mode = force_generic_plan;
+PREPARE nearest (real[], integer) AS SELECT id FROM item ORDER BY v <=> $1, id LIMIT $2;
+EXPLAIN (COSTS OFF) EXECUTE nearest('{1,2}', 5);
+RESET plan_cache_mode;
+SELECT q.number, n.id FROM question AS q, LATERAL (SELECT id FROM item ORDER BY v <=> q.v, id LIMIT 2) AS n ORDER BY 1, 2;
+SELECT count(*), count(DISTINCT id) FROM (SELECT DISTINCT ON (i.v <=> q.v) i.id FROM item AS i, question AS q WHERE q.number = 2 ORDER BY i.v <=> q.v, i.id) AS d;
+
+DROP TABLE item, divided CASCADE;
