@@ -135,6 +135,22 @@ cmp_ok(run($counted), '>', 0, 'but those of level scalar');
 is(join(' ', on_all_nodes($coordinator, 'ALTER SYSTEM RESET engramk.simd')), join(' ', ('ALTER SYSTEM') x 4), 'and back');
 is(join(' ', on_all_nodes($coordinator, 'SELECT pg_reload_conf()')), 't t t t', 'reload on all nodes');
 
+# A node that does not load the library for every session
+my $forgetful = $workers[0];
+$forgetful->append_conf('postgresql.conf', "session_preload_libraries = ''");
+$forgetful->restart;
+run("SELECT count(*) FROM by_id") =~ /6000/ or die 'the node does not come back';
+is(run(q{SELECT count(*) || ' ' || min(result) FROM run_command_on_all_nodes('ALTER SYSTEM SET engramk.simd = off') WHERE NOT success}),
+	'1 ERROR:  unrecognized configuration parameter "engramk.simd"', 'a node without it refuses, and says so in its row');
+is(join(' ', on_all_nodes($coordinator, q{ALTER SYSTEM SET session_preload_libraries = 'engramk'})), join(' ', ('ALTER SYSTEM') x 4),
+	'it can be told from the coordinator');
+is(join(' ', on_all_nodes($coordinator, 'SELECT pg_reload_conf()')), 't t t t', 'and reloaded');
+$forgetful->poll_query_until('postgres', q{SELECT current_setting('session_preload_libraries') = 'engramk'}) or die 'no reload';
+is(join(' ', on_all_nodes($coordinator, 'ALTER SYSTEM SET engramk.simd = off')), join(' ', ('ALTER SYSTEM') x 4),
+	'then a new session of the coordinator reaches all');
+is(join(' ', on_all_nodes($coordinator, 'ALTER SYSTEM RESET engramk.simd')), join(' ', ('ALTER SYSTEM') x 4), 'and back');
+is(join(' ', on_all_nodes($coordinator, 'SELECT pg_reload_conf()')), 't t t t', 'reload on all nodes');
+
 # A node down
 
 my $down = $workers[1];

@@ -161,15 +161,32 @@ my $over_all = tasks_of('SELECT engram_sum(embedding) FROM by_id');
 like($over_all, qr/Query: SELECT (?:embedding AS engram_sum|worker_partial_agg)/, 'over all shards: rows or states come to the coordinator');
 note('partial aggregates go down to the shards') if $over_all =~ /worker_partial_agg/;
 
-# The nearest of each shard, where they are, and the nearest of these
-is(run("SELECT query, id, encode(float8send(distance), 'hex') FROM (
-		SELECT m.*, row_number() OVER (PARTITION BY m.query ORDER BY m.distance, m.id) AS rank
-		FROM run_command_on_shards('by_id',
-			'SELECT engram_nearest(id, embedding, ARRAY(SELECT embedding FROM reference WHERE id < 20 ORDER BY id), 3) FROM %s') AS s,
-			unnest(s.result::engram_match[]) AS m) AS x
-	WHERE rank <= 3 ORDER BY query, rank"),
+# The lists of each shard, or of each tenant, merged: what comes to the coordinator are lists.
+my $of_plain = run("SELECT m.query, m.id, encode(float8send(m.distance), 'hex')
+	FROM unnest((SELECT engram_nearest(id, embedding, $many, 3) FROM plain)) AS m");
+my $in_each_shard = q{SELECT engram_nearest(id, embedding, ARRAY(SELECT embedding FROM reference WHERE id < 20 ORDER BY id), 3) FROM %s};
+my $merged = "SELECT m.query, m.id, encode(float8send(m.distance), 'hex')
+	FROM unnest((SELECT engram_nearest_merge(nullif(result, '')::engram_match[], 3) FROM run_command_on_shards('ITEMS', '$in_each_shard'))) AS m";
+is(run($merged =~ s/ITEMS/$_/r), $of_plain, "engram_nearest in each shard, merged: $_") foreach qw(by_id by_tenant reference);
+is(run("SELECT m.query, m.id, encode(float8send(m.distance), 'hex') FROM unnest((SELECT engram_nearest_merge(nearest, 3)
+	FROM (SELECT tenant_id, engram_nearest(id, embedding, $many, 3) AS nearest FROM by_tenant GROUP BY tenant_id) AS of_tenant)) AS m"),
+	$of_plain, 'engram_nearest of each tenant, merged');
+like(tasks_of("SELECT engram_nearest_merge(nearest, 3) FROM (SELECT tenant_id, engram_nearest(id, embedding, $q, 3) AS nearest
+	FROM by_tenant GROUP BY tenant_id) AS of_tenant"), qr/Query: .*public\.engram_nearest\(.* GROUP BY by_tenant\.tenant_id/,
+	'which the shards compute');
+is(run($merged =~ s/ITEMS/by_id/r =~ s/FROM %s/FROM %s WHERE id = 77/r),
 	run("SELECT m.query, m.id, encode(float8send(m.distance), 'hex')
-		FROM unnest((SELECT engram_nearest(id, embedding, $many, 3) FROM plain)) AS m"), 'engram_nearest in each shard, put together');
+		FROM unnest((SELECT engram_nearest(id, embedding, $many, 3) FROM plain WHERE id = 77)) AS m"), 'shards with nothing to give');
+
+# What newer versions of Citus let any role do: bytes of its own for a state
+run('CREATE ROLE anybody LOGIN');
+foreach my $aggregate ('engram_sum(real[])', 'engram_nearest(bigint, real[], real[], integer)')
+{
+	my $result = $aggregate =~ /sum/ ? 'real[]' : 'engram_match[]';
+
+	like(error_of($coordinator, "SET ROLE anybody; SELECT coord_combine_agg('$aggregate'::regprocedure, '\\x00'::cstring, NULL::$result)"),
+		qr/does not support aggregates with INTERNAL transition state|invalid state of engram_/, "bytes for a state of $aggregate");
+}
 
 # Writing
 
@@ -206,6 +223,18 @@ fails('another length in a row', q{INSERT INTO by_id VALUES (40001, 1, 'x', '{1,
 my $nan = "INSERT INTO by_id VALUES (40001, 1, 'x', '{" . join(',', ('NaN') x 48) . "}')";
 fails('a row with NaN', $nan, '22003', qr/must not contain NaN or infinity/);
 fails('but not where Citus copies', $nan =~ s/VALUES \((.*)\)$/SELECT $1/r, 'XX000', qr/must not contain NaN or infinity/);
+
+# Each shard has its own index, and each index the length of its own first vector.
+run("CREATE TABLE few (id integer PRIMARY KEY, embedding real[]); SELECT create_distributed_table('few', 'id', shard_count => 4);
+	CREATE INDEX few_embedding ON few USING engramk (embedding)");
+run("INSERT INTO few SELECT i, ARRAY[1, 2] FROM generate_series(1, 50) AS i WHERE get_shard_id_for_distribution_column('few', i)
+	= (SELECT min(shardid) FROM pg_dist_shard WHERE logicalrelid = 'few'::regclass);
+	INSERT INTO few SELECT i, ARRAY[1, 2, 3] FROM generate_series(1, 50) AS i WHERE get_shard_id_for_distribution_column('few', i)
+	> (SELECT min(shardid) FROM pg_dist_shard WHERE logicalrelid = 'few'::regclass)");
+fails('two lengths in two shards, which nothing has refused', q{SELECT id FROM few ORDER BY embedding <=> '{1,2}' LIMIT 3},
+	'22000', qr/different vector dimensions 3 and 2/);
+run('DELETE FROM few WHERE cardinality(embedding) = 3; ALTER TABLE few ADD CONSTRAINT two CHECK (cardinality(embedding) = 2)');
+fails('with a constraint', q{INSERT INTO few SELECT i, ARRAY[1, 2, 3] FROM generate_series(1, 50) AS i}, 'XX000', qr/violates check constraint "two_\d+"/);
 
 # The table itself is altered
 
