@@ -114,14 +114,14 @@ has_pgvector()
 	has_extension vector pgvector
 }
 
-# A test on a cluster of Citus, beside the document that it is about
+# A test on a cluster of Citus, beside the documents that one of them is about
 citus_suite()
 {
 	has_extension citus Citus || return $skipped
 	(
 		beside=$(mktemp -d /tmp/engramk.XXXXXX)
 		trap 'rm -rf "$beside"' EXIT
-		cp -R test/citus/. test/documents/Document.pm docs/citus-part.md "$beside"
+		cp -R test/citus/. test/documents/Document.pm docs/*.md "$beside"
 		test/t/run.sh "$beside/$1.pl"
 	)
 }
