@@ -21,7 +21,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw(start_citus on_all_nodes put_library start_load stop_load error_of sqlstate_of);
+our @EXPORT = qw(start_citus start_node on_all_nodes put_library start_load stop_load error_of sqlstate_of);
 
 # What a plan costs is not what these tests are about: shards are small here, and
 # are to be answered by their indexes all the same.

@@ -42,6 +42,11 @@ my $all_rows = "by_id|6000\nby_tenant|6000\nreference|6000\nlocal|6000";
 all_answers_are_right('before');
 is(run($checked), $all_rows, 'every certificate of every shard is true');
 
+my ($own, $notice);
+$coordinator->psql('postgres', q{SELECT engram_index_check('by_id_embedding')}, stdout => \$own, stderr => \$notice);
+is($own, '0', 'the index of the coordinator itself has no rows');
+like($notice, qr/NOTICE:  index "by_id_embedding" has no rows to check/, 'and says so');
+
 # Moves and splits
 
 my $load = start_load($coordinator, 3);
@@ -166,6 +171,9 @@ is(run("SELECT differing('reference', 10, 10)"), '0', 'a node down: reference ta
 is(run("SELECT differing('local', 10, 10)"), '0', 'a node down: local tables are answered');
 is(run("SELECT count(*) FROM run_command_on_all_nodes('SELECT 1') WHERE NOT success"), '1',
 	'a node down: run_command_on_all_nodes says so in its row');
+is(sqlstate_of($coordinator, q{SELECT engram_nearest_merge(nullif(result, '')::engram_match[], 10) FROM run_command_on_shards('by_id',
+	'SELECT engram_nearest(id, embedding, (SELECT embedding FROM reference WHERE id = 1), 10) FROM %s')}), '22P02',
+	'a node down: lists of shards cannot be merged without its');
 $down->start;
 $coordinator->poll_query_until('postgres', $query =~ s/SELECT id/SELECT count(*) = 10 FROM (SELECT id/r . ') AS x') or die 'the node does not come back';
 all_answers_are_right('the node is back');

@@ -72,6 +72,12 @@ same('window functions', "SELECT tenant_id, id FROM (SELECT tenant_id, id, row_n
 	ORDER BY embedding <=> $q, id) AS r FROM ITEMS) AS x WHERE r <= 2 ORDER BY 1, 2", @kinds);
 same('a cursor', "BEGIN; DECLARE c CURSOR FOR SELECT id FROM ITEMS WHERE embedding IS NOT NULL ORDER BY embedding <=> $q, id;
 	FETCH 3 FROM c; FETCH 500 FROM c; MOVE 5000 FROM c; FETCH ALL FROM c; COMMIT", @kinds);
+same('a cursor that outlives its transaction', "BEGIN; DECLARE c CURSOR WITH HOLD FOR SELECT id FROM ITEMS
+	ORDER BY embedding <=> $q, id LIMIT 10; FETCH 3 FROM c; COMMIT; FETCH 3 FROM c", @kinds);
+run("CREATE VIEW seen_$_ AS SELECT id, embedding AS vector FROM $_") foreach @kinds, 'plain';
+same('a view', "SELECT id FROM seen_ITEMS ORDER BY vector <=> $q, id LIMIT 10", @kinds);
+like(tasks_of("SELECT id FROM by_id ORDER BY embedding <=> $q LIMIT 5 OFFSET 40"), qr/Query: SELECT .* LIMIT '?45'?/,
+	'OFFSET: shards get the sum of both');
 same('a subquery with a limit', "SELECT count(*), min(id) FROM (SELECT id FROM ITEMS
 	ORDER BY embedding <=> $q LIMIT 10) AS x", @kinds);
 

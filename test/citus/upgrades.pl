@@ -123,6 +123,29 @@ like(error_of($coordinator, "ALTER EXTENSION engramk UPDATE TO '$new'"), qr/no u
 is(join(' ', on_all_nodes($coordinator, $in_sql)), join(' ', ($old) x 4), 'and all nodes are as they were');
 rename "$share/extension/away", "$share/extension/engramk--$old--$new.sql" or die "$!";
 
+# An index of a later format than a version knows, on every node
+like(error_of($coordinator, q{ALTER EXTENSION engramk UPDATE TO '1.6'}), qr/there are engramk indexes that the older version cannot read: public\.by_tenant_embedding/,
+	'what the older version cannot read is in the way');
+is(join(' ', on_all_nodes($coordinator, $in_sql)), join(' ', ($old) x 4), 'and all nodes are as they were');
+
+# A node that is added has the version of the others, or is not added.
+my $fourth = start_node('fourth');
+chomp(my $its_share = qx("@{[ $fourth->install_path ]}/bin/pg_config" --sharedir));
+rename "$its_share/extension/engramk.control", "$its_share/extension/away" or die "$!";
+my $refusal;
+$coordinator->psql('postgres', "SELECT citus_add_node('127.0.0.1', @{[ $fourth->port ]})", stderr => \$refusal);
+like($refusal, qr/extension "engramk" is not available.*ERROR:  failure on connection marked as essential/s,
+	'a node without the files is an error, and a warning says why');
+is(run('SELECT count(*) FROM pg_dist_node'), '4', 'it is not added');
+rename "$its_share/extension/away", "$its_share/extension/engramk.control" or die "$!";
+run("SELECT citus_add_node('127.0.0.1', @{[ $fourth->port ]})");
+is($fourth->safe_psql('postgres', $in_sql), $old, 'a node that is added has the version of the others');
+run("SELECT replicate_reference_tables('block_writes')");
+run("SELECT citus_move_shard_placement(shardid, nodename, nodeport, '127.0.0.1', @{[ $fourth->port ]}, 'block_writes')
+	FROM (SELECT * FROM citus_shards WHERE table_name = 'by_id'::regclass ORDER BY shardid LIMIT 1) AS s");
+all_answers_are_right('with a shard on it');
+push @nodes, $fourth;
+
 # A worker refuses what would come from it.
 like(error_of($workers[0], "ALTER EXTENSION engramk UPDATE TO '$new'"), qr/operation is not allowed on this node/,
 	'ALTER EXTENSION on a worker: Citus wants it on the coordinator');
