@@ -64,7 +64,8 @@ SELECT * FROM pg_temp.report(:'tables');
 
 -- By tenant
 DROP TABLE "2 workers x 1 shard", "2 workers x 4 shards";
-SELECT pg_temp.new_table('tenant, one table', 0), pg_temp.new_table('tenant, 2 workers x 4 shards', 8, 'tenant_id') \g /dev/null
+SELECT pg_temp.new_table('tenant, one table', 0), pg_temp.new_table('tenant, 2 workers x 4 shards', 8,
+	'tenant_id') \g /dev/null
 \set tables '{"tenant, one table","tenant, 2 workers x 4 shards"}'
 SELECT format('INSERT INTO %I SELECT id, hashint4(id) & 127, embedding FROM source', name),
 	format('CREATE INDEX ON %I USING engramk (embedding, tenant_id)', name), format('VACUUM ANALYZE %I', name)
@@ -78,22 +79,26 @@ SELECT * FROM pg_temp.report(:'tables');
 DROP TABLE "2 workers x 2 shards";
 DELETE FROM figure;
 SELECT pg_temp.new_table('rows, then the index', 4) \g /dev/null
-SELECT pg_temp.timed('1. rows, then the index: rows', 'INSERT INTO "rows, then the index" SELECT id, 0, embedding FROM source'),
+SELECT pg_temp.timed('1. rows, then the index: rows', 'INSERT INTO "rows, then the index" SELECT id, 0, embedding
+	FROM source'),
 	pg_temp.timed('1. rows, then the index: index', 'CREATE INDEX ON "rows, then the index" USING engramk (embedding)') \g /dev/null
 SELECT pg_temp.new_table('index, then rows', 4) \g /dev/null
 CREATE INDEX ON "index, then rows" USING engramk (embedding);
-SELECT pg_temp.timed('2. index, then rows: rows', 'INSERT INTO "index, then rows" SELECT id, 0, embedding FROM source') \g /dev/null
+SELECT pg_temp.timed('2. index, then rows: rows', 'INSERT INTO "index, then rows" SELECT id, 0, embedding
+	FROM source') \g /dev/null
 CREATE TABLE "distributed with rows" (LIKE "one table" INCLUDING ALL);
 ALTER TABLE "distributed with rows" ALTER embedding SET STATISTICS 0;
 INSERT INTO "distributed with rows" SELECT * FROM "one table";
-SELECT pg_temp.timed('3. distributed with rows: all', $$SELECT create_distributed_table('"distributed with rows"', 'id', shard_count => 4, colocate_with => 'none')$$) \g /dev/null
+SELECT pg_temp.timed('3. distributed with rows: all', $$SELECT create_distributed_table('"distributed with rows"',
+	'id', shard_count => 4, colocate_with => 'none')$$) \g /dev/null
 \set tables '{"rows, then the index","index, then rows","distributed with rows"}'
 SELECT pg_temp.ask(:'tables') \g /dev/null
 SELECT * FROM pg_temp.report(:'tables');
 DELETE FROM figure WHERE what !~ '^[0-9]';
 SELECT clock_timestamp() AS began \gset
 VACUUM "index, then rows";
-INSERT INTO figure SELECT '2. index, then rows: VACUUM', 1000 * extract(epoch FROM clock_timestamp() - :'began'::timestamptz);
+INSERT INTO figure SELECT '2. index, then rows: VACUUM', 1000 * extract(epoch
+	FROM clock_timestamp() - :'began'::timestamptz);
 VACUUM "distributed with rows";
 \echo after VACUUM
 SELECT pg_temp.ask(:'tables') \g /dev/null

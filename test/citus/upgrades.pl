@@ -19,7 +19,8 @@ my ($old, $old_library) = @ENV{qw(OLD_VERSION OLD_LIBRARY)};
 my $new_library = $ENV{LIBRARY};
 my @nodes = start_citus($old, $old_library);
 my ($coordinator, @workers) = @nodes;
-my $new = $coordinator->safe_psql('postgres', q{SELECT default_version FROM pg_available_extensions WHERE name = 'engramk'});
+my $new = $coordinator->safe_psql('postgres', q{SELECT default_version FROM pg_available_extensions
+	WHERE name = 'engramk'});
 my $in_sql = q{SELECT extversion FROM pg_extension WHERE extname = 'engramk'};
 my $library = 'SELECT version FROM engram_stat_backends WHERE pid = pg_backend_pid()';
 
@@ -43,7 +44,8 @@ sub all_answers_are_right
 	is(run("SELECT differing('$_', 10, 10)"), '0', "$name: $_") foreach qw(by_id by_tenant reference local);
 	is(run(q{SELECT string_agg(result, ',') FROM run_command_on_shards('by_id', $$SELECT engram_index_check(indexrelid)
 		FROM pg_index JOIN pg_class AS c ON c.oid = indexrelid JOIN pg_am AS a ON a.oid = c.relam
-		WHERE indrelid = '%s'::regclass AND a.amname = 'engramk'$$) WHERE NOT success}), '', "$name: checks of all shards");
+		WHERE indrelid = '%s'::regclass AND a.amname = 'engramk'$$) WHERE NOT success}), '',
+			"$name: checks of all shards");
 	is(run(q{SELECT engram_nearest(id, embedding, sample_vector(77), 3) FROM by_id}),
 		run(q{SELECT engram_nearest(id, embedding, sample_vector(77), 3) FROM plain}), "$name: an aggregate");
 	return;
@@ -54,7 +56,8 @@ sub alter_extension
 {
 	my ($node, $version) = @_;
 
-	$node->safe_psql('postgres', "SET citus.enable_ddl_propagation = off; ALTER EXTENSION engramk UPDATE TO '$version'");
+	$node->safe_psql('postgres', "SET citus.enable_ddl_propagation = off;
+		ALTER EXTENSION engramk UPDATE TO '$version'");
 	is($node->safe_psql('postgres', $in_sql), $version, $node->name . ": $version in SQL");
 	return;
 }
@@ -64,7 +67,8 @@ sub change_library
 	my ($node, $file, $version) = @_;
 
 	put_library($node, $file);
-	is($node->safe_psql('postgres', "SELECT FROM engram_norm('{1}'); $library"), $version, $node->name . ": the library of $version");
+	is($node->safe_psql('postgres', "SELECT FROM engram_norm('{1}'); $library"), $version,
+		$node->name . ": the library of $version");
 	return;
 }
 
@@ -118,13 +122,15 @@ while_clients_ask('all nodes at once', sub {
 my $control = $workers[2]->install_path;
 chomp(my $share = qx("$control/bin/pg_config" --sharedir));
 rename "$share/extension/engramk--$old--$new.sql", "$share/extension/away" or die "$!";
-like(error_of($coordinator, "ALTER EXTENSION engramk UPDATE TO '$new'"), qr/no update path from version "\Q$old\E" to version "\Q$new\E"/,
+like(error_of($coordinator, "ALTER EXTENSION engramk UPDATE TO '$new'"),
+	qr/no update path from version "\Q$old\E" to version "\Q$new\E"/,
 	'a worker lacks the files: an error');
 is(join(' ', on_all_nodes($coordinator, $in_sql)), join(' ', ($old) x 4), 'and all nodes are as they were');
 rename "$share/extension/away", "$share/extension/engramk--$old--$new.sql" or die "$!";
 
 # An index of a later format than a version knows, on every node
-like(error_of($coordinator, q{ALTER EXTENSION engramk UPDATE TO '1.6'}), qr/there are engramk indexes that the older version cannot read: public\.by_tenant_embedding/,
+like(error_of($coordinator, q{ALTER EXTENSION engramk UPDATE TO '1.6'}),
+	qr/there are engramk indexes that the older version cannot read: public\.by_tenant_embedding/,
 	'what the older version cannot read is in the way');
 is(join(' ', on_all_nodes($coordinator, $in_sql)), join(' ', ($old) x 4), 'and all nodes are as they were');
 
