@@ -9,7 +9,8 @@
 #
 # For whoever releases it: make dist, make packages (CONTRIBUTING.md)
 # For whoever runs it: make drill (docs/rollback.md)
-# For developers: make lint, bench, bench-check, format, test-long, test-majors, check-layers (CONTRIBUTING.md)
+# For developers: make lint, bench, bench-check, format, test-long, test-majors, test-citus,
+#	check-layers (CONTRIBUTING.md)
 
 MODULE_big = engramk
 EXTENSION = engramk engramk_pgvector
@@ -46,7 +47,7 @@ endif
 $(OBJS) $(OBJS:.o=.bc): $(wildcard simd/*.h src/*/*.h)
 
 # A second make, because the first may have begun without PGXS.
-.PHONY: demo test test-long test-majors bench bench-check drill
+.PHONY: demo test test-citus test-long test-majors bench bench-check drill
 demo:
 	@test/install-packages.sh demo
 	@$(MAKE) --no-print-directory -s all
@@ -55,6 +56,10 @@ test:
 	@test/install-packages.sh test
 	@$(MAKE) --no-print-directory -s all
 	@test/run.sh
+test-citus:
+	@test/install-packages.sh test
+	@$(MAKE) --no-print-directory -s all
+	@test/run-citus.sh
 test-long: test
 	@test/run-long.sh
 test-majors:

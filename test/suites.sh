@@ -98,15 +98,47 @@ regress()
 	}
 }
 
-# Is pgvector where the servers of these tests find it?
-has_pgvector()
+# Is extension $1, called $2, where the servers of these tests find it?
+has_extension()
 {
-	control=$("${PG_CONFIG:-pg_config}" --sharedir)/extension/vector.control
+	control=$("${PG_CONFIG:-pg_config}" --sharedir)/extension/$1.control
 	for directory in "" ${EXTENSION_DESTDIRS:-}; do
 		[ ! -e "$directory$control" ] || return 0
 	done
-	echo "SKIPPED, there is no pgvector: install it, or name its DESTDIR in EXTENSION_DESTDIRS" >&2
+	echo "SKIPPED, there is no $2: install it, or name its DESTDIR in EXTENSION_DESTDIRS" >&2
 	return 1
+}
+
+has_pgvector()
+{
+	has_extension vector pgvector
+}
+
+# A test on a cluster of Citus, beside the documents that one of them is about
+citus_suite()
+{
+	has_extension citus Citus || return $skipped
+	(
+		beside=$(mktemp -d /tmp/engramk.XXXXXX)
+		trap 'rm -rf "$beside"' EXIT
+		cp -R test/citus/. test/documents/Document.pm docs/*.md "$beside"
+		test/t/run.sh "$beside/$1.pl"
+	)
+}
+
+# The same with the library of the previous version, which is built from the history
+citus_upgrades()
+{
+	has_extension citus Citus || return $skipped
+	(
+		release=$(mktemp -d /tmp/engramk.XXXXXX)
+		trap 'rm -rf "$release"' EXIT
+		OLD_VERSION=$(test/drill/previous-version.sh)
+		test/drill/build-release.sh "$OLD_VERSION" "$release" || exit $skipped
+		chmod -R a+rX "$release"
+		export OLD_VERSION OLD_LIBRARY="$release/engramk.so"
+		citus_suite upgrades
+	)
 }
 
 # What a user of pgvector relies on, all of it or what is named
