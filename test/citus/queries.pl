@@ -1,6 +1,6 @@
 # Every form of a query, over every kind of table that Citus knows: either it gives
 # the rows and the bits of one plain table, or it is refused with the error that
-# docs/many-machines.md says.
+# docs/citus.md says.
 
 use strict;
 use warnings;
