@@ -380,7 +380,7 @@ sub step_versions
 	my $differences = 0;
 	my @single;
 	my $stop_reader = start_reader('reader', 'SELECT engram_avg(embedding) IS NOT NULL FROM word WHERE id <= 10',
-		"SELECT engram_cosine_matrix('{{1,0}}', '{{0,1}}') = '{{0}}'");
+		"SELECT engram_cosine_matrix('{{1,0}}'::real[], '{{0,1}}') = '{{0}}'");
 	my $stop_fan_out = $with_dblink ? start_reader('fan_out', $fan_out) : undef;
 	my @loads = start_load();
 
