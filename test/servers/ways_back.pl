@@ -130,14 +130,15 @@ sub put_library
 	return;
 }
 
-# Which libraries the sessions that others have there say they are
+# Which libraries the sessions that others have there say they are; those of a load that
+# is over may be there for a moment.
 sub libraries_are
 {
 	my ($node, $expected, $name) = @_;
 
 	return if $no_old_library;
-	is($node->safe_psql('postgres', q(SELECT string_agg(DISTINCT b.version, ' ') FROM engram_stat_backends AS b JOIN pg_stat_activity AS a USING (pid)
-		WHERE a.pid <> pg_backend_pid() AND a.backend_type = 'client backend')), $expected, $name);
+	ok($node->poll_query_until('postgres', q(SELECT string_agg(DISTINCT b.version, ' ') FROM engram_stat_backends AS b JOIN pg_stat_activity AS a USING (pid)
+		WHERE a.pid <> pg_backend_pid() AND a.backend_type = 'client backend'), $expected), $name);
 	return;
 }
 
@@ -219,7 +220,17 @@ sub both_answer
 	is(join(' ', map { scalar $session->query($asks{$_}) } @both), 't t', $name);
 	return;
 }
+
+# The sessions of a load that is over may be there for a moment.
+sub wait_for_others_to_end
+{
+	$_->poll_query_until('postgres', "SELECT count(*) = 2 FROM pg_stat_activity AS a WHERE $idle")
+	  or die 'there are others than the session\'s two' foreach @servers;
+	return;
+}
+
 both_answer('a session has connections');
+wait_for_others_to_end();
 foreach my $server (@servers)
 {
 	is($server->safe_psql('postgres', "SELECT count(pg_terminate_backend(a.pid, 60000)) FROM pg_stat_activity AS a WHERE $idle"), '2', 'its idle sessions on a server are ended');
@@ -241,6 +252,7 @@ if ($best eq 'scalar')
 
 sub levels
 {
+	wait_for_others_to_end();
 	return join(' ', map { $_->safe_psql('postgres', "SELECT string_agg(b.level, ' ') FROM engram_stat_backends AS b JOIN pg_stat_activity AS a USING (pid) WHERE $idle") } @servers);
 }
 
