@@ -563,6 +563,45 @@ sub step_fan_out
 	return;
 }
 
+# A join in slices: its tables are the user's, and stay.  Whoever runs it meanwhile goes on.
+sub step_slices
+{
+	print "Way 2: a join in slices\n";
+	my ($home, $running, $result, $slice) = map { Session->new(database => 'drill') } 1 .. 4;
+	my $join = "'SELECT id, embedding FROM word WHERE id <= 400', 'SELECT id, embedding FROM word', 3";
+	my $answer = "SELECT md5(string_agg(concat_ws(' ', query_id, rank, target_id, float8send(distance)), ',' ORDER BY query_id, rank)) FROM";
+	my $run = "CALL engram_knn_join_run('near')";
+	my $finished = 'SELECT count(finished_at) FROM near_slices';
+	my @loads = start_load();
+	my $before = extension_catalog($home);
+	$home->run("SELECT engram_knn_join_create('near', $join, slice_rows => 100)");
+	$result->run('BEGIN; LOCK TABLE near IN SHARE MODE');
+	$slice->run('BEGIN; SELECT FROM near_slices WHERE slice = 4 FOR UPDATE');
+	$running->send($run);
+	wait_until('a slice is running', sub {
+		$monitor->run('SELECT wait_event_type FROM pg_stat_activity WHERE pid = ' . $running->pid) eq 'Lock' });
+
+	my $decision = time();
+	update_everywhere($old);
+	my $seconds = time() - $decision;
+	$home->query($run);
+	check($home->sqlstate eq '42883' && $home->message =~ /^procedure engram_knn_join_run\(.*\) does not exist$/,
+		'whoever begins to run it is told that there is no such procedure', $home->sqlstate . ' ' . $home->message);
+	$result->run('COMMIT');
+	$running->receive;
+	check($running->sqlstate eq '00000' && $home->run($finished) == 3, 'who was running it goes on, slice by slice', $running->message);
+	$slice->run('COMMIT');
+	let_load_go_on();
+	update_everywhere($new);
+	$home->run($run);
+	check($home->run($finished) == 4, 'forward again the rest is joined');
+	check($home->run("$answer near") eq $home->run("$answer engram_knn_join($join)"), 'with the rows of one statement');
+	$home->run('DROP TABLE near_slices, near_terms, near');
+	my $differences = check_same($before, extension_catalog($home), 'everything is as before');
+	finish_step('2: under a join in slices', $seconds, 'no session', "$differences lines", @loads);
+	return;
+}
+
 # Indexes
 
 sub create_indexes
@@ -767,6 +806,11 @@ sub step_library_first
 	my $session = Session->new(database => 'drill');
 	check_indexes($session);
 	check_new_is_missing($session);
+	$session->run($_) foreach
+	  "SELECT engram_knn_join_create('near', 'SELECT id, embedding FROM word WHERE id <= 9', 'SELECT id, embedding FROM word', 3)",
+	  "CALL engram_knn_join_run('near')";
+	check($session->run('SELECT count(*) FROM near') == 27, 'but a join in slices needs no newer library');
+	$session->run('DROP TABLE near_slices, near_terms, near');
 	my $before = extension_catalog($session);
 	$decision = time();
 	update_everywhere($old);
@@ -1000,6 +1044,7 @@ CREATE VIEW found AS
     SELECT id, distance FROM engram_fan_out('{drill_itself}', 'SELECT id, 0 FROM word', '{}', 10)
 SQL
 	step_fan_out() if $with_dblink;
+	step_slices();
 	step_indexes();
 	if ($ENV{DRILL_OLD_LIBRARY})
 	{
