@@ -7,6 +7,7 @@
 # For packagers and administrators, as with any PGXS extension:
 #	make && make install		with PG_CONFIG=... for another PostgreSQL
 #
+# For whoever releases it: make dist, make packages (CONTRIBUTING.md)
 # For whoever runs it: make drill (docs/rollback.md)
 # For developers: make lint, bench, bench-check, format, test-long, test-majors, check-layers (CONTRIBUTING.md)
 
@@ -71,6 +72,18 @@ drill:
 	@test/install-packages.sh test
 	@$(MAKE) --no-print-directory -s all
 	@test/drill/run.sh
+
+# For those who release it (CONTRIBUTING.md).  The zip is of what is committed; it
+# holds local times, so of one time zone.
+.PHONY: dist packages
+RELEASE = $(shell sed -nE 's/^   "version": "(.*)",$$/\1/p' META.json)
+dist:
+	@mkdir -p build
+	TZ=UTC git -c core.autocrlf=false archive --format=zip -9 --prefix=engramk-$(RELEASE)/ \
+		--output=build/engramk-$(RELEASE).zip HEAD
+packages:
+	@test/install-packages.sh packages
+	@test/packages/run.sh build/packages
 
 .PHONY: lint check-layers format
 lint:

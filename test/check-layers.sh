@@ -129,4 +129,7 @@ grep -qE "^   \"version\": \"$version\.[0-9]+\"" META.json ||
 	complain "META.json does not say $version"
 grep -qE "^## \[$version\.[0-9]+\]" CHANGELOG.md ||
 	complain "CHANGELOG.md does not tell of $version"
+release=$(sed -nE 's/^   "version": "(.*)",$/\1/p' META.json)
+sed 1q debian/changelog | grep -qF "engramk ($release-" ||
+	complain "debian/changelog does not begin with $release"
 exit $status

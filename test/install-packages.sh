@@ -2,7 +2,7 @@
 # Installs the Debian packages that a target of the Makefile needs and that are
 # missing, and says which.  Does nothing, silently, when none is missing.
 #
-#	test/install-packages.sh demo|test|bench
+#	test/install-packages.sh demo|test|bench|packages
 set -eu
 
 if ! command -v dpkg-query >/dev/null; then
@@ -29,17 +29,19 @@ case $1 in
 		packages="$packages shellcheck postgresql-$major-pgtap libtap-parser-sourcehandler-pgtap-perl
 			libipc-run-perl gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
 			clang libclang-rt-14-dev clang-tidy cppcheck python3
-			sqlsmith valgrind
+			sqlsmith valgrind mmdebstrap unzip
 			prometheus prometheus-postgres-exporter prometheus-sql-exporter python3-yaml
 			python3-psycopg python3-psycopg2 python3-asyncpg python3-numpy
 			python3-sqlalchemy python3-alembic python3-django
 			default-jdk-headless libpostgresql-jdbc-java ruby-activerecord ruby-pg"
 		# Any Node.js will do, and one from elsewhere would not go with Debian's npm.
 		command -v npm >/dev/null || packages="$packages nodejs npm" ;;
+	packages)
+		packages="$packages mmdebstrap" ;;
 	bench)
 		packages="$packages gnuplot-nox libopenblas-dev" ;;
 	*)
-		echo "usage: $0 demo|test|bench" >&2
+		echo "usage: $0 demo|test|bench|packages" >&2
 		exit 2 ;;
 esac
 

@@ -4,13 +4,15 @@ cd "$(dirname "$0")/.." || exit
 # shellcheck source=test/suites.sh
 . test/suites.sh
 
-# These need no server.
+# These need no server, or roots of their own.
 kernels()
 {
 	suite "layers and symbols" test/check-layers.sh
 	suite "lint" test/lint.sh
 	suite "kernels: levels, sanitizers, NEON and an old CPU" make -s -C test/unit check-all
 	suite "fuzzing, briefly" make -s -C test/fuzz check
+	suite "packages: installed, upgraded and taken back under load" env PACKAGES_BRIEFLY=1 test/packages/run.sh
+	suite "the zip for PGXN" test/packages/dist.sh
 }
 
 beside kernels

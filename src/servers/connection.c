@@ -11,9 +11,12 @@
 #include "catalog/pg_extension.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
+#include "commands/defrem.h"
+#include "foreign/foreign.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "parser/parse_func.h"
+#include "storage/latch.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -22,6 +25,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
+#include "utils/timeout.h"
 
 #include "base/compat.h"
 #include "base/stats.h"
@@ -198,12 +202,84 @@ forget_prepared(ek_connection *connection)
 	connection->preparing = NULL;
 }
 
+#if PG_VERSION_NUM >= 160000
+static volatile sig_atomic_t too_late;
+static TimeoutId connect_timer = MAX_TIMEOUTS;
+
+/* In a signal handler: what a cancel does, and why. */
+static void
+end_connecting(void)
+{
+	too_late = true;
+	InterruptPending = true;
+	QueryCancelPending = true;
+	SetLatch(MyLatch);
+}
+
+/* Seconds, 0 for no limit */
+static int
+connect_timeout_of(Oid server)
+{
+	ListCell   *cell;
+
+	foreach(cell, GetForeignServer(server)->options)
+	{
+		DefElem    *option = lfirst_node(DefElem, cell);
+
+		if (strcmp(option->defname, "connect_timeout") == 0)
+			return atoi(defGetString(option));
+	}
+	return 0;
+}
+
+/*
+ * dblink can be interrupted while it connects, and leaves it at that: the server's
+ * "connect_timeout", which libpq looks at only where it waits by itself, is up to us.
+ */
+static void
+connect_in_time(ek_dblink *dblink, const ek_connection *connection, const char *server)
+{
+	const int	seconds = connect_timeout_of(connection->key.server);
+
+	if (connect_timer == MAX_TIMEOUTS)
+		connect_timer = RegisterTimeout(USER_TIMEOUT, end_connecting);
+	too_late = false;
+	if (seconds > 0)
+		enable_timeout_after(connect_timer, seconds * 1000);
+	PG_TRY();
+	{
+		FunctionCall2(&dblink->connect, CStringGetTextDatum(connection->name), CStringGetTextDatum(server));
+	}
+	PG_CATCH();
+	{
+		disable_timeout(connect_timer, false);
+		if (!too_late || geterrcode() != ERRCODE_QUERY_CANCELED)
+			PG_RE_THROW();
+		FlushErrorState();
+		ereport(ERROR,
+				(errcode(ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
+				 errmsg("could not establish connection"),
+				 errdetail("timeout expired")));
+	}
+	PG_END_TRY();
+	disable_timeout(connect_timer, false);
+	if (too_late)
+		QueryCancelPending = false;
+}
+#else
+static void
+connect_in_time(ek_dblink *dblink, const ek_connection *connection, const char *server)
+{
+	FunctionCall2(&dblink->connect, CStringGetTextDatum(connection->name), CStringGetTextDatum(server));
+}
+#endif
+
 void
 ek_connection_open(ek_dblink *dblink, ek_connection *connection, const char *server)
 {
 	ek_connection_close(dblink, connection);
 	connection->outdated = false;
-	FunctionCall2(&dblink->connect, CStringGetTextDatum(connection->name), CStringGetTextDatum(server));
+	connect_in_time(dblink, connection, server);
 	connection->open = true;
 }
 

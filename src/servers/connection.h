@@ -4,9 +4,8 @@
  *
  * server: a foreign server, whose user mapping has the password.  A session keeps its
  * connections, one for each server and role, until a server or a user mapping is
- * altered.  Nothing here waits for a server but the making of a connection.  Before
- * PostgreSQL 16 dblink cannot be interrupted in that, and "connect_timeout" of the server
- * limits it; from then on it can be, and does not know that limit.
+ * altered.  Nothing here waits for a server but the making of a connection, for as long as
+ * "connect_timeout" of the server; before PostgreSQL 16 dblink cannot be interrupted in that.
  *
  * A connection is closed to cancel what it runs: the server looks for that five times a
  * second.  Unlike a request to cancel, that cannot hang either.

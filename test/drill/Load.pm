@@ -6,8 +6,10 @@ package Load;
 use strict;
 use warnings;
 
-use FindBin;
+use File::Basename qw(dirname);
+use File::Spec;
 
+my $scripts = File::Spec->rel2abs(dirname(__FILE__)) . '/load';
 my @all;
 
 # Options: clients, scripts (names of files in load/), user, database,
@@ -21,7 +23,7 @@ sub new
 	@{$self}{qw(out err)} = ("$base.out", "$base.err");
 	my @command = ('pgbench', '-n', '-M', 'prepared', '-T', '86400',
 		'-c', $option{clients}, '-j', 2, ($option{reconnect} ? '-C' : ()),
-		map { ('-f', "$FindBin::Bin/load/$_.sql") } @{ $option{scripts} });
+		map { ('-f', "$scripts/$_.sql") } @{ $option{scripts} });
 
 	$self->{process} = fork() // die "fork: $!\n";
 	if ($self->{process} == 0)
