@@ -27,7 +27,7 @@ suite "the ways back, in short" env CYCLES=3 RTO=60 test/drill/run.sh
 suite "every command of the documents" test/documents/run.sh
 suite "pgvector: SQL" pgvector_regress
 suite "pgvector: crowds, standby, crashes, dumps" pgvector_suites
-suite "several servers: fan-outs, postgres_fdw" test/t/run.sh test/servers/*.pl
+suite "several servers: fan-outs, postgres_fdw, the ways back" test/servers/run.sh
 suite "index: races between sessions" test/with-cluster.sh test/index/isolation.sh
 suite "index: right while it changes" test/with-cluster.sh test/index/churn.sh 10
 suite "index: what may happen to it, standby, crashes, vacuum, damaged and forged pages" index_suites 3 40 15 60

@@ -13,6 +13,17 @@ CREATE TABLE "Past items of 7" PARTITION OF "Past items" FOR VALUES IN (7);
 INSERT INTO "Past items" SELECT id, embedding, tenant_id FROM items WHERE tenant_id = 7;
 CREATE INDEX "Past items, by id" ON "Past items" USING engramk (engram_normalize(embedding), id) WHERE id > 100;
 
+-- What blocks the way back from 1.9, what goes with it, and what calls it.
+CREATE VIEW nearest_to_first AS
+    SELECT f.id, f.distance FROM engram_fan_out('{s1,s2}',
+        'SELECT id, embedding <=> $1 FROM items ORDER BY embedding <=> $1, id LIMIT 10',
+        ARRAY[(SELECT embedding::text FROM items WHERE id = 1)], 10) AS f;
+GRANT EXECUTE ON FUNCTION engram_fan_out(name[], text, text[], integer, boolean) TO app;
+CREATE FUNCTION nearest_everywhere(query real[]) RETURNS TABLE (id bigint, distance double precision) LANGUAGE sql AS $$
+    SELECT id, distance FROM engram_fan_out('{s1,s2}',
+        'SELECT id, embedding <=> $1 FROM items ORDER BY embedding <=> $1, id LIMIT 10', ARRAY[query::text], 10)
+$$;
+
 -- Where pgvector is installed, indexes of its types: of a column without a number of dimensions,
 -- of a partitioned table, and one that is hard to name.
 SELECT count(*) AS has_pgvector FROM pg_available_extensions

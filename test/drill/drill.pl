@@ -15,7 +15,6 @@ use Catalog;
 use File::Copy qw(copy);
 use List::Util qw(max sum0);
 use Load;
-use POSIX ();
 use Session;
 use Time::HiRes qw(time usleep);
 
@@ -25,17 +24,25 @@ my $cycles = $ENV{CYCLES};
 my $library = $ENV{LIBRARY};
 my $patience = 60;
 
-# What the newer version changed in the catalogs: its own number.  Both have the index
-# of real[]; that of a type of pgvector, in whose place nothing comes, only the newer
-# one, and only where pgvector is installed.
-my $changed = qr/^. extension \|/;
-my ($kept_index, $new_index) = qw(word_embedding word_vector);
-my ($kept_format, $new_format) = (4, 5);
-my $with_pgvector;
+# What the newer version brought, by name, and its number.
+my $changed = qr/engram_nearest_merge|engram_(uuid_)?fan_out|engram_knn_join_(create|run|progress)|^. extension \|/;
+
+# Indexes, which both versions have: that of a type of pgvector where this is installed.
+my %index = (
+	word_embedding => { format => 4, of => 'embedding, tenant' },
+	word_vector => { format => 5, of => 'vector vector_cosine_ops' });
+my @indexes = ('word_embedding');
+
+# The foreign server of setup.sql, where dblink is installed
+my $with_dblink;
+my $fan_out = <<'SQL';
+SELECT string_agg(id || ' ' || encode(float8send(distance), 'hex'), ',' ORDER BY distance, id)
+	= (SELECT answer FROM expected WHERE kind = 'nearest' AND query = 7)
+FROM engram_fan_out('{drill_itself}', 'SELECT id, embedding <=> $1 FROM word ORDER BY embedding <=> $1, id LIMIT 10',
+	ARRAY[(SELECT embedding::text FROM word WHERE id = 7)], 10)
+SQL
 
 my @databases = qw(drill drill_two);
-my $create_kept_index = "CREATE INDEX CONCURRENTLY $kept_index ON word USING engramk (embedding, tenant)";
-my $create_new_index = "CREATE INDEX CONCURRENTLY $new_index ON word USING engramk (vector vector_cosine_ops)";
 my $clients = 20;
 my $reconnecting = 2;
 my @kinds = qw(distances batches nearest by_index of_tenant);
@@ -297,10 +304,8 @@ sub update_everywhere
 
 	foreach my $database (split /\n/, $monitor->run('SELECT datname FROM pg_database WHERE datallowconn'))
 	{
-		Session->new(database => $database)->run(<<"SQL");
-SET lock_timeout = '2s';
-SELECT format('ALTER EXTENSION engramk UPDATE TO %L', '$version') FROM pg_extension WHERE extname = 'engramk' \\gexec
-SQL
+		my $session = Session->new(database => $database);
+		update($session, $version) if version_in($session);
 	}
 	return;
 }
@@ -334,38 +339,35 @@ sub fresh_catalog
 	return $catalog;
 }
 
-# A user of what both versions have, without a pause.  Returns counts by SQLSTATE.
+# Starts reader.pl.  What it returns ends it, and returns how often there was which outcome.
 sub start_reader
 {
-	my $file = "$ENV{DRILL_SCRATCH}/reader";
-	my $parent = $$;
+	my ($name, @queries) = @_;
+	my $file = "$ENV{DRILL_SCRATCH}/$name";
 	my $process = fork() // die "fork: $!\n";
 
 	if ($process == 0)
 	{
-		# other sessions end when nobody holds their pipes
-		POSIX::close($_) foreach 3 .. 255;
-		my $session = Session->new(database => 'drill');
-		my (%count, $stop);
-		local $SIG{TERM} = sub { $stop = 1 };
-		while (!$stop && getppid() == $parent)
-		{
-			$session->query($_), $count{ $session->sqlstate . ' ' . $session->message }++
-			  foreach 'SELECT engram_avg(embedding) FROM word WHERE id <= 10',
-			  "SELECT engram_cosine_matrix('{{1,0}}', '{{0,1}}')";
-			usleep(5_000);
-		}
-		open my $out, '>', $file or die;
-		print $out "$count{$_} $_\n" foreach sort keys %count;
-		close $out;
-		POSIX::_exit(0);
+		exec $^X, "$FindBin::Bin/reader.pl", $file, @queries or die "reader.pl: $!\n";
 	}
 	return sub {
 		kill 'TERM', $process;
 		waitpid($process, 0);
-		my %count = map { /^(\d+) (\S+) ?(.*)/ ? ("$2 $3" => $1) : () } split /\n/, Load::slurp($file);
+		my %count = map { /^(\d+) (.*)/ ? ($2 => $1) : () } split /\n/, Load::slurp($file);
 		return \%count;
 	};
+}
+
+# Whoever asks for what is not there is told so, or else answered, and rightly.
+sub check_fan_out_reader
+{
+	my ($read) = @_;
+	my $answered = $read->{'00000 t'} // 0;
+	my @wrong = grep { !/^00000 t$|^42883 function engram_fan_out\(.*\) does not exist$/ } keys %$read;
+
+	print "    $read->{$_} times $_\n" foreach sort keys %$read;
+	check($answered > 0 && !@wrong, 'a fan-out is answered rightly, or told that there is none', @wrong);
+	return;
 }
 
 sub step_versions
@@ -377,7 +379,9 @@ sub step_versions
 	my $before = extension_catalog($home);
 	my $differences = 0;
 	my @single;
-	my $stop_reader = start_reader();
+	my $stop_reader = start_reader('reader', 'SELECT engram_avg(embedding) IS NOT NULL FROM word WHERE id <= 10',
+		"SELECT engram_cosine_matrix('{{1,0}}'::real[], '{{0,1}}') = '{{0}}'");
+	my $stop_fan_out = $with_dblink ? start_reader('fan_out', $fan_out) : undef;
 	my @loads = start_load();
 
 	my $decision = time();
@@ -407,8 +411,9 @@ sub step_versions
 	check($differences == 0, "the catalogs are as before, and as a fresh installation, $cycles times",
 		difference_of($before, extension_catalog($home)));
 	my $read = $stop_reader->();
-	my @refused = grep { !/^00000 / } keys %$read;
-	check(!@refused, 'who uses what both have is always answered', @refused);
+	my @refused = grep { $_ ne '00000 t' } keys %$read;
+	check(%$read && !@refused, 'who uses what both have is always answered', @refused);
+	check_fan_out_reader($stop_fan_out->()) if $with_dblink;
 
 	finish_step("2: to $old, every database", $seconds, 'no session', "$differences lines", @loads);
 	add_row("2: to $new again, every database", $forward);
@@ -498,63 +503,149 @@ sub step_kept
 	return;
 }
 
-# Indexes: each version builds those that it can read
-
-sub format_of_index
+# What the newer version brought and something of a user needs
+sub step_refused
 {
-	my ($session, $index) = @_;
+	my ($function, $create, $drop) = @_;
+	my $home = Session->new(database => 'drill');
 
-	return $session->run("SELECT format FROM engram_index_info('$index')");
-}
-
-sub check_index
-{
-	my ($session, $index, $format) = @_;
-
-	check(format_of_index($session, $index) == $format, "$index is of format $format");
-	check($session->run("SELECT engram_index_check('$index') = 2000") eq 't', 'and whole');
+	print "Way 2: refused, while a view needs $function\n";
+	$home->run($create);
+	my @loads = start_load();
+	my $before = extension_catalog($home);
+	my $decision = time();
+	$home->query("ALTER EXTENSION engramk UPDATE TO '$old'");
+	my $seconds = time() - $decision;
+	check($home->sqlstate eq '2BP01'
+		  && $home->message =~ /^cannot drop function $function\(.*\) because other objects depend on it$/,
+		'it is refused, in the words of the document', $home->sqlstate . ' ' . $home->message);
+	print '    ' . $home->message . "\n";
+	my $differences = check_same($before, extension_catalog($home), 'and everything is as before');
+	let_load_go_on();
+	$home->run($drop);
+	update_everywhere($old);
+	check(version_in($home) eq $old, 'without the view it goes');
+	update_everywhere($new);
+	finish_step("2: refused for $function", $seconds, 'no session', "$differences lines", @loads);
 	return;
 }
 
-# Until the load has answered from the index, beside everything else.
-sub let_load_use_index
+# A session that has connections by engram_fan_out, and a call that is running meanwhile
+sub step_fan_out
 {
-	my ($index) = @_;
-	my $session = Session->new(database => 'drill');
-	my $scans = "SELECT scans FROM engram_stat_indexes WHERE indexrelname = '$index'";
-	my $before = $session->run($scans);
+	print "Way 2: a session with connections to servers\n";
+	my ($session, $running, $lock, $home) = map { Session->new(database => 'drill') } 1 .. 4;
+	my $connected = "SELECT id FROM engram_fan_out('{drill_itself}', 'SELECT pg_backend_pid(), 0', '{}', 1)";
+	my $there = $session->run($connected);
+	my @loads = start_load();
+	my $before = extension_catalog($home);
+	$lock->run('SELECT pg_advisory_lock(1)');
+	$running->send("SELECT id FROM engram_fan_out('{drill_itself}', 'SELECT 42, 0 FROM pg_advisory_xact_lock(1)', '{}', 1)");
+	wait_until('a call is running', sub {
+		$monitor->run("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'advisory'") == 1 });
 
-	wait_until("the load uses $index", sub { $session->run($scans) > $before });
+	my $decision = time();
+	update_everywhere($old);
+	my $seconds = time() - $decision;
+	$session->query($fan_out);
+	check($session->sqlstate eq '42883' && $session->message =~ /^function engram_fan_out\(.*\) does not exist$/,
+		'whoever calls it is told that there is none', $session->sqlstate . ' ' . $session->message);
+	check($session->run('SELECT count(*) FROM nearest WHERE query = 1') == 1, 'the session goes on');
+	check($monitor->run("SELECT count(*) FROM pg_stat_activity WHERE pid = $there") == 1, 'and keeps its connections');
+	$lock->run('SELECT pg_advisory_unlock(1)');
+	check($running->receive eq '42', 'a call that was running is answered', $running->message);
+	let_load_go_on();
+	update_everywhere($new);
+	check($session->run($connected) == $there, 'forward again it goes on with the same connection');
+	check($session->run($fan_out) eq 't', 'and has the same answer');
+	my $differences = check_same($before, extension_catalog($home), 'everything is as before');
+	finish_step('2: under fan-outs', $seconds, 'no session', "$differences lines", @loads);
+	return;
+}
+
+# A join in slices: its tables are the user's, and stay.  Whoever runs it meanwhile goes on.
+sub step_slices
+{
+	print "Way 2: a join in slices\n";
+	my ($home, $running, $result, $slice) = map { Session->new(database => 'drill') } 1 .. 4;
+	my $join = "'SELECT id, embedding FROM word WHERE id <= 400', 'SELECT id, embedding FROM word', 3";
+	my $answer = "SELECT md5(string_agg(concat_ws(' ', query_id, rank, target_id, float8send(distance)), ',' ORDER BY query_id, rank)) FROM";
+	my $run = "CALL engram_knn_join_run('near')";
+	my $finished = 'SELECT count(finished_at) FROM near_slices';
+	my @loads = start_load();
+	my $before = extension_catalog($home);
+	$home->run("SELECT engram_knn_join_create('near', $join, slice_rows => 100)");
+	$result->run('BEGIN; LOCK TABLE near IN SHARE MODE');
+	$slice->run('BEGIN; SELECT FROM near_slices WHERE slice = 4 FOR UPDATE');
+	$running->send($run);
+	wait_until('a slice is running', sub {
+		$monitor->run('SELECT wait_event_type FROM pg_stat_activity WHERE pid = ' . $running->pid) eq 'Lock' });
+
+	my $decision = time();
+	update_everywhere($old);
+	my $seconds = time() - $decision;
+	$home->query($run);
+	check($home->sqlstate eq '42883' && $home->message =~ /^procedure engram_knn_join_run\(.*\) does not exist$/,
+		'whoever begins to run it is told that there is no such procedure', $home->sqlstate . ' ' . $home->message);
+	$result->run('COMMIT');
+	$running->receive;
+	check($running->sqlstate eq '00000' && $home->run($finished) == 3, 'who was running it goes on, slice by slice', $running->message);
+	$slice->run('COMMIT');
+	let_load_go_on();
+	update_everywhere($new);
+	$home->run($run);
+	check($home->run($finished) == 4, 'forward again the rest is joined');
+	check($home->run("$answer near") eq $home->run("$answer engram_knn_join($join)"), 'with the rows of one statement');
+	$home->run('DROP TABLE near_slices, near_terms, near');
+	my $differences = check_same($before, extension_catalog($home), 'everything is as before');
+	finish_step('2: under a join in slices', $seconds, 'no session', "$differences lines", @loads);
+	return;
+}
+
+# Indexes
+
+sub create_indexes
+{
+	my ($session) = @_;
+
+	$session->run("CREATE INDEX CONCURRENTLY $_ ON word USING engramk ($index{$_}{of})") foreach @indexes;
+	return;
+}
+
+sub drop_indexes
+{
+	my ($session) = @_;
+
+	$session->run("DROP INDEX CONCURRENTLY $_") foreach @indexes;
+	return;
+}
+
+sub check_indexes
+{
+	my ($session) = @_;
+
+	foreach my $name (@indexes)
+	{
+		my $format = $session->run("SELECT format FROM engram_index_info('$name')");
+		check($format == $index{$name}{format}, "$name is of format $index{$name}{format}", $format);
+		check($session->run("SELECT engram_index_check('$name') = 2000") eq 't', 'and whole');
+	}
+	return;
+}
+
+# Until the load has answered from each index, beside everything else.
+sub let_load_use_indexes
+{
+	my $session = Session->new(database => 'drill');
+
+	foreach my $name (@indexes)
+	{
+		my $scans = "SELECT scans FROM engram_stat_indexes WHERE indexrelname = '$name'";
+		my $before = $session->run($scans);
+		wait_until("the load uses $name", sub { $session->run($scans) > $before });
+	}
 	let_load_go_on();
 	return;
-}
-
-sub bring_pgvector
-{
-	my ($session) = @_;
-
-	$session->run($_) foreach 'CREATE EXTENSION engramk_pgvector', $create_new_index;
-	return;
-}
-
-sub leave_pgvector
-{
-	my ($session) = @_;
-
-	$session->run($_) foreach "DROP INDEX CONCURRENTLY $new_index", 'DROP EXTENSION engramk_pgvector';
-	return;
-}
-
-# The way back with all that the older version cannot have.  Returns the catalog of the
-# newer version without it.
-sub go_back
-{
-	my ($session) = @_;
-
-	leave_pgvector($session) if $with_pgvector;
-	my $catalog = extension_catalog($session);
-	update_everywhere($old);
-	return $catalog;
 }
 
 # Is a tenant's nearest row found by the condition and not among all rows?
@@ -568,116 +659,34 @@ EXPLAIN (COSTS OFF) SELECT id FROM word WHERE tenant = 3 ORDER BY embedding <=> 
 SQL
 }
 
-sub step_kept_index
-{
-	print "Way 2: an index of $old, which $new has too\n";
-	my ($home) = @_;
-	update_everywhere($old);
-	$home->run($create_kept_index);
-	my @loads = start_load();
-	let_load_use_index($kept_index);
-	my $decision = time();
-	update_everywhere($new);
-	my $seconds = time() - $decision;
-	check_index($home, $kept_index, $kept_format);
-	let_load_use_index($kept_index);
-	my $before = extension_catalog($home);
-	update($home, $old);
-	let_load_use_index($kept_index);
-	check(filters_by_index(), 'it filters');
-	update($home, $new);
-	my $differences = check_same($before, extension_catalog($home),
-		'going back and forward leaves it, and everything, as it was');
-	finish_step("2: to $new, an index of format $kept_format", $seconds, 'no session', "$differences lines", @loads);
-	return;
-}
-
-sub step_new_index
-{
-	print "An index of format $new_format beside it\n";
-	my ($home) = @_;
-	my @loads = start_load();
-	my $decision = time();
-	bring_pgvector($home);
-	my $seconds = time() - $decision;
-	check_index($home, $new_index, $new_format);
-	let_load_use_index($new_index);
-	let_load_use_index($kept_index);
-	finish_step("an index of format $new_format", $seconds, 'no session', '-', @loads);
-	return;
-}
-
-# What blocks a statement of the way back, by its SQLSTATE and message
-sub step_refused
-{
-	my ($home, $statement, $why, $sqlstate, $message) = @_;
-
-	print "Way 2: $statement is refused, while there is $why\n";
-	my @loads = start_load();
-	my $before = extension_catalog($home);
-	my $decision = time();
-	$home->query($statement);
-	my $seconds = time() - $decision;
-	check($home->sqlstate eq $sqlstate && $home->message =~ $message, 'it is refused, in the words of the document',
-		$home->sqlstate . ' ' . $home->message);
-	print '    ' . $home->message . "\n";
-	my $differences = check_same($before, extension_catalog($home), 'and everything is as before');
-	let_load_use_index($new_index);
-	finish_step("2: refused for $why", $seconds, 'no session', "$differences lines", @loads);
-	return;
-}
-
-sub step_back_without_index
-{
-	print "Way 2: the index goes, and engramk_pgvector\n";
-	my ($home) = @_;
-	my @loads = start_load();
-	let_load_use_index($new_index);
-	my $decision = time();
-	my $before = go_back($home);
-	my $seconds = time() - $decision;
-	check_index($home, $kept_index, $kept_format);
-	let_load_use_index($kept_index);
-	update_everywhere($new);
-	my $differences = check_same($before, extension_catalog($home), 'forward again everything is as before');
-	finish_step("2: to $old, without its index", $seconds, 'no session', "$differences lines", @loads);
-	return;
-}
-
-sub step_pgvector
-{
-	my ($home) = @_;
-	my $drop = 'DROP EXTENSION engramk_pgvector';
-	my $depended_upon = qr/^cannot drop extension engramk_pgvector because other objects depend on it$/;
-
-	step_new_index($home);
-	step_refused($home, "ALTER EXTENSION engramk UPDATE TO '$old'", 'engramk_pgvector', '55000',
-		qr/^the older version of engramk has no indexes of other types than real\[\], as "engramk_pgvector" needs$/);
-	step_refused($home, $drop, 'an index', '2BP01', $depended_upon);
-	$home->run(<<'SQL');
-CREATE VIEW near AS
-    SELECT id FROM word WHERE engram_cosine_within(vector, (SELECT vector FROM word WHERE id = 1), 0.5)
-SQL
-	step_refused($home, $drop, 'a view', '2BP01', $depended_upon);
-	$home->run('DROP VIEW near');
-	step_back_without_index($home);
-	return;
-}
-
 sub step_indexes
 {
+	print "Way 2: indexes, which both versions have\n";
 	my $home = Session->new(database => 'drill');
+	my $formats = join ' and ', map { $index{$_}{format} } @indexes;
+	update_everywhere($old);
+	create_indexes($home);
+	my @loads = start_load();
+	let_load_use_indexes();
+	my $forward = time();
+	update_everywhere($new);
+	$forward = time() - $forward;
+	check_indexes($home);
+	let_load_use_indexes();
+	my $before = extension_catalog($home);
 
-	step_kept_index($home);
-	if ($with_pgvector)
-	{
-		step_pgvector($home);
-	}
-	else
-	{
-		print "Indexes of pgvector's types are skipped: it is not installed in this server\n";
-	}
-	$home->run("DROP INDEX CONCURRENTLY $kept_index");
+	my $decision = time();
+	update_everywhere($old);
+	my $seconds = time() - $decision;
+	check_indexes($home);
+	let_load_use_indexes();
+	check(filters_by_index(), 'it filters');
+	update_everywhere($new);
+	my $differences = check_same($before, extension_catalog($home),
+		'going back and forward leaves them, and everything, as they were');
+	finish_step("2: to $old, indexes of format $formats", $seconds, 'no session', "$differences lines", @loads);
+	add_row("2: to $new, indexes of format $formats", $forward);
+	drop_indexes($home);
 	return;
 }
 
@@ -742,9 +751,8 @@ SELECT string_agg(id || ' ' || d, ',' ORDER BY d, id) FROM (
 	SELECT id, embedding <=> (SELECT embedding FROM word WHERE id = 7) AS d FROM word ORDER BY d LIMIT 100) AS x
 SQL
 
-	# JIT takes what it can from the bitcode of the version that is installed;
-	# and an older library warns of a parameter that the server has once read
-	$session->run($_) foreach 'SET client_min_messages = error', "SET $forced = on", 'SET min_parallel_table_scan_size = 0',
+	# JIT takes what it can from the bitcode of the version that is installed
+	$session->run($_) foreach "SET $forced = on", 'SET min_parallel_table_scan_size = 0',
 	  'SET parallel_setup_cost = 0', 'SET parallel_tuple_cost = 0',
 	  'SET jit_above_cost = 0', 'SET jit_inline_above_cost = 0', 'SET jit_optimize_above_cost = 0';
 	foreach my $query (@queries)
@@ -761,71 +769,74 @@ SQL
 	return $answers;
 }
 
-# Whoever has removed the newer library too early puts it back.  If nobody has it any
-# more, the older one suffices, once indexes are gone that it cannot read.
-sub check_library_gone
+sub check_new_is_missing
 {
-	my ($previous, $newer) = @_;
-	my $home = Session->new(database => 'drill');
-	my $without = extension_catalog($home);
-	update($home, $old);
-	my $at_old = extension_catalog($home);
-	update($home, $new);
-	bring_pgvector($home) if $with_pgvector;
-	my $back = "ALTER EXTENSION engramk UPDATE TO '$old'";
+	my ($session) = @_;
+	my %symbol = (
+		"SELECT engram_fan_out('{drill_itself}', 'SELECT 1, 1', '{}', 1)" => 'ek_sql_fan_out',
+		'SELECT engram_nearest_merge(NULL::engram_match[], 1)' => 'ek_sql_nearest_merge_\\w+');
 
-	rename $library, "$library.gone" or die "$library: $!\n";
-	my $session = Session->new(database => 'drill');
-	$session->query($back);
-	check($session->sqlstate eq '58P01', "the way to $old needs a library", $session->sqlstate . ' ' . $session->message);
-	rename "$library.gone", $library or die "$library: $!\n";
-	put_library($previous);
-	$session = Session->new(database => 'drill');
-	if ($with_pgvector)
+	foreach my $call (sort keys %symbol)
 	{
-		check_unreadable($session, $back);
-		leave_pgvector($session);
+		$session->query($call);
+		check($session->sqlstate eq '42883' && $session->message =~ /^could not find function "$symbol{$call}" in file/,
+			'what is new is not found', $session->sqlstate . ' ' . $session->message);
+		print '    ' . $session->message . "\n";
 	}
-	$session->run($back);
-	check_index($session, $kept_index, $kept_format);
-	check_same($at_old, extension_catalog($session), "there is a way to $old without it all the same");
-	put_library($newer);
-	update_everywhere($new);
-	check_same($without, extension_catalog($home), 'and everything else is as before once it is there again');
 	return;
 }
 
-# To a session with the older library
-sub check_unreadable
+# The older library under the newer version in SQL: only what is new is missing.
+sub step_library_first
 {
-	my ($session, $statement) = @_;
-	my $before = extension_catalog($session);
+	my ($newer) = @_;
 
-	$session->query($statement);
-	check($session->sqlstate eq '0A000'
-		  && $session->message =~ /^index "$new_index" has format $new_format, but this library knows/,
-		"the library of $old cannot read an index of format $new_format",
+	print "Way 3: the library of $old before the version\n";
+	my @loads = start_load();
+	my $decision = time();
+	put_library($ENV{DRILL_OLD_LIBRARY});
+	wait_until('new sessions have it', sub { new_session_maps_current() });
+	my $seconds = time() - $decision;
+	let_load_use_indexes();
+	finish_step("3: library of $old under $new", $seconds, "$clients older sessions", '-', @loads);
+
+	@loads = start_load();
+	check(with_replaced_library('true') == 0, 'who has connected again has it');
+	let_load_use_indexes();
+	my $session = Session->new(database => 'drill');
+	check_indexes($session);
+	check_new_is_missing($session);
+	$session->run($_) foreach
+	  "SELECT engram_knn_join_create('near', 'SELECT id, embedding FROM word WHERE id <= 9', 'SELECT id, embedding FROM word', 3)",
+	  "CALL engram_knn_join_run('near')";
+	check($session->run('SELECT count(*) FROM near') == 27, 'but a join in slices needs no newer library');
+	$session->run('DROP TABLE near_slices, near_terms, near');
+	my $before = extension_catalog($session);
+	$decision = time();
+	update_everywhere($old);
+	$seconds = time() - $decision;
+	check(version_in($session) eq $old, "the way to $old does not need the newer library");
+	let_load_use_indexes();
+	$session->query("ALTER EXTENSION engramk UPDATE TO '$new'");
+	check($session->sqlstate eq '42883' && version_in($session) eq $old, 'the way forward does',
 		$session->sqlstate . ' ' . $session->message);
-	check_same($before, extension_catalog($session), 'and everything is as before');
+	put_library($newer);
+	update_everywhere($new);
+	my $differences = check_same($before, extension_catalog($session), 'and then everything is as before');
+	finish_step("3: to $old, library of $old", $seconds, 'no session', "$differences lines", @loads);
 	return;
 }
 
 sub step_library_back
 {
-	my ($home) = @_;
-
 	print "Way 3: the library of $old under new connections\n";
 	my @loads = start_load();
-	let_load_use_index($kept_index);
-	let_load_use_index($new_index) if $with_pgvector;
+	let_load_use_indexes();
 	my $veteran = Session->new(database => 'drill');
 	my $answer = run_parallel($veteran);
-	wait_until('the parameter is in use', sub {
-		$veteran->run("SELECT current_setting('engramk.verify_rate')") eq '0.01' });
 
 	my $decision = time();
-	switch_cluster('ALTER SYSTEM RESET engramk.verify_rate');
-	my $before = go_back($home);
+	update_everywhere($old);
 	put_library($ENV{DRILL_OLD_LIBRARY});
 	my $moment = server_time();
 	wait_until('new sessions have it', sub { new_session_maps_current() });
@@ -837,9 +848,9 @@ sub step_library_back
 	check($veterans == $clients, 'older sessions keep theirs', "$veterans of $clients");
 	check(run_parallel($veteran) eq $answer, 'an older session and its parallel workers agree');
 	check(!maps_current($veteran->pid), 'and are of two versions');
-	check_index(Session->new(database => 'drill'), $kept_index, $kept_format);
+	check_indexes(Session->new(database => 'drill'));
 	finish_step("3: library of $old", $seconds, "$veterans older sessions", '-', @loads);
-	return $before;
+	return;
 }
 
 sub step_library_forward
@@ -849,61 +860,62 @@ sub step_library_forward
 	print "Way 3, forward again\n";
 	my @loads = start_load();
 	check(with_replaced_library('true') == 0, 'who has connected again has the older one');
-	let_load_use_index($kept_index);
+	let_load_use_indexes();
 	my $decision = time();
 	put_library($newer);
 	update_everywhere($new);
 	wait_until('new sessions have it', sub { new_session_maps_current() });
 	my $seconds = time() - $decision;
-	# so that every session opens the index anew
+	# so that every session opens the indexes anew
 	my $home = Session->new(database => 'drill');
-	$home->run("ALTER INDEX $_") foreach "$kept_index RENAME TO word_renamed", "word_renamed RENAME TO $kept_index";
+	foreach my $name (@indexes)
+	{
+		$home->run("ALTER INDEX $_") foreach "$name RENAME TO word_renamed", "word_renamed RENAME TO $name";
+	}
 	let_load_go_on();
 	my $veterans = with_replaced_library('true');
 	check($veterans == $clients, "sessions with the library of $old go on", "$veterans of $clients");
 	my $differences = check_same($before, extension_catalog($home), 'the catalogs are as before');
-	check_index($home, $kept_index, $kept_format);
+	check_indexes($home);
 	finish_step("3: library of $new again", $seconds, "$veterans older sessions", "$differences lines", @loads);
 	return;
 }
 
-# $late is a session with the older library.
-sub step_library_new_index
+# Without any, what does not compute goes on.
+sub check_library_gone
 {
-	my ($home, $late) = @_;
+	my $home = Session->new(database => 'drill');
+	my $before = extension_catalog($home);
 
-	print "Way 3, an index of format $new_format again\n";
-	my @loads = start_load();
-	check(with_replaced_library('true') == 0, 'who has connected again has the newer one');
-	my $decision = time();
-	bring_pgvector($home);
-	my $seconds = time() - $decision;
-	check_index($home, $new_index, $new_format);
-	let_load_use_index($new_index);
-	check_unreadable($late, 'SELECT id FROM word ORDER BY vector <=> (SELECT vector FROM word WHERE id = 7) LIMIT 1');
-	finish_step("3: an index of format $new_format", $seconds, 'no session', '-', @loads);
-	leave_pgvector($home);
+	rename $library, "$library.gone" or die "$library: $!\n";
+	my $session = Session->new(database => 'drill');
+	$session->query("SELECT engram_norm('{3,4}')");
+	check($session->sqlstate eq '58P01', 'without any library nothing is computed', $session->sqlstate . ' ' . $session->message);
+	update($session, $old);
+	check(version_in($session) eq $old, "but there is a way to $old");
+	rename "$library.gone", $library or die "$library: $!\n";
+	update_everywhere($new);
+	check_same($before, extension_catalog($home), 'and once it is there again everything is as before');
 	return;
 }
 
 sub step_library
 {
-	my $kept = "$ENV{DRILL_SCRATCH}/newer.so";
-	copy($library, $kept) or die "$kept: $!\n";
+	my $newer = "$ENV{DRILL_SCRATCH}/newer.so";
+	copy($library, $newer) or die "$newer: $!\n";
 
 	# as it is in production
 	switch_cluster('ALTER SYSTEM SET engramk.verify_rate = 0.01');
 	my $home = Session->new(database => 'drill');
-	$home->run($create_kept_index);
-	bring_pgvector($home) if $with_pgvector;
-	my $before = step_library_back($home);
-	my $late = Session->new(database => 'drill');
-	$late->run("SELECT engram_norm('{3,4}')");
-	step_library_forward($kept, $before);
-	$home = Session->new(database => 'drill');
-	step_library_new_index($home, $late) if $with_pgvector;
-	check_library_gone($ENV{DRILL_OLD_LIBRARY}, $kept);
-	$home->run("DROP INDEX CONCURRENTLY $kept_index");
+	create_indexes($home);
+	my $before = extension_catalog($home);
+	step_library_back();
+	step_library_forward($newer, $before);
+	step_library_first($newer);
+	check_library_gone();
+	check($monitor->run('SELECT divergences FROM engram_stat_verify') eq '0', 'no call that was verified differed');
+	switch_cluster('ALTER SYSTEM RESET engramk.verify_rate');
+	drop_indexes($home);
 	return;
 }
 
@@ -937,6 +949,7 @@ sub step_drop
 SET lock_timeout = '2s';
 BEGIN;
 DROP VIEW distances, batches, nearest, of_tenant;
+DROP EXTENSION IF EXISTS engramk_pgvector;
 DROP EXTENSION engramk;
 COMMIT;
 SQL
@@ -970,8 +983,19 @@ sub prepare
 		  . " psql -X -q -v ON_ERROR_STOP=1 -d drill -f '$FindBin::Bin/setup.sql'") == 0
 	  or die "setup.sql failed\n";
 	$monitor->run('CREATE DATABASE drill_two TEMPLATE drill');
-	$with_pgvector = Session->new(database => 'drill')->run("SELECT 1 FROM pg_extension WHERE extname = 'vector'");
-	push @kinds, 'by_vector' if $with_pgvector;
+	my %installed = map { $_ => 1 } split /\n/,
+	  Session->new(database => 'drill')->run('SELECT extname FROM pg_extension');
+	$with_dblink = $installed{dblink};
+	print "Fan-outs are skipped: there is no dblink in this server\n" unless $with_dblink;
+	if ($installed{vector})
+	{
+		push @kinds, 'by_vector';
+		push @indexes, 'word_vector';
+	}
+	else
+	{
+		print "Indexes of pgvector's types are skipped: it is not installed in this server\n";
+	}
 
 	$monitor->run('CREATE DATABASE drill_fresh_cycle');
 	my $fresh = Session->new(database => 'drill_fresh_cycle');
@@ -1009,6 +1033,18 @@ my $done = eval {
 CREATE VIEW matches AS
     SELECT engram_nearest(id, embedding, (SELECT embedding FROM word WHERE id = 1), 3) AS match FROM word
 SQL
+	step_refused('engram_nearest_merge', <<'SQL', 'DROP VIEW merged');
+CREATE VIEW merged AS
+    SELECT engram_nearest_merge(matches, 3) AS match
+    FROM (SELECT engram_nearest(id, embedding, (SELECT embedding FROM word WHERE id = 1), 3) AS matches
+          FROM word GROUP BY tenant) AS of_tenant
+SQL
+	step_refused('engram_fan_out', <<'SQL', 'DROP VIEW found');
+CREATE VIEW found AS
+    SELECT id, distance FROM engram_fan_out('{drill_itself}', 'SELECT id, 0 FROM word', '{}', 10)
+SQL
+	step_fan_out() if $with_dblink;
+	step_slices();
 	step_indexes();
 	if ($ENV{DRILL_OLD_LIBRARY})
 	{

@@ -13,6 +13,7 @@ SELECT count(*) AS has_pgvector FROM pg_available_extensions
 WHERE name = 'vector' AND string_to_array(default_version, '.')::integer[] >= '{0,7}' \gset
 \if :has_pgvector
 CREATE EXTENSION vector;
+CREATE EXTENSION engramk_pgvector;
 ALTER TABLE word ADD vector vector(100) GENERATED ALWAYS AS (embedding::vector(100)) STORED;
 \endif
 ANALYZE word;
@@ -79,6 +80,14 @@ INSERT INTO expected SELECT 'by_vector', query, answer FROM by_vector WHERE quer
 INSERT INTO expected SELECT 'plain', query, answer FROM plain WHERE query <= 40;
 RESET engramk.simd;
 ANALYZE expected;
+
+-- This very server, as one that is asked by engram_fan_out.
+SELECT count(*) AS has_dblink FROM pg_available_extensions WHERE name = 'dblink' \gset
+\if :has_dblink
+CREATE EXTENSION dblink;
+CREATE SERVER drill_itself FOREIGN DATA WRAPPER dblink_fdw OPTIONS (host :'HOST', port :'PORT', dbname 'drill');
+CREATE USER MAPPING FOR CURRENT_USER SERVER drill_itself OPTIONS (user 'drill_app');
+\endif
 
 -- Privileges that a user has changed.
 REVOKE EXECUTE ON FUNCTION engram_cosine_batch(real[], real[]) FROM PUBLIC;

@@ -5,7 +5,7 @@ SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION engramk;
 
-SELECT plan(97);
+SELECT plan(101);
 
 -- What there is
 
@@ -63,6 +63,11 @@ EXCEPTION WHEN OTHERS THEN
 	GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
 END $$;
 CREATE INDEX item_by_id ON item USING engramk (v, id);
+CREATE VIEW merged AS SELECT engram_nearest_merge(NULL::engram_match[], 1);
+SELECT matches(detail, 'view (public\.)?merged depends on function (public\.)?engram_nearest_merge', 'a view on what 1.9 brought stops the downgrade to 1.8')
+	FROM said_of($$ALTER EXTENSION engramk UPDATE TO '1.8'$$);
+DROP VIEW merged;
+SELECT lives_ok($$ALTER EXTENSION engramk UPDATE TO '1.8'$$, 'without it, it goes back');
 SELECT lives_ok($$ALTER EXTENSION engramk UPDATE TO '1.7'$$, 'without indexes of other types, it goes back to 1.7');
 SELECT results_eq($$SELECT engram_index_check(i) FROM unnest(ARRAY['item_v', 'item_by_id']::regclass[]) i$$, ARRAY[1000, 1000]::bigint[],
 	'and indexes stay');
@@ -208,8 +213,11 @@ ALTER EXTENSION engramk UPDATE TO '1.9';
 SELECT lives_ok('CREATE EXTENSION engramk_pgvector', 'but to 1.9');
 CREATE INDEX half_h ON half USING engramk (h halfvec_cosine_ops);
 SELECT is(engram_index_check('half_h'), 1000::bigint, 'and indexes with it');
+SELECT lives_ok($$ALTER EXTENSION engramk UPDATE TO '1.8'$$, 'with them it goes back to 1.8');
+SELECT is(engram_index_check('half_h'), 1000::bigint, 'and they stay');
+ALTER EXTENSION engramk UPDATE TO '1.9';
 \else
-SELECT skip('pgvector is not installed in this server', 14);
+SELECT skip('pgvector is not installed in this server', 16);
 \endif
 
 SELECT * FROM finish();

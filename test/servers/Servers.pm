@@ -15,7 +15,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw(has_extension start_servers in_front front_error answer_is kill_all);
+our @EXPORT = qw(has_extension start_servers start_servers_apart library_of in_front front_error answer_is kill_all);
 
 # Rows of all servers together, and how many there are of each vector in a row of ids, so
 # that ties go across servers
@@ -28,11 +28,62 @@ sub has_extension
 	return $node->safe_psql('postgres', "SELECT count(*) FROM pg_available_extensions WHERE name = '$name'");
 }
 
+# Does each server have an installation of its own, and so a library that can be replaced?
+our $apart = 0;
+
+# A copy of the installation whose programs come first in PATH: its links stay links.
+# PostgreSQL finds all its files from where its programs are.
+sub copy_installation
+{
+	my ($to) = @_;
+
+	foreach my $what (qw(bindir pkglibdir sharedir))
+	{
+		my $directory = directory_of($what);
+		system_or_bail('mkdir', '-p', "$to$directory");
+		system_or_bail('cp', '-a', "$directory/.", "$to$directory");
+	}
+	return $to . directory_of('bindir') =~ s{/bin$}{}r;
+}
+
+sub directory_of
+{
+	my ($what) = @_;
+
+	return `pg_config --$what` =~ s/\n//r;
+}
+
+# The file of engramk's library that a server of start_servers_apart loads
+sub library_of
+{
+	my ($node) = @_;
+	my $root = $node->install_path;
+
+	$root =~ s{\Q@{[ directory_of('bindir') =~ s{/bin$}{}r ]}\E$}{} or die "$root is no copy";
+	return $root . directory_of('pkglibdir') . '/engramk.so';
+}
+
+sub start_server
+{
+	my ($name, @settings) = @_;
+	my @own = $apart ? (install_path => copy_installation(PostgreSQL::Test::Utils::tempdir_short())) : ();
+
+	return start_made(PostgreSQL::Test::Cluster->new($name, @own), "session_preload_libraries = 'engramk'", @settings);
+}
+
+# As start_servers, with an installation for each.
+sub start_servers_apart
+{
+	local $apart = 1;
+
+	return start_servers(@_);
+}
+
 # Returns the front and its servers, or nothing if there is no dblink and postgres_fdw.
 sub start_servers
 {
 	my ($count, @settings) = @_;
-	my $front = start_node('front', "session_preload_libraries = 'engramk'", @settings);
+	my $front = start_server('front', @settings);
 
 	foreach my $extension (qw(dblink postgres_fdw))
 	{
@@ -58,7 +109,7 @@ SQL
 sub add_server
 {
 	my ($front, $number, $count, @settings) = @_;
-	my $server = start_node("server_$number", "session_preload_libraries = 'engramk'", @settings);
+	my $server = start_server("server_$number", @settings);
 
 	# by turns, so that each has a part of every tie
 	my $part = $front->safe_psql('postgres', "COPY (SELECT * FROM whole WHERE id % $count = $number - 1) TO STDOUT");

@@ -13,7 +13,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(usleep);
 
-our @EXPORT = qw(start_node log_of query_as sqlstate_is level_lacking_here wait_until_active
+our @EXPORT = qw(start_node start_made log_of query_as sqlstate_is level_lacking_here wait_until_active
 	wait_until_setting);
 
 # A running server with engramk in its database postgres, where "plain" is a
@@ -21,7 +21,14 @@ our @EXPORT = qw(start_node log_of query_as sqlstate_is level_lacking_here wait_
 sub start_node
 {
 	my ($name, @settings) = @_;
-	my $node = PostgreSQL::Test::Cluster->new($name);
+
+	return start_made(PostgreSQL::Test::Cluster->new($name), @settings);
+}
+
+# The same of a node that is there, but has no data yet.
+sub start_made
+{
+	my ($node, @settings) = @_;
 
 	$node->init(extra => [ '--locale=C', '--encoding=UTF8' ]);
 	$node->append_conf('postgresql.conf', $_) foreach @settings;
