@@ -185,7 +185,7 @@ BEGIN
     INTO result, slices, terms
     FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
         JOIN pg_catalog.pg_class AS s ON s.relnamespace OPERATOR(pg_catalog.=) n.oid
-            AND s.relname OPERATOR(pg_catalog.=) pg_catalog.concat(c.relname, '_slices')
+            AND s.relname OPERATOR(pg_catalog.=) pg_catalog.concat(c.relname, '_slices') AND s.relkind OPERATOR(pg_catalog.=) 'r'
     WHERE c.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass(job);
     IF NOT FOUND THEN
         RAISE undefined_table USING MESSAGE = pg_catalog.format('there is no join in slices "%s"', job);
@@ -252,7 +252,7 @@ DECLARE
         SELECT pg_catalog.format('%I.%I', n.nspname, s.relname)
         FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
             JOIN pg_catalog.pg_class AS s ON s.relnamespace OPERATOR(pg_catalog.=) n.oid
-                AND s.relname OPERATOR(pg_catalog.=) pg_catalog.concat(c.relname, '_slices')
+                AND s.relname OPERATOR(pg_catalog.=) pg_catalog.concat(c.relname, '_slices') AND s.relkind OPERATOR(pg_catalog.=) 'r'
         WHERE c.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass(job));
     mean interval;
     spent interval;

@@ -11,6 +11,7 @@
  */
 #include "postgres.h"
 
+#include "access/sysattr.h"
 #include "catalog/pg_amop.h"
 #include "catalog/pg_operator.h"
 #include "catalog/pg_type.h"
@@ -248,7 +249,8 @@ match_more_conditions(PlannerInfo *root, RelOptInfo *rel)
 /*
  * Before release 17 an index is asked for the whole of an order or for none of it, and
  * ORDER BY embedding <=> $1, id LIMIT 10 would be a sort of all rows.  Here ours are asked
- * for the distance alone; PostgreSQL then sorts what is just as far.
+ * for the distance alone; PostgreSQL then sorts what is just as far.  But not of rows that
+ * are locked, or whose ctid is asked for, which a scan in order of distance may lose.
  */
 static void
 offer_first_of_order(PlannerInfo *root, RelOptInfo *rel)
@@ -258,7 +260,8 @@ offer_first_of_order(PlannerInfo *root, RelOptInfo *rel)
 	List	   *ours = NIL;
 	ListCell   *cell;
 
-	if (list_length(order) < 2)
+	if (list_length(order) < 2 || root->rowMarks != NIL ||
+		!bms_is_empty(rel->attr_needed[SelfItemPointerAttributeNumber - rel->min_attr]))
 		return;
 	foreach(cell, indexes)
 	{

@@ -51,7 +51,7 @@ typedef struct connection_key
 struct ek_connection
 {
 	connection_key key;
-	char		name[NAMEDATALEN];
+	char		name[NAMEDATALEN];	/* nobody can guess it */
 	bool		open;
 	bool		outdated;		/* the server or a user mapping may have been altered */
 	char	   *prepared[MAX_PREPARED];
@@ -133,6 +133,7 @@ ek_dblink_find(const char *id_type)
 	find_function(&dblink.disconnect, name, "dblink_disconnect", 1);
 	find_function(&dblink.send_query, name, "dblink_send_query", 2);
 	find_function(&dblink.is_busy, name, "dblink_is_busy", 1);
+	find_function(&dblink.error_message, name, "dblink_error_message", 1);
 	dblink.get_status = prepare_get(name, "", "status pg_catalog.text");
 	dblink.get_rows = prepare_get(name, "id, distance",
 								  psprintf("id %s, distance pg_catalog.float8", id_type));
@@ -181,14 +182,58 @@ ek_connection_of(Oid server)
 	if (found)
 		return connection;
 	memset((char *) connection + sizeof(key), 0, sizeof(*connection) - sizeof(key));
-	snprintf(connection->name, NAMEDATALEN, "engramk %u %u", key.server, key.role);
 	return connection;
+}
+
+/*
+ * dblink's connections are the session's, and every role's that the session takes.  So one
+ * stays only if it was made by the session's own rights: neither in a function that has
+ * those of its owner, nor after SET ROLE.
+ */
+bool
+ek_connection_may_stay(void)
+{
+	Oid			user;
+	int			security;
+
+	GetUserIdAndSecContext(&user, &security);
+	return security == 0 && user == GetSessionUserId();
+}
+
+void
+ek_connections_close_outdated(ek_dblink *dblink)
+{
+	HASH_SEQ_STATUS all;
+	ek_connection *connection;
+
+	if (connections == NULL)
+		return;
+	hash_seq_init(&all, connections);
+	while ((connection = hash_seq_search(&all)) != NULL)
+	{
+		if (!connection->outdated)
+			continue;
+		ek_connection_close(dblink, connection);
+		(void) hash_search(connections, &connection->key, HASH_REMOVE, NULL);
+	}
 }
 
 bool
 ek_connection_is_open(const ek_connection *connection)
 {
 	return connection->open && !connection->outdated;
+}
+
+/* Whoever knew it could have made a connection of that name before, to somewhere else. */
+static void
+name_connection(ek_connection *connection)
+{
+	uint64		random[2];
+
+	if (!pg_strong_random(random, sizeof(random)))
+		elog(ERROR, "could not get random bytes");
+	snprintf(connection->name, NAMEDATALEN, "engramk " UINT64_FORMAT " " UINT64_FORMAT,
+			 random[0], random[1]);
 }
 
 static void
@@ -278,6 +323,7 @@ void
 ek_connection_open(ek_dblink *dblink, ek_connection *connection, const char *server)
 {
 	ek_connection_close(dblink, connection);
+	name_connection(connection);
 	connection->outdated = false;
 	connect_in_time(dblink, connection, server);
 	connection->open = true;
@@ -377,6 +423,15 @@ bool
 ek_connection_is_busy(ek_dblink *dblink, const ek_connection *connection)
 {
 	return DatumGetInt32(FunctionCall1(&dblink->is_busy, CStringGetTextDatum(connection->name))) != 0;
+}
+
+bool
+ek_connection_is_sound(ek_dblink *dblink, const ek_connection *connection)
+{
+	const char *message = TextDatumGetCString(FunctionCall1(&dblink->error_message,
+															CStringGetTextDatum(connection->name)));
+
+	return strcmp(message, "OK") == 0;
 }
 
 static void

@@ -2,10 +2,11 @@
  * connection.h
  *		A session's connections to foreign servers, by dblink.
  *
- * server: a foreign server, whose user mapping has the password.  A session keeps its
- * connections, one for each server and role, until a server or a user mapping is
- * altered.  Nothing here waits for a server but the making of a connection, for as long as
- * "connect_timeout" of the server; before PostgreSQL 16 dblink cannot be interrupted in that.
+ * server: a foreign server, whose user mapping has the password.  A session keeps the
+ * connections that it made by its own rights, one for each server, until a server or a user
+ * mapping is altered.  What waits for a server, and cannot be interrupted, is dblink's: the
+ * making of a connection, before PostgreSQL 16 (the server's "connect_timeout" limits it),
+ * and sending more than the system buffers to a server that does not read.
  *
  * A connection is closed to cancel what it runs: the server looks for that five times a
  * second.  Unlike a request to cancel, that cannot hang either.
@@ -23,6 +24,7 @@ typedef struct ek_dblink
 	FmgrInfo	disconnect;
 	FmgrInfo	send_query;
 	FmgrInfo	is_busy;
+	FmgrInfo	error_message;
 	SPIPlanPtr	get_status;
 	SPIPlanPtr	get_rows;
 } ek_dblink;
@@ -37,6 +39,12 @@ extern ek_dblink ek_dblink_find(const char *id_type);
 
 /* What the session has of a server and this role, connected or not. */
 extern ek_connection *ek_connection_of(Oid server);
+
+/* May connections of this call stay, for later ones?  Else they must be closed at its end. */
+extern bool ek_connection_may_stay(void);
+
+/* Those whose servers or user mappings may have been altered, or dropped. */
+extern void ek_connections_close_outdated(ek_dblink *dblink);
 extern bool ek_connection_is_open(const ek_connection *connection);
 
 /* Raises an error of class 08 if the server cannot be reached. */
@@ -52,6 +60,9 @@ extern void ek_connection_close(ek_dblink *dblink, ek_connection *connection);
 extern int	ek_connection_send(ek_dblink *dblink, ek_connection *connection, const char *statement,
 							   char *const *values, int count);
 extern bool ek_connection_is_busy(ek_dblink *dblink, const ek_connection *connection);
+
+/* Has nothing gone wrong with it, nor with what it ran last? */
+extern bool ek_connection_is_sound(ek_dblink *dblink, const ek_connection *connection);
 extern void ek_connection_take_status(ek_dblink *dblink, const ek_connection *connection);
 
 /* The rows of a statement are in SPI_tuptable; after them there are none once more. */

@@ -84,6 +84,7 @@ typedef struct fan
 	char	  **values;
 	int			value_count;
 	bool		allow_missing;
+	bool		connections_stay;
 	server	   *servers;
 	int			count;
 	MemoryContext context;		/* of what is kept until the end */
@@ -202,11 +203,40 @@ is_down(const ErrorData *error)
 		error->sqlerrcode == ERRCODE_IDLE_SESSION_TIMEOUT;
 }
 
-/* A pooler can have another session behind the same connection. */
+/*
+ * Is what was prepared by an earlier call no longer there, since a pooler has put another
+ * session behind the connection, or does it return other types?
+ */
 static bool
-is_another_session(const ErrorData *error)
+is_outdated(const ErrorData *error)
 {
-	return error->sqlerrcode == ERRCODE_UNDEFINED_PSTATEMENT;
+	return error->sqlerrcode == ERRCODE_UNDEFINED_PSTATEMENT ||
+		error->sqlerrcode == ERRCODE_FEATURE_NOT_SUPPORTED;
+}
+
+/*
+ * Of a connection that is lost in the middle of rows, libpq may hand out a result without
+ * columns, which has no error but is none of the statement.
+ */
+static bool
+is_remnant(fan *fan, const server *server, const ErrorData *error)
+{
+	return error->sqlerrcode == ERRCODE_DATATYPE_MISMATCH &&
+		!ek_connection_is_sound(&fan->dblink, server->connection);
+}
+
+/* What came before the connection was lost. */
+static void
+drop_rows(fan *fan, int server)
+{
+	int64		kept = 0;
+
+	for (int64 i = 0; i < fan->found_count; i++)
+	{
+		if (fan->found[i].server != server)
+			fan->found[kept++] = fan->found[i];
+	}
+	fan->found_count = kept;
 }
 
 static void
@@ -225,9 +255,11 @@ give_up(fan *fan, server *server, int sqlstate, const char *reason)
 
 /* What a server has raised, outside of the subtransaction that it was raised in. */
 static void
-handle(fan *fan, server *server, ErrorData *error)
+handle(fan *fan, int i, ErrorData *error)
 {
-	const bool	lost = is_down(error) || (server->kept && is_another_session(error));
+	server	   *server = &fan->servers[i];
+	const bool	remnant = is_remnant(fan, server, error);
+	const bool	lost = remnant || is_down(error) || (server->kept && is_outdated(error));
 
 	if (!lost)
 	{
@@ -236,14 +268,18 @@ handle(fan *fan, server *server, ErrorData *error)
 		ReThrowError(error);
 	}
 	ek_connection_close(&fan->dblink, server->connection);
+	drop_rows(fan, i);
 	if (server->kept)
 	{
 		server->kept = false;
 		server->state = NOT_ASKED;
 		return;
 	}
-	give_up(fan, server, error->sqlerrcode,
-			error->detail == NULL ? error->message : psprintf("%s: %s", error->message, error->detail));
+	if (remnant)
+		give_up(fan, server, ERRCODE_CONNECTION_FAILURE, "connection to the server was lost");
+	else
+		give_up(fan, server, error->sqlerrcode,
+				error->detail == NULL ? error->message : psprintf("%s: %s", error->message, error->detail));
 }
 
 /*
@@ -254,7 +290,7 @@ static void
 ask(fan *fan, server *server)
 {
 	server->connection = ek_connection_of(server->oid);
-	server->kept = ek_connection_is_open(server->connection);
+	server->kept = fan->connections_stay && ek_connection_is_open(server->connection);
 	if (!server->kept)
 		ek_connection_open(&fan->dblink, server->connection, server->name);
 	server->state = ASKED;
@@ -354,7 +390,7 @@ go_on(fan *fan, int i, MemoryContext scratch)
 	MemoryContextSwitchTo(caller);
 	CurrentResourceOwner = owner;
 	if (error != NULL)
-		handle(fan, server, error);
+		handle(fan, i, error);
 }
 
 /* Is there something to do now? */
@@ -422,8 +458,12 @@ abandon(fan *fan)
 {
 	for (int i = 0; i < fan->count; i++)
 	{
-		if (fan->servers[i].state == ASKED || fan->servers[i].state == HAS_ROWS)
-			ek_connection_close(&fan->dblink, fan->servers[i].connection);
+		const server *server = &fan->servers[i];
+
+		if (server->connection == NULL)
+			continue;
+		if (server->state == ASKED || server->state == HAS_ROWS || !fan->connections_stay)
+			ek_connection_close(&fan->dblink, server->connection);
 	}
 }
 
@@ -484,6 +524,7 @@ fan_out(FunctionCallInfo fcinfo, ek_id_type ids)
 		.ids = ids,
 		.statement = text_to_cstring(PG_GETARG_TEXT_PP(1)),
 		.allow_missing = PG_GETARG_BOOL(4),
+		.connections_stay = ek_connection_may_stay(),
 		.context = CurrentMemoryContext
 	};
 
@@ -495,6 +536,7 @@ fan_out(FunctionCallInfo fcinfo, ek_id_type ids)
 
 	SPI_connect();
 	fan.dblink = ek_dblink_find(ids == EK_ID_UUID ? "pg_catalog.uuid" : "pg_catalog.int8");
+	ek_connections_close_outdated(&fan.dblink);
 	PG_TRY();
 	{
 		run(&fan);
@@ -510,6 +552,7 @@ fan_out(FunctionCallInfo fcinfo, ek_id_type ids)
 		ReThrowError(error);
 	}
 	PG_END_TRY();
+	abandon(&fan);
 	put_result(&fan, k, &rows);
 	SPI_finish();
 }
