@@ -11,11 +11,15 @@ use warnings;
 
 use Engramk;
 use Exporter 'import';
+use IO::Select;
+use IO::Socket::INET;
+use IO::Socket::UNIX;
+use POSIX ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw(has_extension start_servers start_servers_apart library_of in_front front_error answer_is kill_all);
+our @EXPORT = qw(has_extension start_servers start_servers_apart library_of in_front front_error answer_is kill_all cutting_proxy);
 
 # Rows of all servers together, and how many there are of each vector in a row of ids, so
 # that ties go across servers
@@ -154,6 +158,56 @@ sub answer_is
 
 	isnt($expected, '', "$name: there are rows");
 	is(in_front($front, $bits->($statement)), $expected, $name);
+	return;
+}
+
+# Forwards connections to a server, in a process of its own, and cuts the first of them
+# before it has passed on the given message "ready for query", as a network could.
+# Returns its process and its port.
+sub cutting_proxy
+{
+	my ($server, $ready) = @_;
+	my $listener = IO::Socket::INET->new(Listen => 5, LocalAddr => '127.0.0.1', Proto => 'tcp') or die "listen: $!";
+	my $pid = fork // die "fork: $!";
+
+	return ($pid, $listener->sockport) if $pid;
+	while (my $client = $listener->accept)
+	{
+		my $to = IO::Socket::UNIX->new(Peer => $server->host . '/.s.PGSQL.' . $server->port) or die "connect: $!";
+
+		forward($client, $to, $ready);
+		$ready = 0;
+	}
+	POSIX::_exit(0);
+}
+
+# Until one side has closed, or so many messages "ready for query" have come.
+sub forward
+{
+	my ($client, $server, $ready) = @_;
+	my $select = IO::Select->new($client, $server);
+	my $buffer = '';
+
+	while (1)
+	{
+		foreach my $from ($select->can_read)
+		{
+			$from->sysread(my $bytes, 65536) or return;
+			if ($from == $client)
+			{
+				$server->syswrite($bytes);
+				next;
+			}
+			$buffer .= $bytes;
+			while (length $buffer >= 5 && length $buffer > (my $size = unpack 'N', substr $buffer, 1, 4))
+			{
+				my $message = substr $buffer, 0, 1 + $size, '';
+
+				return if $message =~ /^Z/ && --$ready == 0;
+				$client->syswrite($message);
+			}
+		}
+	}
 	return;
 }
 

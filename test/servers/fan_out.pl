@@ -134,6 +134,37 @@ $front->safe_psql('postgres', 'CREATE SCHEMA "Odd ""place"; ALTER EXTENSION dbli
 is(in_front($front, "SET search_path = evil, public; SELECT count(*) FROM engram_fan_out($all, 'SELECT 1, 1', '{}', 5)"), '3', 'dblink in another schema, and a hostile search_path');
 $front->safe_psql('postgres', 'ALTER EXTENSION dblink SET SCHEMA public');
 
+# No connection is left for roles that have no right to it: neither those of a function with
+# its owner's rights, nor those of a role that the session took for a while.
+$front->safe_psql('postgres', "CREATE ROLE low; CREATE FUNCTION search() RETURNS bigint LANGUAGE sql SECURITY DEFINER AS \$f\$ SELECT count(*) FROM engram_fan_out($all, 'SELECT id, 1 FROM items', '{}', 5000) \$f\$");
+is(in_front($front, 'SET SESSION AUTHORIZATION low; SELECT search(); SELECT dblink_get_connections() IS NULL'), "3000\nt", "a function with its owner's rights leaves none");
+is(in_front($front, "SET ROLE app; SELECT count(*) FROM engram_fan_out($all, 'SELECT 1, 1', '{}', 5); RESET ROLE; SELECT dblink_get_connections() IS NULL"), "3\nt", 'nor does a role that was taken');
+is(in_front($front, "SELECT count(*) FROM engram_fan_out($all, 'SELECT 1, 1', '{}', 5); SELECT cardinality(dblink_get_connections()); SELECT search(); SELECT cardinality(dblink_get_connections())"),
+	"3\n3\n3000\n", "and it closes the session's") or diag('connections');
+is(in_front($front, "CREATE SERVER gone FOREIGN DATA WRAPPER dblink_fdw OPTIONS (host '" . $servers[0]->host . "', port '" . $servers[0]->port . "', dbname 'postgres');
+	CREATE USER MAPPING FOR CURRENT_USER SERVER gone; SELECT count(*) FROM engram_fan_out('{gone}', 'SELECT 1, 1', '{}', 5); DROP SERVER gone CASCADE;
+	SELECT count(*) FROM engram_fan_out('{s1}', 'SELECT 1, 1', '{}', 5); SELECT cardinality(dblink_get_connections())"), "1\n1\n1", 'a server that was dropped has none any more');
+is(in_front($front, "SELECT count(*) FROM engram_fan_out('{s1}', 'SELECT * FROM changing', '{}', 5);
+	SELECT dblink_exec('s1', 'ALTER TABLE changing ALTER distance TYPE double precision'); SELECT count(*) FROM engram_fan_out('{s1}', 'SELECT * FROM changing', '{}', 5)"),
+	"2\nALTER TABLE\n2", 'what was prepared and has other types now is prepared again') if $servers[0]->safe_psql('postgres', 'CREATE TABLE changing AS SELECT id, 1::real AS distance FROM items LIMIT 2; SELECT 1');
+
+# Connections that are cut in the middle of an answer: the rows that came count once, or not at all.
+foreach my $ready (2 .. 5)
+{
+	my ($proxy, $port) = cutting_proxy($servers[0], $ready);
+
+	in_front($front, "CREATE SERVER cut FOREIGN DATA WRAPPER dblink_fdw OPTIONS (host '127.0.0.1', port '$port', dbname 'postgres', sslmode 'disable', gssencmode 'disable'); CREATE USER MAPPING FOR CURRENT_USER SERVER cut");
+	my $ask = "SELECT coalesce(sum(id), 0), count(error), count(DISTINCT id) FROM engram_fan_out('{cut}', 'SELECT id, 1 FROM items ORDER BY id LIMIT 500', '{}', 2000, true);\n";
+	my @answers = split /\n/, in_front($front, $ask x 6);
+	my $whole = $servers[0]->safe_psql('postgres', 'SELECT sum(id), 0, 500 FROM (SELECT id FROM items ORDER BY id LIMIT 500) AS i');
+
+	is(join(' ', grep { $_ ne $whole && $_ ne '0|1|0' } @answers), '', "cut before answer $ready has come to its end: all rows or none") or diag("@answers");
+	is($answers[-1], $whole, 'and whole again later');
+	in_front($front, 'DROP SERVER cut CASCADE');
+	kill 'TERM', $proxy;
+	waitpid $proxy, 0;
+}
+
 # Servers that are down
 
 my $ten = 'SELECT id, embedding <=> $1 FROM items ORDER BY embedding <=> $1, id LIMIT 10';
@@ -238,6 +269,8 @@ my $load = IPC::Run::start([ 'pgbench', '-n', '-c', '4', '-t', '500', '-h', $fro
 foreach my $time (1 .. 5)
 {
 	$front->poll_query_until('postgres', "SELECT count(*) >= $time * 150 FROM outcome");
+	$servers[($time + 1) % 3]->safe_psql('postgres', "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()")
+		foreach 1 .. 10;
 	$servers[$time % 3]->stop('immediate');
 	$front->poll_query_until('postgres', "SELECT count(*) >= $time * 150 + 50 FROM outcome");
 	$servers[$time % 3]->start;
