@@ -100,22 +100,40 @@ find_function(FmgrInfo *info, char *schema, char *name, int nargs)
 	fmgr_info(function, info);
 }
 
+/* A statement that the session keeps, for as long as dblink is where it was. */
+typedef struct kept_plan
+{
+	char		schema[NAMEDATALEN];
+	SPIPlanPtr	plan;
+} kept_plan;
+
 static SPIPlanPtr
-prepare_get(const char *schema, const char *list, const char *columns)
+prepare_get(kept_plan *kept, const char *schema, const char *list, const char *columns)
 {
 	Oid			types[] = {TEXTOID};
-	const char *statement = psprintf("SELECT %s FROM %s.dblink_get_result($1) AS r (%s)",
-									 list, quote_identifier(schema), columns);
-	SPIPlanPtr	plan = SPI_prepare(statement, lengthof(types), types);
+	const char *statement;
+	SPIPlanPtr	plan;
 
+	if (kept->plan != NULL && strcmp(kept->schema, schema) == 0)
+		return kept->plan;
+	statement = psprintf("SELECT %s FROM %s.dblink_get_result($1) AS r (%s)",
+						 list, quote_identifier(schema), columns);
+	plan = SPI_prepare(statement, lengthof(types), types);
 	if (plan == NULL)
 		elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
+	if (kept->plan != NULL)
+		SPI_freeplan(kept->plan);
+	SPI_keepplan(plan);
+	kept->plan = plan;
+	strlcpy(kept->schema, schema, NAMEDATALEN);
 	return plan;
 }
 
 ek_dblink
-ek_dblink_find(const char *id_type)
+ek_dblink_find(ek_id_type ids)
 {
+	static kept_plan get_status;
+	static kept_plan get_rows[2];
 	const Oid	schema = find_schema();
 	ek_dblink	dblink = {0};
 	char	   *name;
@@ -134,9 +152,10 @@ ek_dblink_find(const char *id_type)
 	find_function(&dblink.send_query, name, "dblink_send_query", 2);
 	find_function(&dblink.is_busy, name, "dblink_is_busy", 1);
 	find_function(&dblink.error_message, name, "dblink_error_message", 1);
-	dblink.get_status = prepare_get(name, "", "status pg_catalog.text");
-	dblink.get_rows = prepare_get(name, "id, distance",
-								  psprintf("id %s, distance pg_catalog.float8", id_type));
+	dblink.get_status = prepare_get(&get_status, name, "", "status pg_catalog.text");
+	dblink.get_rows = prepare_get(&get_rows[ids], name, "id, distance", ids == EK_ID_UUID ?
+								  "id pg_catalog.uuid, distance pg_catalog.float8" :
+								  "id pg_catalog.int8, distance pg_catalog.float8");
 	return dblink;
 }
 

@@ -17,7 +17,9 @@
 #include "executor/spi.h"
 #include "fmgr.h"
 
-/* dblink's functions, with the caller's rights; for the length of a call, and of its SPI. */
+#include "nearest/matches.h"
+
+/* dblink's functions, with the caller's rights; for the length of a call. */
 typedef struct ek_dblink
 {
 	FmgrInfo	connect;
@@ -32,10 +34,10 @@ typedef struct ek_dblink
 typedef struct ek_connection ek_connection;
 
 /*
- * Raises an error if there is no dblink, or the user may not use it.  `id_type` is the name
- * of the type of ids, qualified, that rows (id, distance) come with.
+ * Raises an error if there is no dblink, or the user may not use it.  Rows will be (id,
+ * distance), with ids of this type.
  */
-extern ek_dblink ek_dblink_find(const char *id_type);
+extern ek_dblink ek_dblink_find(ek_id_type ids);
 
 /* What the session has of a server and this role, connected or not. */
 extern ek_connection *ek_connection_of(Oid server);

@@ -535,7 +535,7 @@ fan_out(FunctionCallInfo fcinfo, ek_id_type ids)
 	rows = ek_begin_row_set(fcinfo, "engram_fan_out");
 
 	SPI_connect();
-	fan.dblink = ek_dblink_find(ids == EK_ID_UUID ? "pg_catalog.uuid" : "pg_catalog.int8");
+	fan.dblink = ek_dblink_find(ids);
 	ek_connections_close_outdated(&fan.dblink);
 	PG_TRY();
 	{
