@@ -246,6 +246,16 @@ match_more_conditions(PlannerInfo *root, RelOptInfo *rel)
 }
 
 #if PG_VERSION_NUM < 170000
+static bool
+needs_ctid(const RelOptInfo *rel)
+{
+	Bitmapset  *columns = NULL;
+
+	/* not attr_needed, which partitions do not have */
+	pull_varattnos((Node *) rel->reltarget->exprs, rel->relid, &columns);
+	return bms_is_member(SelfItemPointerAttributeNumber - FirstLowInvalidHeapAttributeNumber, columns);
+}
+
 /*
  * Before release 17 an index is asked for the whole of an order or for none of it, and
  * ORDER BY embedding <=> $1, id LIMIT 10 would be a sort of all rows.  Here ours are asked
@@ -260,8 +270,7 @@ offer_first_of_order(PlannerInfo *root, RelOptInfo *rel)
 	List	   *ours = NIL;
 	ListCell   *cell;
 
-	if (list_length(order) < 2 || root->rowMarks != NIL ||
-		!bms_is_empty(rel->attr_needed[SelfItemPointerAttributeNumber - rel->min_attr]))
+	if (list_length(order) < 2 || root->rowMarks != NIL || needs_ctid(rel))
 		return;
 	foreach(cell, indexes)
 	{

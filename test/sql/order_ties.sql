@@ -22,6 +22,20 @@ SET enable_seqscan = off;
 EXPLAIN (COSTS OFF) SELECT id FROM item ORDER BY v <=> '{1,2}', id LIMIT 30;
 EXPLAIN (COSTS OFF) SELECT id FROM item WHERE kind = 3 ORDER BY '{1,2}' <-> v, kind DESC, id DESC LIMIT 30;
 EXPLAIN (COSTS OFF) SELECT id FROM divided ORDER BY v <#> '{1,2}', id LIMIT 30;
+-- The place of a row may be lost where an index gives an order: before 17 such rows are sorted.
+CREATE FUNCTION is_by_index(statement text) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+    plan json;
+BEGIN
+    EXECUTE 'EXPLAIN (FORMAT json) ' || statement INTO plan;
+    RETURN plan::text LIKE '%Incremental Sort%';
+END $$;
+SELECT source, is_by_index(format('SELECT id FROM %s ORDER BY v <=> ''{1,2}'', id LIMIT 3', source)) AS of_ids,
+    is_by_index(format('SELECT ctid FROM %s ORDER BY v <=> ''{1,2}'', id LIMIT 3', source)) <=
+        (current_setting('server_version_num')::integer >= 170000) AS of_ctid,
+    is_by_index(format('SELECT id FROM %s ORDER BY v <=> ''{1,2}'', id LIMIT 3 FOR UPDATE', source)) <=
+        (current_setting('server_version_num')::integer >= 170000) AS locked
+FROM unnest('{item,divided}'::text[]) AS source ORDER BY source DESC;
 -- of which the first is none that the index gives
 RESET enable_seqscan;
 EXPLAIN (COSTS OFF) SELECT id FROM item ORDER BY id, v <=> '{1,2}' LIMIT 30;
