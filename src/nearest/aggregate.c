@@ -78,16 +78,6 @@ typedef struct nearest_state
  * Groups
  */
 
-static MemoryContext
-state_context(FunctionCallInfo fcinfo)
-{
-	MemoryContext context;
-
-	if (!AggCheckCallContext(fcinfo, &context))
-		elog(ERROR, "engram_nearest was called in a context that is not of an aggregate");
-	return context;
-}
-
 static bool
 is_stable(Expr *argument)
 {
@@ -296,7 +286,7 @@ add_row(FunctionCallInfo fcinfo, ek_id_type ids, const ek_vector_type *type)
 {
 	nearest_state *state = PG_ARGISNULL(ARGUMENT_STATE) ? NULL :
 		(nearest_state *) PG_GETARG_POINTER(ARGUMENT_STATE);
-	MemoryContext context = state_context(fcinfo);
+	MemoryContext context = ek_state_context(fcinfo, EK_AGGREGATE_NEAREST);
 	call_site  *site = call_site_of(fcinfo);
 
 	if (parameter_is_null(fcinfo))
@@ -340,7 +330,7 @@ ek_sql_nearest_combine(PG_FUNCTION_ARGS)
 {
 	nearest_state *state = PG_ARGISNULL(0) ? NULL : (nearest_state *) PG_GETARG_POINTER(0);
 	nearest_state *other = PG_ARGISNULL(1) ? NULL : (nearest_state *) PG_GETARG_POINTER(1);
-	MemoryContext context = state_context(fcinfo);
+	MemoryContext context = ek_state_context(fcinfo, EK_AGGREGATE_NEAREST);
 	MemoryContext caller;
 
 	if (other == NULL)
@@ -408,7 +398,7 @@ ek_sql_nearest_serialize(PG_FUNCTION_ARGS)
 	const int	count = ek_nearest_query_count(nearest);
 	StringInfoData bytes;
 
-	(void) state_context(fcinfo);
+	(void) ek_state_context(fcinfo, EK_AGGREGATE_NEAREST);
 	ek_nearest_finish(nearest);
 	bytes = ek_state_begin(EK_AGGREGATE_NEAREST, 3 * sizeof(int32) + sizeof(int64) +
 						   sizeof(int32) * (Size) count +
@@ -452,7 +442,7 @@ ek_sql_nearest_deserialize(PG_FUNCTION_ARGS)
 	int			k;
 	int			metric;
 
-	(void) state_context(fcinfo);
+	(void) ek_state_context(fcinfo, EK_AGGREGATE_NEAREST);
 	reader = ek_state_open(EK_AGGREGATE_NEAREST, PG_GETARG_BYTEA_PP(0));
 	count = ek_state_read_int32(&reader);
 	k = ek_state_read_int32(&reader);

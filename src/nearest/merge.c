@@ -125,16 +125,6 @@ create_state(MemoryContext context, int k)
 	return state;
 }
 
-static MemoryContext
-state_context(FunctionCallInfo fcinfo)
-{
-	MemoryContext context;
-
-	if (!AggCheckCallContext(fcinfo, &context))
-		elog(ERROR, "engram_nearest_merge was called in a context that is not of an aggregate");
-	return context;
-}
-
 static void
 raise_not_the_same(void)
 {
@@ -206,7 +196,7 @@ static Datum
 add_row(FunctionCallInfo fcinfo, ek_id_type ids)
 {
 	merge_state *state = PG_ARGISNULL(0) ? NULL : (merge_state *) PG_GETARG_POINTER(0);
-	MemoryContext context = state_context(fcinfo);
+	MemoryContext context = ek_state_context(fcinfo, EK_AGGREGATE_NEAREST_MERGE);
 
 	if (PG_ARGISNULL(2))
 	{
@@ -257,7 +247,7 @@ ek_sql_nearest_merge_combine(PG_FUNCTION_ARGS)
 {
 	merge_state *state = PG_ARGISNULL(0) ? NULL : (merge_state *) PG_GETARG_POINTER(0);
 	const merge_state *other = PG_ARGISNULL(1) ? NULL : (merge_state *) PG_GETARG_POINTER(1);
-	MemoryContext context = state_context(fcinfo);
+	MemoryContext context = ek_state_context(fcinfo, EK_AGGREGATE_NEAREST_MERGE);
 
 	if (other == NULL)
 	{
@@ -284,7 +274,7 @@ ek_sql_nearest_merge_serialize(PG_FUNCTION_ARGS)
 	merge_state *state = (merge_state *) PG_GETARG_POINTER(0);
 	StringInfoData bytes;
 
-	(void) state_context(fcinfo);
+	(void) ek_state_context(fcinfo, EK_AGGREGATE_NEAREST_MERGE);
 	settle(state);
 	bytes = ek_state_begin(EK_AGGREGATE_NEAREST_MERGE, sizeof(int32) + sizeof(int64) +
 						   SIZE_OF_MATCH * (Size) state->count);
@@ -310,7 +300,7 @@ ek_sql_nearest_merge_deserialize(PG_FUNCTION_ARGS)
 	int			k;
 	int64		count;
 
-	(void) state_context(fcinfo);
+	(void) ek_state_context(fcinfo, EK_AGGREGATE_NEAREST_MERGE);
 	reader = ek_state_open(EK_AGGREGATE_NEAREST_MERGE, PG_GETARG_BYTEA_PP(0));
 	k = ek_state_read_int32(&reader);
 	count = ek_state_read_int64(&reader);

@@ -50,16 +50,6 @@ create_state(MemoryContext context, int dims)
 	return state;
 }
 
-static MemoryContext
-state_context(FunctionCallInfo fcinfo)
-{
-	MemoryContext context;
-
-	if (!AggCheckCallContext(fcinfo, &context))
-		elog(ERROR, "a sum of vectors was called in a context that is not of an aggregate");
-	return context;
-}
-
 /*
  * The exponent tells whether an element is finite, and bits can be looked at
  * without slowing the additions down.
@@ -89,7 +79,7 @@ add_vector(sum_state *state, ek_vector vector)
 Datum
 ek_sql_sum_add(PG_FUNCTION_ARGS)
 {
-	MemoryContext context = state_context(fcinfo);
+	MemoryContext context = ek_state_context(fcinfo, EK_AGGREGATE_SUM);
 	sum_state  *state = PG_ARGISNULL(0) ? NULL : (sum_state *) PG_GETARG_POINTER(0);
 	ek_vector	vector;
 
@@ -112,7 +102,7 @@ ek_sql_sum_add(PG_FUNCTION_ARGS)
 Datum
 ek_sql_sum_combine(PG_FUNCTION_ARGS)
 {
-	MemoryContext context = state_context(fcinfo);
+	MemoryContext context = ek_state_context(fcinfo, EK_AGGREGATE_SUM);
 	sum_state  *state = PG_ARGISNULL(0) ? NULL : (sum_state *) PG_GETARG_POINTER(0);
 	sum_state  *other = PG_ARGISNULL(1) ? NULL : (sum_state *) PG_GETARG_POINTER(1);
 
@@ -142,7 +132,7 @@ ek_sql_sum_serialize(PG_FUNCTION_ARGS)
 	const sum_state *state = (sum_state *) PG_GETARG_POINTER(0);
 	StringInfoData bytes;
 
-	(void) state_context(fcinfo);
+	(void) ek_state_context(fcinfo, EK_AGGREGATE_SUM);
 	bytes = ek_state_begin(EK_AGGREGATE_SUM, sizeof(int32) + sizeof(int64) +
 						   sizeof(double) * (Size) state->dims);
 	pq_sendint64(&bytes, (uint64) state->count);
@@ -160,7 +150,7 @@ ek_sql_sum_deserialize(PG_FUNCTION_ARGS)
 	int			dims;
 	int64		count;
 
-	(void) state_context(fcinfo);
+	(void) ek_state_context(fcinfo, EK_AGGREGATE_SUM);
 	reader = ek_state_open(EK_AGGREGATE_SUM, PG_GETARG_BYTEA_PP(0));
 	count = ek_state_read_int64(&reader);
 	dims = ek_state_read_int32(&reader);

@@ -26,6 +26,16 @@ static const char *const names[] = {
 	[EK_AGGREGATE_SUM] = "engram_sum"
 };
 
+MemoryContext
+ek_state_context(FunctionCallInfo fcinfo, ek_aggregate aggregate)
+{
+	MemoryContext context;
+
+	if (!AggCheckCallContext(fcinfo, &context))
+		elog(ERROR, "%s was called in a context that is not of an aggregate", names[aggregate]);
+	return context;
+}
+
 StringInfoData
 ek_state_begin(ek_aggregate aggregate, Size size)
 {

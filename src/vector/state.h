@@ -14,6 +14,7 @@
 #ifndef EK_STATE_H
 #define EK_STATE_H
 
+#include "fmgr.h"
 #include "lib/stringinfo.h"
 
 typedef enum ek_aggregate
@@ -22,6 +23,9 @@ typedef enum ek_aggregate
 	EK_AGGREGATE_NEAREST_MERGE,
 	EK_AGGREGATE_SUM			/* of engram_sum and engram_avg */
 } ek_aggregate;
+
+/* Where its states live: raises an error unless an aggregate calls. */
+extern MemoryContext ek_state_context(FunctionCallInfo fcinfo, ek_aggregate aggregate);
 
 /* A state that is being read. */
 typedef struct ek_state_reader
