@@ -20,7 +20,7 @@ OBJS = $(patsubst %.c,%.o,$(sort $(wildcard simd/*.c src/*.c src/*/*.c)))
 
 # Without contraction, or results would depend on the compiler.  PG_CPPFLAGS
 # reaches the JIT's bitcode too; PG_CFLAGS would not.
-PG_CPPFLAGS = -ffp-contract=off -I$(srcdir) -I$(srcdir)/src
+PG_CPPFLAGS = -ffp-contract=off -I$(srcdir) -I$(srcdir)/src -I$(libpq_srcdir)
 # Kernels that give wrong results on demand, to test what happens then.  Never
 # in a build that is installed.
 ifdef FAULT_INJECTION
@@ -30,7 +30,7 @@ endif
 PG_CFLAGS = -Wextra -Wno-unused-parameter -Wno-sign-compare
 
 # Only what PostgreSQL looks up is exported, and it binds to our own symbols.
-SHLIB_LINK = -lm -Wl,-Bsymbolic -Wl,--version-script=src/engramk.map
+SHLIB_LINK = $(libpq) -lm -Wl,-Bsymbolic -Wl,--version-script=src/engramk.map
 
 REGRESS = $(sort $(notdir $(basename $(wildcard test/sql/*.sql))))
 REGRESS_OPTS = --inputdir=test --load-extension=engramk

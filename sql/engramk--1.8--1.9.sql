@@ -61,8 +61,7 @@ CREATE FUNCTION engram_fan_out(
     servers name[], statement text, parameters text[], k integer, allow_missing boolean DEFAULT false)
     RETURNS TABLE (server name, id bigint, distance double precision, error text)
     AS 'MODULE_PATHNAME', 'ek_sql_fan_out'
-    LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 100000 ROWS 10
-    SET client_min_messages = warning;
+    LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 100000 ROWS 10;
 COMMENT ON FUNCTION engram_fan_out(name[], text, text[], integer, boolean) IS
     'the k nearest of the rows (id, distance) that a SELECT gives on foreign servers';
 
@@ -70,8 +69,7 @@ CREATE FUNCTION engram_uuid_fan_out(
     servers name[], statement text, parameters text[], k integer, allow_missing boolean DEFAULT false)
     RETURNS TABLE (server name, id uuid, distance double precision, error text)
     AS 'MODULE_PATHNAME', 'ek_sql_uuid_fan_out'
-    LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 100000 ROWS 10
-    SET client_min_messages = warning;
+    LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 100000 ROWS 10;
 COMMENT ON FUNCTION engram_uuid_fan_out(name[], text, text[], integer, boolean) IS
     'the k nearest of the rows (id, distance) that a SELECT gives on foreign servers';
 

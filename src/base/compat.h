@@ -6,6 +6,7 @@
 #define EK_COMPAT_H
 
 #include "storage/smgr.h"
+#include "utils/wait_event.h"
 
 /* 16 took the macros of variable-length types out of postgres.h */
 #if PG_VERSION_NUM >= 160000
@@ -70,11 +71,31 @@ ek_smgr_zeroextend(SMgrRelation smgr, BlockNumber first, BlockNumber count)
 
 /* 16 asks for the rights on an object in one way, whatever it is */
 #if PG_VERSION_NUM >= 160000
-#define ek_function_aclcheck(function) \
-	object_aclcheck(ProcedureRelationId, function, GetUserId(), ACL_EXECUTE)
+#define ek_server_aclcheck(server) \
+	object_aclcheck(ForeignServerRelationId, server, GetUserId(), ACL_USAGE)
 #else
-#define ek_function_aclcheck(function)	pg_proc_aclcheck(function, GetUserId(), ACL_EXECUTE)
+#define ek_server_aclcheck(server)	pg_foreign_server_aclcheck(server, GetUserId(), ACL_USAGE)
 #endif
+
+/* 17 releases a set of events with the resource owner's other things */
+#if PG_VERSION_NUM >= 170000
+#define ek_create_wait_event_set(count)	CreateWaitEventSet(CurrentResourceOwner, count)
+#else
+#define ek_create_wait_event_set(count)	CreateWaitEventSet(CurrentMemoryContext, count)
+#endif
+
+/* 17 knows what an extension waits for by name; `*event` is 0 before the first time */
+static inline uint32
+ek_wait_event_named(uint32 *event, const char *name)
+{
+#if PG_VERSION_NUM >= 170000
+	if (*event == 0)
+		*event = WaitEventExtensionNew(name);
+	return *event;
+#else
+	return PG_WAIT_EXTENSION;
+#endif
+}
 
 /* 17 took old_snapshot_threshold away */
 #if PG_VERSION_NUM >= 170000

@@ -1,46 +1,46 @@
 /*
  * connection.c
- *		A session's connections to foreign servers, by dblink.
+ *		A session's connections to foreign servers, by libpq.
  */
 #include "postgres.h"
 
-#include "access/genam.h"
-#include "access/htup_details.h"
-#include "access/table.h"
-#include "catalog/objectaccess.h"
-#include "catalog/pg_extension.h"
-#include "catalog/pg_proc.h"
-#include "catalog/pg_type.h"
+#include "catalog/pg_foreign_server.h"
 #include "commands/defrem.h"
 #include "foreign/foreign.h"
-#include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
-#include "parser/parse_func.h"
+#include "storage/fd.h"
 #include "storage/latch.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
-#include "utils/timeout.h"
+#include "utils/timestamp.h"
 
 #include "base/compat.h"
 #include "base/stats.h"
 #include "servers/connection.h"
 
-/* Statements that a connection has prepared at most. */
-#define MAX_PREPARED	32
+/*
+ * Statements that a connection has prepared at most, and their length in bytes: a server
+ * keeps several times as much for each.  One that is longer is planned each time.
+ */
+#define MAX_PREPARED		32
+#define MAX_PREPARED_LENGTH	8192
+
+/* Of a statement that is not kept */
+#define NO_NAME		""
 
 /*
  * What a session says first: a distance arrives as it is, whatever the role's settings
  * there, and who is gone does not go on computing.
  */
-#define FIRST_STATEMENTS \
-	"SET extra_float_digits = 1; SET client_connection_check_interval = '200ms';"
-#define FIRST_STATEMENT_COUNT	2
+static const char *const first_statements[] = {
+	"SET extra_float_digits = 1",
+	"SET client_connection_check_interval = '200ms'"
+};
 
 typedef struct connection_key
 {
@@ -51,117 +51,19 @@ typedef struct connection_key
 struct ek_connection
 {
 	connection_key key;
-	char		name[NAMEDATALEN];	/* nobody can guess it */
-	bool		open;
+	PGconn	   *libpq;			/* NULL if there is none */
+	PostgresPollingStatusType polling;	/* PGRES_POLLING_OK if it is connected */
+	TimestampTz deadline;
 	bool		outdated;		/* the server or a user mapping may have been altered */
+	bool		had_password;
+	bool		is_set_up;		/* by the first statements */
+	int			syncs;			/* ends of transactions that are to come */
+	uint64		name;			/* of what it prepares */
 	char	   *prepared[MAX_PREPARED];
 	int			prepared_count;
-	char	   *preparing;		/* by what was sent last, or NULL */
 };
 
 static HTAB *connections;
-
-/*
- * dblink
- */
-
-/* The schema that it is in; invalid if it is not there. */
-static Oid
-find_schema(void)
-{
-	Oid			schema = InvalidOid;
-	Relation	extensions = table_open(ExtensionRelationId, AccessShareLock);
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
-
-	ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber, F_NAMEEQ,
-				CStringGetDatum("dblink"));
-	scan = systable_beginscan(extensions, ExtensionNameIndexId, true, NULL, 1, &key);
-	tuple = systable_getnext(scan);
-	if (HeapTupleIsValid(tuple))
-		schema = ((Form_pg_extension) GETSTRUCT(tuple))->extnamespace;
-	systable_endscan(scan);
-	table_close(extensions, AccessShareLock);
-	return schema;
-}
-
-static void
-find_function(FmgrInfo *info, char *schema, char *name, int nargs)
-{
-	const Oid	types[] = {TEXTOID, TEXTOID};
-	const Oid	function = LookupFuncName(list_make2(makeString(schema), makeString(name)),
-										  nargs, types, false);
-	const AclResult allowed = ek_function_aclcheck(function);
-
-	if (allowed != ACLCHECK_OK)
-		aclcheck_error(allowed, OBJECT_FUNCTION, name);
-	InvokeFunctionExecuteHook(function);
-	fmgr_info(function, info);
-}
-
-/* A statement that the session keeps, for as long as dblink is where it was. */
-typedef struct kept_plan
-{
-	char		schema[NAMEDATALEN];
-	SPIPlanPtr	plan;
-} kept_plan;
-
-static SPIPlanPtr
-prepare_get(kept_plan *kept, const char *schema, const char *list, const char *columns)
-{
-	Oid			types[] = {TEXTOID};
-	const char *statement;
-	SPIPlanPtr	plan;
-
-	if (kept->plan != NULL && strcmp(kept->schema, schema) == 0)
-		return kept->plan;
-	statement = psprintf("SELECT %s FROM %s.dblink_get_result($1) AS r (%s)",
-						 list, quote_identifier(schema), columns);
-	plan = SPI_prepare(statement, lengthof(types), types);
-	if (plan == NULL)
-		elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
-	if (kept->plan != NULL)
-		SPI_freeplan(kept->plan);
-	SPI_keepplan(plan);
-	kept->plan = plan;
-	strlcpy(kept->schema, schema, NAMEDATALEN);
-	return plan;
-}
-
-ek_dblink
-ek_dblink_find(ek_id_type ids)
-{
-	static kept_plan get_status;
-	static kept_plan get_rows[2];
-	const Oid	schema = find_schema();
-	ek_dblink	dblink = {0};
-	char	   *name;
-
-	if (!OidIsValid(schema))
-	{
-		ek_stats_count_error(EK_ERROR_OTHER);
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("extension \"dblink\" is not installed"),
-				 errhint("Run CREATE EXTENSION dblink.")));
-	}
-	name = get_namespace_name(schema);
-	find_function(&dblink.connect, name, "dblink_connect", 2);
-	find_function(&dblink.disconnect, name, "dblink_disconnect", 1);
-	find_function(&dblink.send_query, name, "dblink_send_query", 2);
-	find_function(&dblink.is_busy, name, "dblink_is_busy", 1);
-	find_function(&dblink.error_message, name, "dblink_error_message", 1);
-	dblink.get_status = prepare_get(&get_status, name, "", "status pg_catalog.text");
-	dblink.get_rows = prepare_get(&get_rows[ids], name, "id, distance", ids == EK_ID_UUID ?
-								  "id pg_catalog.uuid, distance pg_catalog.float8" :
-								  "id pg_catalog.int8, distance pg_catalog.float8");
-	return dblink;
-}
-
-/*
- * Connections
- */
 
 static void
 outdate_all(Datum argument pg_attribute_unused(), int cache pg_attribute_unused(),
@@ -188,39 +90,38 @@ create_connections(void)
 	CacheRegisterSyscacheCallback(USERMAPPINGOID, outdate_all, (Datum) 0);
 }
 
+/*
+ * Who is no superuser must not borrow the rights of the server's own process, at a server
+ * that trusts it: only a password proves that the role was meant.
+ */
+static bool
+role_may_use(const ek_connection *connection)
+{
+	return connection->had_password || superuser();
+}
+
 ek_connection *
 ek_connection_of(Oid server)
 {
 	const connection_key key = {.server = server,.role = GetUserId()};
+	const AclResult allowed = ek_server_aclcheck(server);
 	ek_connection *connection;
 	bool		found;
 
+	if (allowed != ACLCHECK_OK)
+		aclcheck_error(allowed, OBJECT_FOREIGN_SERVER, GetForeignServer(server)->servername);
 	if (connections == NULL)
 		create_connections();
 	connection = hash_search(connections, &key, HASH_ENTER, &found);
-	if (found)
-		return connection;
-	memset((char *) connection + sizeof(key), 0, sizeof(*connection) - sizeof(key));
+	if (!found)
+		memset((char *) connection + sizeof(key), 0, sizeof(*connection) - sizeof(key));
+	else if (!role_may_use(connection))
+		ek_connection_close(connection);
 	return connection;
 }
 
-/*
- * dblink's connections are the session's, and every role's that the session takes.  So one
- * stays only if it was made by the session's own rights: neither in a function that has
- * those of its owner, nor after SET ROLE.
- */
-bool
-ek_connection_may_stay(void)
-{
-	Oid			user;
-	int			security;
-
-	GetUserIdAndSecContext(&user, &security);
-	return security == 0 && user == GetSessionUserId();
-}
-
 void
-ek_connections_close_outdated(ek_dblink *dblink)
+ek_connections_close_outdated(void)
 {
 	HASH_SEQ_STATUS all;
 	ek_connection *connection;
@@ -232,142 +133,249 @@ ek_connections_close_outdated(ek_dblink *dblink)
 	{
 		if (!connection->outdated)
 			continue;
-		ek_connection_close(dblink, connection);
+		ek_connection_close(connection);
 		(void) hash_search(connections, &connection->key, HASH_REMOVE, NULL);
 	}
 }
 
-bool
-ek_connection_is_open(const ek_connection *connection)
+void
+ek_connection_close(ek_connection *connection)
 {
-	return connection->open && !connection->outdated;
-}
-
-/* Whoever knew it could have made a connection of that name before, to somewhere else. */
-static void
-name_connection(ek_connection *connection)
-{
-	uint64		random[2];
-
-	if (!pg_strong_random(random, sizeof(random)))
-		elog(ERROR, "could not get random bytes");
-	snprintf(connection->name, NAMEDATALEN, "engramk " UINT64_FORMAT " " UINT64_FORMAT,
-			 random[0], random[1]);
-}
-
-static void
-forget_prepared(ek_connection *connection)
-{
+	if (connection->libpq == NULL)
+		return;
+	PQfinish(connection->libpq);
+	connection->libpq = NULL;
+	ReleaseExternalFD();
 	for (int i = 0; i < connection->prepared_count; i++)
 		pfree(connection->prepared[i]);
-	if (connection->preparing != NULL)
-		pfree(connection->preparing);
 	connection->prepared_count = 0;
-	connection->preparing = NULL;
-}
-
-#if PG_VERSION_NUM >= 160000
-static volatile sig_atomic_t too_late;
-static TimeoutId connect_timer = MAX_TIMEOUTS;
-
-/* In a signal handler: what a cancel does, and why. */
-static void
-end_connecting(void)
-{
-	too_late = true;
-	InterruptPending = true;
-	QueryCancelPending = true;
-	SetLatch(MyLatch);
-}
-
-/* Seconds, 0 for no limit */
-static int
-connect_timeout_of(Oid server)
-{
-	ListCell   *cell;
-
-	foreach(cell, GetForeignServer(server)->options)
-	{
-		DefElem    *option = lfirst_node(DefElem, cell);
-
-		if (strcmp(option->defname, "connect_timeout") == 0)
-			return atoi(defGetString(option));
-	}
-	return 0;
+	connection->is_set_up = false;
+	connection->syncs = 0;
 }
 
 /*
- * dblink can be interrupted while it connects, and leaves it at that: the server's
- * "connect_timeout", which libpq looks at only where it waits by itself, is up to us.
+ * Connecting
  */
-static void
-connect_in_time(ek_dblink *dblink, const ek_connection *connection, const char *server)
-{
-	const int	seconds = connect_timeout_of(connection->key.server);
 
-	if (connect_timer == MAX_TIMEOUTS)
-		connect_timer = RegisterTimeout(USER_TIMEOUT, end_connecting);
-	too_late = false;
-	if (seconds > 0)
-		enable_timeout_after(connect_timer, seconds * 1000);
+/* Keywords and values for libpq, ended by NULL. */
+typedef struct libpq_options
+{
+	const char **keywords;
+	const char **values;
+	int			count;
+} libpq_options;
+
+static void
+add_option(libpq_options *options, const char *keyword, const char *value)
+{
+	options->keywords[options->count] = keyword;
+	options->values[options->count] = value;
+	options->count++;
+	options->keywords[options->count] = NULL;
+	options->values[options->count] = NULL;
+}
+
+/*
+ * Servers have options that are not libpq's.  Who connects and by which secrets is up to
+ * user mappings; and nothing else is, since everybody may alter their own.
+ */
+static bool
+is_libpq_option(const PQconninfoOption *known, const char *keyword, bool of_mapping)
+{
+	for (; known->keyword != NULL; known++)
+	{
+		if (strcmp(known->keyword, keyword) == 0)
+			break;
+	}
+	if (known->keyword == NULL || strchr(known->dispchar, 'D') != NULL ||
+		strcmp(keyword, "client_encoding") == 0)
+		return false;
+	return of_mapping == (strcmp(keyword, "user") == 0 || strchr(known->dispchar, '*') != NULL);
+}
+
+static void
+add_libpq_options(libpq_options *options, const PQconninfoOption *known, List *list, bool of_mapping)
+{
+	ListCell   *cell;
+
+	foreach(cell, list)
+	{
+		DefElem    *option = lfirst_node(DefElem, cell);
+
+		if (is_libpq_option(known, option->defname, of_mapping))
+			add_option(options, option->defname, defGetString(option));
+	}
+}
+
+static libpq_options
+options_of(List *of_wrapper, List *of_server, List *of_mapping)
+{
+	const int	room = list_length(of_wrapper) + list_length(of_server) + list_length(of_mapping) + 3;
+	PQconninfoOption *known = PQconndefaults();
+	libpq_options options = {
+		.keywords = palloc(sizeof(char *) * room),
+		.values = palloc(sizeof(char *) * room)
+	};
+
+	if (known == NULL)
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+	add_option(&options, "fallback_application_name", "engramk");
 	PG_TRY();
 	{
-		FunctionCall2(&dblink->connect, CStringGetTextDatum(connection->name), CStringGetTextDatum(server));
+		add_libpq_options(&options, known, of_wrapper, false);
+		add_libpq_options(&options, known, of_server, false);
+		add_libpq_options(&options, known, of_mapping, true);
 	}
-	PG_CATCH();
+	PG_FINALLY();
 	{
-		disable_timeout(connect_timer, false);
-		if (!too_late || geterrcode() != ERRCODE_QUERY_CANCELED)
-			PG_RE_THROW();
-		FlushErrorState();
+		PQconninfoFree(known);
+	}
+	PG_END_TRY();
+	add_option(&options, "client_encoding", GetDatabaseEncodingName());
+	return options;
+}
+
+/* The last one counts, as for libpq; NULL if there is none. */
+static const char *
+find_option(const libpq_options *options, const char *keyword)
+{
+	for (int i = options->count - 1; i >= 0; i--)
+	{
+		if (strcmp(options->keywords[i], keyword) == 0)
+			return options->values[i];
+	}
+	return NULL;
+}
+
+static TimestampTz
+deadline_of(const libpq_options *options)
+{
+	const char *timeout = find_option(options, "connect_timeout");
+	const int	seconds = timeout == NULL ? 0 : atoi(timeout);
+
+	if (seconds <= 0)
+		return DT_NOEND;
+	return TimestampTzPlusMilliseconds(GetCurrentTimestamp(), (int64) seconds * 1000);
+}
+
+static void
+require_password(bool has_password, const char *detail, const char *hint)
+{
+	if (has_password || superuser())
+		return;
+	ek_stats_count_error(EK_ERROR_OTHER);
+	ereport(ERROR,
+			(errcode(ERRCODE_S_R_E_PROHIBITED_SQL_STATEMENT_ATTEMPTED),
+			 errmsg("password is required"),
+			 errdetail_internal("%s", detail),
+			 errhint("%s", hint)));
+}
+
+/* Nobody else's statement bears a name of this connection, if a pooler stands between. */
+static uint64
+random_name(void)
+{
+	uint64		name;
+
+	if (!pg_strong_random(&name, sizeof(name)))
+		elog(ERROR, "could not get random bytes");
+	return name;
+}
+
+static void
+log_notice(void *argument pg_attribute_unused(), const PGresult *result)
+{
+	const char *severity = PQresultErrorField(result, PG_DIAG_SEVERITY);
+	const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+
+	ereport(LOG,
+			(errmsg("message of a foreign server: %s: %s",
+					severity == NULL ? "" : severity, message == NULL ? "" : message)));
+}
+
+void
+ek_connection_start(ek_connection *connection)
+{
+	const ForeignServer *server = GetForeignServer(connection->key.server);
+	const UserMapping *mapping = GetUserMapping(connection->key.role, server->serverid);
+	const libpq_options options = options_of(GetForeignDataWrapper(server->fdwid)->options,
+											 server->options, mapping->options);
+	const char *password = find_option(&options, "password");
+
+	ek_connection_close(connection);
+	require_password(password != NULL && password[0] != '\0', "The user mapping has none.",
+					 "Set the option \"password\" of the user mapping.");
+	if (!AcquireExternalFD())
 		ereport(ERROR,
 				(errcode(ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
 				 errmsg("could not establish connection"),
-				 errdetail("timeout expired")));
+				 errdetail("There are too many open files on the local server."),
+				 errhint("Raise the server's max_files_per_process and/or \"ulimit -n\" limits.")));
+	connection->libpq = PQconnectStartParams(options.keywords, options.values, 0);
+	if (connection->libpq == NULL)
+	{
+		ReleaseExternalFD();
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
 	}
-	PG_END_TRY();
-	disable_timeout(connect_timer, false);
-	if (too_late)
-		QueryCancelPending = false;
-}
-#else
-static void
-connect_in_time(ek_dblink *dblink, const ek_connection *connection, const char *server)
-{
-	FunctionCall2(&dblink->connect, CStringGetTextDatum(connection->name), CStringGetTextDatum(server));
-}
-#endif
-
-void
-ek_connection_open(ek_dblink *dblink, ek_connection *connection, const char *server)
-{
-	ek_connection_close(dblink, connection);
-	name_connection(connection);
+	PQsetNoticeReceiver(connection->libpq, log_notice, NULL);
+	connection->polling = PQstatus(connection->libpq) == CONNECTION_BAD ?
+		PGRES_POLLING_FAILED : PGRES_POLLING_WRITING;
+	connection->deadline = deadline_of(&options);
 	connection->outdated = false;
-	connect_in_time(dblink, connection, server);
-	connection->open = true;
+	connection->had_password = false;
+	connection->name = random_name();
 }
 
-/* The user may have closed it, by dblink's own functions. */
-void
-ek_connection_close(ek_dblink *dblink, ek_connection *connection)
+TimestampTz
+ek_connection_deadline(const ek_connection *connection)
 {
-	if (!connection->open)
-		return;
-	forget_prepared(connection);
-	connection->open = false;
-	PG_TRY();
-	{
-		FunctionCall1(&dblink->disconnect, CStringGetTextDatum(connection->name));
-	}
-	PG_CATCH();
-	{
-		if (geterrcode() != ERRCODE_CONNECTION_DOES_NOT_EXIST)
-			PG_RE_THROW();
-		FlushErrorState();
-	}
-	PG_END_TRY();
+	return connection->deadline;
 }
+
+/* Without the end of its line */
+static const char *
+message_of(const ek_connection *connection)
+{
+	char	   *message = pchomp(PQerrorMessage(connection->libpq));
+
+	return message[0] == '\0' ? "connection to the server was lost" : message;
+}
+
+static ek_progress
+lose(const ek_connection *connection, int sqlstate, ek_reply *reply)
+{
+	*reply = (ek_reply)
+	{
+		.sqlstate = sqlstate,
+			.message = message_of(connection)
+	};
+	return EK_LOST;
+}
+
+ek_progress
+ek_connection_poll(ek_connection *connection, ek_reply *reply)
+{
+	if (connection->polling != PGRES_POLLING_FAILED)
+		connection->polling = PQconnectPoll(connection->libpq);
+	if (connection->polling == PGRES_POLLING_FAILED)
+	{
+		(void) lose(connection, ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION, reply);
+		reply->message = psprintf("could not establish connection: %s", reply->message);
+		return EK_LOST;
+	}
+	if (connection->polling != PGRES_POLLING_OK)
+		return EK_WAITS;
+	connection->had_password = PQconnectionUsedPassword(connection->libpq);
+	require_password(connection->had_password, "The server did not ask for one.",
+					 "The server's authentication method must be one with a password.");
+	if (PQsetnonblocking(connection->libpq, 1) != 0 || PQenterPipelineMode(connection->libpq) != 1)
+		return lose(connection, ERRCODE_CONNECTION_FAILURE, reply);
+	return EK_CONNECTED;
+}
+
+/*
+ * Questions
+ */
 
 static int
 find_prepared(const ek_connection *connection, const char *statement)
@@ -380,106 +388,174 @@ find_prepared(const ek_connection *connection, const char *statement)
 	return -1;
 }
 
-/* Appends what has to be said before a statement can be executed; returns how much. */
-static int
-append_preparation(StringInfo text, ek_connection *connection, const char *statement, bool first)
+static bool
+is_to_be_kept(const char *statement)
 {
-	int			statements = 1;
-
-	if (first)
-	{
-		appendStringInfoString(text, FIRST_STATEMENTS);
-		statements += FIRST_STATEMENT_COUNT;
-	}
-	if (connection->prepared_count == MAX_PREPARED)
-	{
-		forget_prepared(connection);
-		appendStringInfoString(text, "DEALLOCATE ALL;");
-		statements++;
-	}
-	/* on a line of its own, since a statement may end with a comment */
-	appendStringInfo(text, "PREPARE engramk_%d AS %s\n;", connection->prepared_count, statement);
-	connection->preparing = MemoryContextStrdup(TopMemoryContext, statement);
-	return statements;
+	return strlen(statement) <= MAX_PREPARED_LENGTH;
 }
 
-static void
-append_execution(StringInfo text, int number, char *const *values, int count)
+/* When no more can be prepared, it is time for a new connection. */
+bool
+ek_connection_is_ready_for(const ek_connection *connection, const char *statement)
 {
-	appendStringInfo(text, "EXECUTE engramk_%d", number);
-	for (int i = 0; i < count; i++)
+	return connection->libpq != NULL &&
+		(connection->prepared_count < MAX_PREPARED || !is_to_be_kept(statement) ||
+		 find_prepared(connection, statement) >= 0);
+}
+
+static bool
+send_sync(ek_connection *connection)
+{
+	connection->syncs++;
+	return PQpipelineSync(connection->libpq) == 1;
+}
+
+static bool
+send_first_statements(ek_connection *connection)
+{
+	for (int i = 0; i < lengthof(first_statements); i++)
 	{
-		appendStringInfoString(text, i == 0 ? " (" : ", ");
-		appendStringInfoString(text, values[i] == NULL ? "NULL" : quote_literal_cstr(values[i]));
+		if (PQsendQueryParams(connection->libpq, first_statements[i], 0, NULL, NULL, NULL, NULL, 0) != 1)
+			return false;
 	}
-	if (count > 0)
-		appendStringInfoChar(text, ')');
+	connection->is_set_up = true;
+	return send_sync(connection);
+}
+
+/* It counts from now on: if it fails, the connection is closed, and all is forgotten. */
+static bool
+send_prepare(ek_connection *connection, const char *name, const char *statement)
+{
+	if (is_to_be_kept(statement))
+		connection->prepared[connection->prepared_count++] =
+			MemoryContextStrdup(TopMemoryContext, statement);
+	return PQsendPrepare(connection->libpq, name, statement, 0, NULL) == 1;
+}
+
+static bool
+send_all(ek_connection *connection, const char *statement, char *const *values, int count)
+{
+	const int	prepared = find_prepared(connection, statement);
+	const char *name = !is_to_be_kept(statement) ? NO_NAME :
+		psprintf("engramk_" UINT64_FORMAT "_%d", connection->name,
+				 prepared >= 0 ? prepared : connection->prepared_count);
+
+	if (!connection->is_set_up && !send_first_statements(connection))
+		return false;
+	if (prepared < 0 && !send_prepare(connection, name, statement))
+		return false;
+	return PQsendQueryPrepared(connection->libpq, name, count, (const char *const *) values,
+							   NULL, NULL, 0) == 1 &&
+		send_sync(connection);
+}
+
+/* What could not be sent yet goes when the socket is ready for it. */
+ek_progress
+ek_connection_send(ek_connection *connection, const char *statement, char *const *values, int count,
+				   ek_reply *reply)
+{
+	if (send_all(connection, statement, values, count))
+		return EK_WAITS;
+	return lose(connection, ERRCODE_CONNECTION_FAILURE, reply);
 }
 
 int
-ek_connection_send(ek_dblink *dblink, ek_connection *connection, const char *statement,
-				   char *const *values, int count)
+ek_connection_events(ek_connection *connection)
 {
-	const bool	first = connection->prepared_count == 0;
-	int			number = find_prepared(connection, statement);
-	int			before = 0;
-	StringInfoData text;
-
-	initStringInfo(&text);
-	if (number < 0)
+	switch (connection->polling)
 	{
-		before = append_preparation(&text, connection, statement, first);
-		number = connection->prepared_count;
+		case PGRES_POLLING_WRITING:
+			return WL_SOCKET_CONNECTED;
+		case PGRES_POLLING_OK:
+			return PQflush(connection->libpq) == 1 ?
+				WL_SOCKET_READABLE | WL_SOCKET_WRITEABLE : WL_SOCKET_READABLE;
+		default:
+			return WL_SOCKET_READABLE;
 	}
-	append_execution(&text, number, values, count);
-	if (DatumGetInt32(FunctionCall2(&dblink->send_query, CStringGetTextDatum(connection->name),
-									CStringGetTextDatum(text.data))) != 1)
-		return -1;
-	return before;
 }
 
-bool
-ek_connection_is_busy(ek_dblink *dblink, const ek_connection *connection)
+pgsocket
+ek_connection_socket(const ek_connection *connection)
 {
-	return DatumGetInt32(FunctionCall1(&dblink->is_busy, CStringGetTextDatum(connection->name))) != 0;
+	return PQsocket(connection->libpq);
 }
 
-bool
-ek_connection_is_sound(ek_dblink *dblink, const ek_connection *connection)
-{
-	const char *message = TextDatumGetCString(FunctionCall1(&dblink->error_message,
-															CStringGetTextDatum(connection->name)));
+/*
+ * Answers
+ */
 
-	return strcmp(message, "OK") == 0;
+static const char *
+copy_field(const PGresult *result, int field)
+{
+	const char *text = PQresultErrorField(result, field);
+
+	return text == NULL ? NULL : pstrdup(text);
 }
 
-static void
-take(SPIPlanPtr plan, const ek_connection *connection)
+/* What ended the server's session, or came from libpq itself, is no error of the statement. */
+static ek_progress
+take_error(const ek_connection *connection, PGresult *result, ek_reply *reply)
 {
-	Datum		values[] = {CStringGetTextDatum(connection->name)};
-	const int	outcome = SPI_execute_plan(plan, values, NULL, true, 0);
+	const char *severity = PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED);
+	const char *code = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+	const bool	is_from_server = severity != NULL && code != NULL && strlen(code) == 5;
+	const bool	ended = is_from_server && strcmp(severity, "ERROR") != 0;
 
-	if (outcome != SPI_OK_SELECT)
-		elog(ERROR, "SPI_execute_plan failed: %s", SPI_result_code_string(outcome));
+	if (!is_from_server)
+	{
+		PQclear(result);
+		return lose(connection, ERRCODE_CONNECTION_FAILURE, reply);
+	}
+	*reply = (ek_reply)
+	{
+		.sqlstate = MAKE_SQLSTATE(code[0], code[1], code[2], code[3], code[4]),
+			.message = copy_field(result, PG_DIAG_MESSAGE_PRIMARY),
+			.detail = copy_field(result, PG_DIAG_MESSAGE_DETAIL),
+			.hint = copy_field(result, PG_DIAG_MESSAGE_HINT),
+			.context = copy_field(result, PG_DIAG_CONTEXT)
+	};
+	PQclear(result);
+	return ended ? EK_LOST : EK_ERROR;
 }
 
-void
-ek_connection_take_status(ek_dblink *dblink, const ek_connection *connection)
+/*
+ * Of what a connection has brought before it was lost, the last is the reason: so it is
+ * read to its end, which waits for nothing any more.
+ */
+ek_progress
+ek_connection_receive(ek_connection *connection, PGresult **rows, ek_reply *reply)
 {
-	take(dblink->get_status, connection);
-}
+	const bool	is_alive = PQconsumeInput(connection->libpq) == 1;
+	bool		was_null = false;
 
-void
-ek_connection_take_rows(ek_dblink *dblink, const ek_connection *connection)
-{
-	take(dblink->get_rows, connection);
-}
+	while (!is_alive || !PQisBusy(connection->libpq))
+	{
+		PGresult   *result = PQgetResult(connection->libpq);
 
-void
-ek_connection_keep_prepared(ek_connection *connection)
-{
-	if (connection->preparing == NULL)
-		return;
-	connection->prepared[connection->prepared_count++] = connection->preparing;
-	connection->preparing = NULL;
+		if (result == NULL)
+		{
+			if (was_null)
+				return lose(connection, ERRCODE_CONNECTION_FAILURE, reply);
+			was_null = true;
+			continue;
+		}
+		was_null = false;
+		switch (PQresultStatus(result))
+		{
+			case PGRES_TUPLES_OK:
+				*rows = result;
+				return EK_ROWS;
+			case PGRES_COMMAND_OK:
+				PQclear(result);
+				break;
+			case PGRES_PIPELINE_SYNC:
+				PQclear(result);
+				if (--connection->syncs == 0)
+					return EK_END;
+				break;
+			default:
+				return take_error(connection, result, reply);
+		}
+	}
+	return EK_WAITS;
 }

@@ -1,76 +1,82 @@
 /*
  * connection.h
- *		A session's connections to foreign servers, by dblink.
+ *		A session's connections to foreign servers, by libpq.
  *
- * server: a foreign server, whose user mapping has the password.  A session keeps the
- * connections that it made by its own rights, one for each server, until a server or a user
- * mapping is altered.  What waits for a server, and cannot be interrupted, is dblink's: the
- * making of a connection, before PostgreSQL 16 (the server's "connect_timeout" limits it),
- * and sending more than the system buffers to a server that does not read.
+ * server: a foreign server, whose options say where it is; the role's user mapping has the
+ * password.  A session keeps one connection for each server and role, for later calls of
+ * that role, until the server or a user mapping is altered.
+ *
+ * Nothing here waits: who has asked for something waits until the socket is ready for
+ * ek_connection_events(), and goes on by ek_connection_poll() or ek_connection_receive().
+ * Only a host's name is looked up at once.
  *
  * A connection is closed to cancel what it runs: the server looks for that five times a
- * second.  Unlike a request to cancel, that cannot hang either.
+ * second.  Unlike a request to cancel, that cannot hang.
  */
 #ifndef EK_CONNECTION_H
 #define EK_CONNECTION_H
 
-#include "executor/spi.h"
-#include "fmgr.h"
-
-#include "nearest/matches.h"
-
-/* dblink's functions, with the caller's rights; for the length of a call. */
-typedef struct ek_dblink
-{
-	FmgrInfo	connect;
-	FmgrInfo	disconnect;
-	FmgrInfo	send_query;
-	FmgrInfo	is_busy;
-	FmgrInfo	error_message;
-	SPIPlanPtr	get_status;
-	SPIPlanPtr	get_rows;
-} ek_dblink;
+#include "libpq-fe.h"
+#include "datatype/timestamp.h"
 
 typedef struct ek_connection ek_connection;
 
-/*
- * Raises an error if there is no dblink, or the user may not use it.  Rows will be (id,
- * distance), with ids of this type.
- */
-extern ek_dblink ek_dblink_find(ek_id_type ids);
+typedef enum ek_progress
+{
+	EK_WAITS,
+	EK_CONNECTED,				/* and was asked nothing yet */
+	EK_ROWS,					/* of the statement, and its end is to come */
+	EK_END,
+	EK_ERROR,					/* the statement's */
+	EK_LOST						/* the connection, or there was none */
+} ek_progress;
 
-/* What the session has of a server and this role, connected or not. */
+/* What a server says that is no row; in the current memory context. */
+typedef struct ek_reply
+{
+	int			sqlstate;
+	const char *message;
+	const char *detail;			/* this and the others may be NULL */
+	const char *hint;
+	const char *context;
+} ek_reply;
+
+/* Closes those whose servers or user mappings may have been altered, or dropped. */
+extern void ek_connections_close_outdated(void);
+
+/*
+ * What the session has of a server and this role, connected or not.  Raises an error
+ * unless the role may use the server.
+ */
 extern ek_connection *ek_connection_of(Oid server);
 
-/* May connections of this call stay, for later ones?  Else they must be closed at its end. */
-extern bool ek_connection_may_stay(void);
+/* Is it connected, so that this statement can be sent? */
+extern bool ek_connection_is_ready_for(const ek_connection *connection, const char *statement);
 
-/* Those whose servers or user mappings may have been altered, or dropped. */
-extern void ek_connections_close_outdated(ek_dblink *dblink);
-extern bool ek_connection_is_open(const ek_connection *connection);
+/*
+ * Begins to connect anew, by the server's options and the user mapping's.  Raises an error
+ * if there is no user mapping, or none with a password for those who are no superusers.
+ * ek_connection_poll() gives EK_WAITS, EK_CONNECTED or EK_LOST, or raises an error if the
+ * server wanted no password.  At the deadline, it is up to the caller to give up.
+ */
+extern void ek_connection_start(ek_connection *connection);
+extern ek_progress ek_connection_poll(ek_connection *connection, ek_reply *reply);
+extern TimestampTz ek_connection_deadline(const ek_connection *connection);
 
-/* Raises an error of class 08 if the server cannot be reached. */
-extern void ek_connection_open(ek_dblink *dblink, ek_connection *connection, const char *server);
-/* Does nothing if it is closed already.  Not while an error is being handled. */
-extern void ek_connection_close(ek_dblink *dblink, ek_connection *connection);
+/* Does nothing if it is closed already. */
+extern void ek_connection_close(ek_connection *connection);
 
 /*
  * Sends a statement with values for its parameters, whose types are those that it wants;
- * NULL is a null.  Returns how many results without rows come before its own, or -1 if
- * the connection is lost.  Then one result at a time can be taken, when it is not busy.
+ * NULL is a null.  The answer is EK_ROWS, to be released by PQclear(), and then EK_END;
+ * or EK_ERROR or EK_LOST, after which the connection is to be closed.
  */
-extern int	ek_connection_send(ek_dblink *dblink, ek_connection *connection, const char *statement,
-							   char *const *values, int count);
-extern bool ek_connection_is_busy(ek_dblink *dblink, const ek_connection *connection);
+extern ek_progress ek_connection_send(ek_connection *connection, const char *statement,
+									  char *const *values, int count, ek_reply *reply);
+extern ek_progress ek_connection_receive(ek_connection *connection, PGresult **rows, ek_reply *reply);
 
-/* Has nothing gone wrong with it, nor with what it ran last? */
-extern bool ek_connection_is_sound(ek_dblink *dblink, const ek_connection *connection);
-extern void ek_connection_take_status(ek_dblink *dblink, const ek_connection *connection);
-
-/* The rows of a statement are in SPI_tuptable; after them there are none once more. */
-extern void ek_connection_take_rows(ek_dblink *dblink, const ek_connection *connection);
-
-/* What was sent has been prepared at the server, and so it is from now on. */
-extern void ek_connection_keep_prepared(ek_connection *connection);
+/* WL_SOCKET_READABLE, WL_SOCKET_WRITEABLE: what it waits for. */
+extern int	ek_connection_events(ek_connection *connection);
+extern pgsocket ek_connection_socket(const ek_connection *connection);
 
 #endif							/* EK_CONNECTION_H */

@@ -14,9 +14,7 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "catalog/pg_type.h"
-#include "executor/spi.h"
 #include "foreign/foreign.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -24,15 +22,15 @@
 #include "parser/parser.h"
 #include "pgstat.h"
 #include "storage/latch.h"
-#include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/float.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
+#include "utils/timestamp.h"
 #include "utils/uuid.h"
 #include "utils/wait_event.h"
 
+#include "base/compat.h"
 #include "base/rows.h"
 #include "base/stats.h"
 #include "nearest/matches.h"
@@ -42,30 +40,26 @@
 PG_FUNCTION_INFO_V1(ek_sql_fan_out);
 PG_FUNCTION_INFO_V1(ek_sql_uuid_fan_out);
 
-/*
- * Pauses while nothing comes, in microseconds: a server answers within a millisecond or
- * two, or takes its time.
- */
-#define FIRST_PAUSE		50
-#define LONGEST_PAUSE	1000
+/* Sockets that one wait can report; what else is ready, the next one reports. */
+#define MAX_OCCURRED	16
 
 typedef enum server_state
 {
-	NOT_ASKED,
+	CONNECTING,
 	ASKED,
-	HAS_ROWS,					/* and its last result, which has none, is to come */
 	DONE,
 	MISSING
 } server_state;
 
 typedef struct server
 {
-	char	   *name;
+	const char *name;
 	Oid			oid;
 	server_state state;
-	ek_connection *connection;
+	ek_connection *connection;	/* NULL before it is begun with */
 	bool		kept;			/* connected by an earlier call */
-	int			statuses;		/* to come before the rows */
+	int			events;			/* that the set waits for; 0 if it does not know the socket */
+	bool		ready;			/* for what it waited for */
 	char	   *reason;			/* why it is missing */
 } server;
 
@@ -78,15 +72,16 @@ typedef struct found_row
 
 typedef struct fan
 {
-	ek_dblink	dblink;
 	ek_id_type	ids;
 	const char *statement;
 	char	  **values;
 	int			value_count;
 	bool		allow_missing;
-	bool		connections_stay;
 	server	   *servers;
 	int			count;
+	int			unfinished;
+	WaitEventSet *set;			/* NULL if it has to be made anew */
+	PGresult   *rows;			/* that are being taken */
 	MemoryContext context;		/* of what is kept until the end */
 	found_row  *found;
 	int64		found_count;
@@ -160,6 +155,7 @@ find_servers(fan *fan, ArrayType *names)
 	char	  **strings = strings_of(names, &fan->count);
 
 	fan->servers = palloc0(sizeof(server) * Max(fan->count, 1));
+	fan->unfinished = fan->count;
 	for (int i = 0; i < fan->count; i++)
 	{
 		if (strings[i] == NULL)
@@ -175,13 +171,27 @@ find_servers(fan *fan, ArrayType *names)
 	}
 }
 
-/* By its grammar; the rest is the servers' to say. */
+/*
+ * By its grammar; the rest is the servers' to say.  A SELECT may hide that it makes a
+ * table in the first of those that it unites.
+ */
+static bool
+is_select(const List *trees)
+{
+	const SelectStmt *select;
+
+	if (list_length(trees) != 1 || !IsA(linitial_node(RawStmt, trees)->stmt, SelectStmt))
+		return false;
+	select = (const SelectStmt *) linitial_node(RawStmt, trees)->stmt;
+	while (select->op != SETOP_NONE)
+		select = select->larg;
+	return select->intoClause == NULL;
+}
+
 static void
 check_statement(const char *statement)
 {
-	const List *trees = raw_parser(statement, RAW_PARSE_DEFAULT);
-
-	if (list_length(trees) == 1 && IsA(linitial_node(RawStmt, trees)->stmt, SelectStmt))
+	if (is_select(raw_parser(statement, RAW_PARSE_DEFAULT)))
 		return;
 	ek_stats_count_error(EK_ERROR_OTHER);
 	ereport(ERROR,
@@ -189,40 +199,55 @@ check_statement(const char *statement)
 			 errmsg("statement must be one SELECT statement")));
 }
 
-/*
- * Servers that are missing
- */
-
-static bool
-is_down(const ErrorData *error)
+static void
+check_value_count(int count)
 {
-	return ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_CONNECTION_EXCEPTION ||
-		error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN ||
-		error->sqlerrcode == ERRCODE_CRASH_SHUTDOWN ||
-		error->sqlerrcode == ERRCODE_CANNOT_CONNECT_NOW ||
-		error->sqlerrcode == ERRCODE_IDLE_SESSION_TIMEOUT;
+	if (count <= PQ_QUERY_PARAM_MAX_LIMIT)
+		return;
+	ek_stats_count_error(EK_ERROR_OTHER);
+	ereport(ERROR,
+			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+			 errmsg("number of parameters must be at most %d", PQ_QUERY_PARAM_MAX_LIMIT)));
 }
+
+/*
+ * Servers that fail
+ */
 
 /*
  * Is what was prepared by an earlier call no longer there, since a pooler has put another
  * session behind the connection, or does it return other types?
  */
 static bool
-is_outdated(const ErrorData *error)
+is_outdated(const ek_reply *error)
 {
-	return error->sqlerrcode == ERRCODE_UNDEFINED_PSTATEMENT ||
-		error->sqlerrcode == ERRCODE_FEATURE_NOT_SUPPORTED;
+	return error->sqlstate == ERRCODE_UNDEFINED_PSTATEMENT ||
+		error->sqlstate == ERRCODE_FEATURE_NOT_SUPPORTED;
 }
 
-/*
- * Of a connection that is lost in the middle of rows, libpq may hand out a result without
- * columns, which has no error but is none of the statement.
- */
-static bool
-is_remnant(fan *fan, const server *server, const ErrorData *error)
+/* Too few values are no trouble of the connection, as that error's class would have it. */
+static int
+sqlstate_of(const ek_reply *error)
 {
-	return error->sqlerrcode == ERRCODE_DATATYPE_MISMATCH &&
-		!ek_connection_is_sound(&fan->dblink, server->connection);
+	return error->sqlstate == ERRCODE_PROTOCOL_VIOLATION ? ERRCODE_SYNTAX_ERROR : error->sqlstate;
+}
+
+static void
+raise_reply(const ek_reply *error)
+{
+	ek_stats_count_error(EK_ERROR_OTHER);
+	ereport(ERROR,
+			(errcode(sqlstate_of(error)),
+			 errmsg_internal("%s", error->message),
+			 error->detail == NULL ? 0 : errdetail_internal("%s", error->detail),
+			 error->hint == NULL ? 0 : errhint("%s", error->hint),
+			 error->context == NULL ? 0 : errcontext("%s", error->context)));
+}
+
+static void
+name_server(void *server)
+{
+	errcontext("server \"%s\"", ((const struct server *) server)->name);
 }
 
 /* What came before the connection was lost. */
@@ -240,215 +265,328 @@ drop_rows(fan *fan, int server)
 }
 
 static void
-give_up(fan *fan, server *server, int sqlstate, const char *reason)
+give_up(fan *fan, server *server, const ek_reply *why)
 {
 	server->state = MISSING;
-	server->reason = MemoryContextStrdup(fan->context, reason);
+	fan->unfinished--;
+	server->reason = MemoryContextStrdup(fan->context, why->detail == NULL ? why->message :
+										 psprintf("%s: %s", why->message, why->detail));
 	if (fan->allow_missing)
 		return;
 	ek_stats_count_error(EK_ERROR_OTHER);
 	ereport(ERROR,
-			(errcode(sqlstate),
+			(errcode(why->sqlstate),
 			 errmsg("server \"%s\" did not answer", server->name),
 			 errdetail_internal("%s", server->reason)));
 }
 
-/* What a server has raised, outside of the subtransaction that it was raised in. */
-static void
-handle(fan *fan, int i, ErrorData *error)
-{
-	server	   *server = &fan->servers[i];
-	const bool	remnant = is_remnant(fan, server, error);
-	const bool	lost = remnant || is_down(error) || (server->kept && is_outdated(error));
-
-	if (!lost)
-	{
-		error->context = psprintf("%s%sserver \"%s\"", error->context == NULL ? "" : error->context,
-								  error->context == NULL ? "" : "\n", server->name);
-		ReThrowError(error);
-	}
-	ek_connection_close(&fan->dblink, server->connection);
-	drop_rows(fan, i);
-	if (server->kept)
-	{
-		server->kept = false;
-		server->state = NOT_ASKED;
-		return;
-	}
-	if (remnant)
-		give_up(fan, server, ERRCODE_CONNECTION_FAILURE, "connection to the server was lost");
-	else
-		give_up(fan, server, error->sqlerrcode,
-				error->detail == NULL ? error->message : psprintf("%s: %s", error->message, error->detail));
-}
-
 /*
- * Questions and answers
+ * Servers that answer
  */
 
 static void
-ask(fan *fan, server *server)
+keep_row(fan *fan, int row, int server)
 {
-	server->connection = ek_connection_of(server->oid);
-	server->kept = fan->connections_stay && ek_connection_is_open(server->connection);
-	if (!server->kept)
-		ek_connection_open(&fan->dblink, server->connection, server->name);
-	server->state = ASKED;
-	server->statuses = ek_connection_send(&fan->dblink, server->connection, fan->statement,
-										  fan->values, fan->value_count);
-	if (server->statuses < 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_CONNECTION_FAILURE),
-				 errmsg("connection to the server was lost")));
+	PGresult   *rows = fan->rows;
+	const Datum id = DirectFunctionCall1(fan->ids == EK_ID_UUID ? uuid_in : int8in,
+										 CStringGetDatum(PQgetvalue(rows, row, 0)));
+	const Datum distance = DirectFunctionCall1(float8in, CStringGetDatum(PQgetvalue(rows, row, 1)));
+
+	fan->found[fan->found_count++] = (found_row)
+	{
+		.neighbour = {.distance = DatumGetFloat8(distance),.id = ek_id_of_datum(fan->ids, id)},
+			.server = server
+	};
+}
+
+static void
+make_room(fan *fan, int rows)
+{
+	const int64 needed = fan->found_count + rows;
+
+	if (needed <= fan->found_capacity)
+		return;
+	fan->found_capacity = 2 * needed;
+	fan->found = fan->found == NULL ?
+		MemoryContextAllocHuge(fan->context, sizeof(found_row) * fan->found_capacity) :
+		repalloc_huge(fan->found, sizeof(found_row) * fan->found_capacity);
 }
 
 /* Rows without id or distance are no neighbours. */
 static void
 keep_rows(fan *fan, int server)
 {
-	const int64 needed = fan->found_count + (int64) SPI_processed;
+	const int	count = PQntuples(fan->rows);
 
-	if (needed > fan->found_capacity)
+	if (PQnfields(fan->rows) != 2)
 	{
-		fan->found_capacity = 2 * needed;
-		fan->found = fan->found == NULL ?
-			MemoryContextAllocHuge(fan->context, sizeof(found_row) * fan->found_capacity) :
-			repalloc_huge(fan->found, sizeof(found_row) * fan->found_capacity);
+		ek_stats_count_error(EK_ERROR_OTHER);
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("statement must return two columns, an id and a distance"),
+				 errdetail("It returns %d.", PQnfields(fan->rows))));
 	}
-	for (uint64 i = 0; i < SPI_processed; i++)
+	make_room(fan, count);
+	for (int row = 0; row < count; row++)
 	{
-		HeapTuple	row = SPI_tuptable->vals[i];
-		TupleDesc	columns = SPI_tuptable->tupdesc;
-		bool		id_is_null;
-		bool		distance_is_null;
-		const Datum id = SPI_getbinval(row, columns, 1, &id_is_null);
-		const Datum distance = SPI_getbinval(row, columns, 2, &distance_is_null);
-
-		if (id_is_null || distance_is_null)
-			continue;
-		fan->found[fan->found_count++] = (found_row)
-		{
-			.neighbour = {.distance = DatumGetFloat8(distance),.id = ek_id_of_datum(fan->ids, id)},
-				.server = server
-		};
+		CHECK_FOR_INTERRUPTS();
+		if (!PQgetisnull(fan->rows, row, 0) && !PQgetisnull(fan->rows, row, 1))
+			keep_row(fan, row, server);
 	}
+	PQclear(fan->rows);
+	fan->rows = NULL;
 }
 
-/* The next result, which is there. */
+static ek_progress
+ask(fan *fan, server *server, ek_reply *reply)
+{
+	server->state = ASKED;
+	server->events = 0;
+	return ek_connection_send(server->connection, fan->statement, fan->values, fan->value_count, reply);
+}
+
 static void
-take(fan *fan, int i)
+connect_to(server *server)
+{
+	server->state = CONNECTING;
+	server->kept = false;
+	ek_connection_start(server->connection);
+}
+
+/* Once more by a new connection, if this one may have been lost long since. */
+static void
+fail(fan *fan, int i, const ek_reply *why)
 {
 	server	   *server = &fan->servers[i];
 
-	if (server->statuses > 0)
+	ek_connection_close(server->connection);
+	drop_rows(fan, i);
+	if (server->kept)
+		connect_to(server);
+	else
+		give_up(fan, server, why);
+}
+
+static void
+finish(fan *fan, int i, ek_progress progress, const ek_reply *reply)
+{
+	server	   *server = &fan->servers[i];
+
+	if (progress == EK_LOST || (progress == EK_ERROR && server->kept && is_outdated(reply)))
+		fail(fan, i, reply);
+	else if (progress == EK_ERROR)
+		raise_reply(reply);
+	else if (progress == EK_END)
 	{
-		ek_connection_take_status(&fan->dblink, server->connection);
-		server->statuses--;
-		return;
+		server->state = DONE;
+		fan->unfinished--;
 	}
-	ek_connection_take_rows(&fan->dblink, server->connection);
-	if (server->state == ASKED)
+}
+
+static void
+begin(fan *fan, int i)
+{
+	server	   *server = &fan->servers[i];
+	ek_reply	reply;
+
+	server->connection = ek_connection_of(server->oid);
+	server->kept = ek_connection_is_ready_for(server->connection, fan->statement);
+	if (server->kept)
+		finish(fan, i, ask(fan, server, &reply), &reply);
+	else
+		connect_to(server);
+}
+
+/* What can be done without waiting. */
+static void
+go_on(fan *fan, int i)
+{
+	server	   *server = &fan->servers[i];
+	ek_progress progress;
+	ek_reply	reply;
+
+	if (server->state == CONNECTING)
 	{
-		keep_rows(fan, i);
-		server->state = HAS_ROWS;
+		progress = ek_connection_poll(server->connection, &reply);
+		if (progress == EK_CONNECTED)
+			progress = ask(fan, server, &reply);
 	}
 	else
 	{
-		ek_connection_keep_prepared(server->connection);
-		server->state = DONE;
+		while ((progress = ek_connection_receive(server->connection, &fan->rows, &reply)) == EK_ROWS)
+			keep_rows(fan, i);
 	}
-	SPI_freetuptable(SPI_tuptable);
+	finish(fan, i, progress, &reply);
 }
 
-/* In a subtransaction, since it goes on after an error if a server is down. */
-static void
-go_on(fan *fan, int i, MemoryContext scratch)
-{
-	const ResourceOwner owner = CurrentResourceOwner;
-	const MemoryContext caller = CurrentMemoryContext;
-	server	   *server = &fan->servers[i];
-	ErrorData  *volatile error = NULL;
-
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(scratch);
-	PG_TRY();
-	{
-		if (server->state == NOT_ASKED)
-			ask(fan, server);
-		else
-			take(fan, i);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(caller);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(caller);
-	CurrentResourceOwner = owner;
-	if (error != NULL)
-		handle(fan, i, error);
-}
-
-/* Is there something to do now? */
 static bool
-can_go_on(fan *fan, const server *server)
+is_too_late(const server *server)
 {
-	return server->state == NOT_ASKED || !ek_connection_is_busy(&fan->dblink, server->connection);
+	return server->state == CONNECTING &&
+		GetCurrentTimestamp() >= ek_connection_deadline(server->connection);
 }
 
 static void
-pause_for(int microseconds)
+take_turn(fan *fan, int i)
 {
-	if (microseconds < LONGEST_PAUSE)
+	server	   *server = &fan->servers[i];
+	const ek_reply timeout = {
+		.sqlstate = ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION,
+		.message = "could not establish connection: timeout expired"
+	};
+
+	if (server->connection == NULL)
+		begin(fan, i);
+	else if (server->ready)
+		go_on(fan, i);
+	else if (is_too_late(server))
+		fail(fan, i, &timeout);
+	server->ready = false;
+}
+
+/*
+ * Waiting
+ */
+
+static bool
+is_unfinished(const server *server)
+{
+	return server->state == CONNECTING || server->state == ASKED;
+}
+
+static void
+free_set(fan *fan)
+{
+	if (fan->set != NULL)
+		FreeWaitEventSet(fan->set);
+	fan->set = NULL;
+}
+
+static void
+make_set(fan *fan)
+{
+	fan->set = ek_create_wait_event_set(fan->unfinished + 2);
+	AddWaitEventToSet(fan->set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
+	AddWaitEventToSet(fan->set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
+	for (int i = 0; i < fan->count; i++)
 	{
-		pg_usleep(microseconds);
-		return;
+		server	   *server = &fan->servers[i];
+
+		if (is_unfinished(server))
+			AddWaitEventToSet(fan->set, server->events, ek_connection_socket(server->connection), NULL, server);
 	}
-	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-					 LONGEST_PAUSE / 1000, PG_WAIT_EXTENSION);
-	ResetLatch(MyLatch);
+}
+
+/* While it connects, a socket may be another one each time, under the same number. */
+static void
+update_set(fan *fan)
+{
+	bool		changed = fan->set == NULL;
+
+	for (int i = 0; i < fan->count; i++)
+	{
+		server	   *server = &fan->servers[i];
+		int			events;
+
+		if (!is_unfinished(server))
+			continue;
+		events = ek_connection_events(server->connection);
+		changed |= server->state == CONNECTING || events != server->events;
+		server->events = events;
+	}
+	if (!changed)
+		return;
+	free_set(fan);
+	make_set(fan);
+}
+
+/* In milliseconds; -1 for no end. */
+static long
+time_to_wait(const fan *fan)
+{
+	TimestampTz deadline = DT_NOEND;
+
+	for (int i = 0; i < fan->count; i++)
+	{
+		if (fan->servers[i].state == CONNECTING)
+			deadline = Min(deadline, ek_connection_deadline(fan->servers[i].connection));
+	}
+	if (deadline == DT_NOEND)
+		return -1;
+	return TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
+}
+
+/* Connections that have no socket have failed already. */
+static bool
+find_failed(const fan *fan)
+{
+	bool		found = false;
+
+	for (int i = 0; i < fan->count; i++)
+	{
+		server	   *server = &fan->servers[i];
+
+		server->ready = is_unfinished(server) &&
+			ek_connection_socket(server->connection) == PGINVALID_SOCKET;
+		found |= server->ready;
+	}
+	return found;
+}
+
+static void
+wait_for_servers(fan *fan)
+{
+	static uint32 event;
+	WaitEvent	occurred[MAX_OCCURRED];
+	int			count;
+
+	if (find_failed(fan))
+		return;
+	update_set(fan);
+	count = WaitEventSetWait(fan->set, time_to_wait(fan), occurred, MAX_OCCURRED,
+							 ek_wait_event_named(&event, "EngramkFanOut"));
+	for (int i = 0; i < count; i++)
+	{
+		server	   *server = occurred[i].user_data;
+
+		if (server == NULL)
+			ResetLatch(MyLatch);
+		else if (is_unfinished(server))
+			server->ready = true;
+		else
+			free_set(fan);
+	}
+	CHECK_FOR_INTERRUPTS();
 }
 
 /* Until every server has answered, or is missing. */
 static void
 run(fan *fan)
 {
-	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext, "engramk fan-out",
-												  ALLOCSET_DEFAULT_SIZES);
-	int			pause = FIRST_PAUSE;
-	bool		waiting = true;
+	const MemoryContext caller = CurrentMemoryContext;
+	const MemoryContext scratch = AllocSetContextCreate(caller, "engramk fan-out", ALLOCSET_DEFAULT_SIZES);
 
-	while (waiting)
+	for (bool first = true; fan->unfinished > 0; first = false)
 	{
-		bool		went_on = false;
-
-		waiting = false;
+		if (!first)
+			wait_for_servers(fan);
 		for (int i = 0; i < fan->count; i++)
 		{
-			MemoryContext caller = MemoryContextSwitchTo(scratch);
+			ErrorContextCallback naming = {
+				.previous = error_context_stack,
+				.callback = name_server,
+				.arg = &fan->servers[i]
+			};
 
-			CHECK_FOR_INTERRUPTS();
-			if (fan->servers[i].state < DONE && can_go_on(fan, &fan->servers[i]))
-			{
-				go_on(fan, i, scratch);
-				went_on = true;
-			}
-			waiting |= fan->servers[i].state < DONE;
+			MemoryContextSwitchTo(scratch);
+			error_context_stack = &naming;
+			take_turn(fan, i);
+			error_context_stack = naming.previous;
 			MemoryContextSwitchTo(caller);
 			MemoryContextReset(scratch);
 		}
-		if (went_on)
-			pause = FIRST_PAUSE;
-		else if (waiting)
-		{
-			pause_for(pause);
-			pause = Min(2 * pause, LONGEST_PAUSE);
-		}
 	}
+	free_set(fan);
 	MemoryContextDelete(scratch);
 }
 
@@ -456,14 +594,14 @@ run(fan *fan)
 static void
 abandon(fan *fan)
 {
+	free_set(fan);
+	PQclear(fan->rows);
 	for (int i = 0; i < fan->count; i++)
 	{
-		const server *server = &fan->servers[i];
+		server	   *server = &fan->servers[i];
 
-		if (server->connection == NULL)
-			continue;
-		if (server->state == ASKED || server->state == HAS_ROWS || !fan->connections_stay)
-			ek_connection_close(&fan->dblink, server->connection);
+		if (server->connection != NULL && is_unfinished(server))
+			ek_connection_close(server->connection);
 	}
 }
 
@@ -519,12 +657,11 @@ static void
 fan_out(FunctionCallInfo fcinfo, ek_id_type ids)
 {
 	const int	k = PG_GETARG_INT32(3);
-	ek_row_set		rows;
+	ek_row_set	rows;
 	fan			fan = {
 		.ids = ids,
 		.statement = text_to_cstring(PG_GETARG_TEXT_PP(1)),
 		.allow_missing = PG_GETARG_BOOL(4),
-		.connections_stay = ek_connection_may_stay(),
 		.context = CurrentMemoryContext
 	};
 
@@ -532,29 +669,21 @@ fan_out(FunctionCallInfo fcinfo, ek_id_type ids)
 	check_statement(fan.statement);
 	find_servers(&fan, PG_GETARG_ARRAYTYPE_P(0));
 	fan.values = strings_of(PG_GETARG_ARRAYTYPE_P(2), &fan.value_count);
+	check_value_count(fan.value_count);
 	rows = ek_begin_row_set(fcinfo, "engram_fan_out");
 
-	SPI_connect();
-	fan.dblink = ek_dblink_find(ids);
-	ek_connections_close_outdated(&fan.dblink);
+	ek_connections_close_outdated();
 	PG_TRY();
 	{
 		run(&fan);
 	}
 	PG_CATCH();
 	{
-		ErrorData  *error;
-
-		MemoryContextSwitchTo(fan.context);
-		error = CopyErrorData();
-		FlushErrorState();
 		abandon(&fan);
-		ReThrowError(error);
+		PG_RE_THROW();
 	}
 	PG_END_TRY();
-	abandon(&fan);
 	put_result(&fan, k, &rows);
-	SPI_finish();
 }
 
 /*

@@ -66,7 +66,7 @@ is(in_front($front, q(SELECT string_agg(concat(server, ' ', id, ' ', distance), 
 # The whole result of many statements in one session: more than a connection prepares
 is($front->safe_psql('postgres', join("\n", map { "SELECT id FROM engram_fan_out($all, 'SELECT id, $_ FROM items WHERE id = \$1', '{$_}', 1);" } 1 .. 80)),
 	join("\n", 1 .. 80), 'eighty statements');
-is($servers[0]->safe_psql('postgres', 'SELECT count(*) FROM pg_stat_activity WHERE application_name = \'\' AND backend_type = \'client backend\' AND pid <> pg_backend_pid()'),
+is($servers[0]->safe_psql('postgres', 'SELECT count(*) FROM pg_stat_activity WHERE application_name = \'engramk\''),
 	'0', 'with the session, its connections are gone');
 
 # What is wrong before a server is asked
@@ -85,7 +85,7 @@ error_is(q(SELECT * FROM engram_fan_out('{"host=localhost dbname=postgres"}', 'S
 error_is(q(SELECT * FROM engram_fan_out('{s1,s2,s1}', 'SELECT 1, 1', '{}', 5)), '22023', 'server "s1" is named twice', 'a server twice');
 error_is(q(SELECT * FROM engram_fan_out('{s1,NULL}', 'SELECT 1, 1', '{}', 5)), '22004', 'servers must not contain NULL', 'no name');
 error_is(q(SELECT * FROM engram_fan_out('{s1}', 'SELECT 1, 1', '{}', 0)), '22023', 'k must be between', 'k of 0');
-foreach my $statement ('DROP TABLE items', 'SELECT 1, 1; DROP TABLE items', 'SELECT 1, 1) TO STDOUT; DROP TABLE items; --', '', ';', 'DELETE FROM items RETURNING 1, 1', 'COMMIT')
+foreach my $statement ('DROP TABLE items', 'SELECT 1, 1; DROP TABLE items', 'SELECT 1 AS id, 1 AS distance INTO made', '(SELECT 1 AS id, 1 AS distance INTO made UNION SELECT 2, 2) EXCEPT SELECT 1, 1', 'SELECT 1, 1) TO STDOUT; DROP TABLE items; --', '', ';', 'DELETE FROM items RETURNING 1, 1', 'COMMIT')
 {
 	error_is("SELECT * FROM engram_fan_out($all, \$q\$$statement\$q\$, '{}', 5)", '42601', '', "no single SELECT: $statement");
 }
@@ -97,9 +97,12 @@ like(front_error($front, "SELECT * FROM engram_fan_out($all, 'SELECT id, embeddi
 	qr/different vector dimensions.*server "s[123]"/s, 'vectors of other dimensions');
 error_is("SELECT * FROM engram_fan_out($all, 'SELECT 1, 1/0', '{}', 5)", '22012', 'division by zero.*server "s[123]"', 'an error of the statement');
 error_is("SELECT * FROM engram_fan_out($all, 'SELECT nothing', '{}', 5)", '42703', 'column "nothing" does not exist', 'a statement that makes no sense there');
-error_is("SELECT * FROM engram_fan_out($all, 'SELECT 1, 1, 1', '{}', 5)", '42804', 'rowtype', 'too many columns');
-error_is("SELECT * FROM engram_fan_out($all, 'SELECT now(), 1', '{}', 5)", '22P02', 'invalid input syntax for type bigint', 'an id of another type');
-error_is("SELECT * FROM engram_fan_out($all, 'SELECT 1, \$1', '{}', 5)", '42601', 'wrong number of parameters', 'too few values');
+error_is("SELECT * FROM engram_fan_out($all, 'SELECT 1, 1, 1', '{}', 5)", '42804', 'must return two columns.*It returns 3', 'too many columns');
+error_is("SELECT * FROM engram_fan_out($all, 'SELECT 1', '{}', 5)", '42804', 'must return two columns.*It returns 1', 'too few columns');
+error_is("SELECT * FROM engram_fan_out($all, 'SELECT now(), 1', '{}', 5)", '22P02', 'invalid input syntax for type bigint.*server "s[123]"', 'an id of another type');
+error_is("SELECT * FROM engram_fan_out($all, 'SELECT 1, \$1', '{}', 5)", '42601', 'supplies 0 parameters', 'too few values');
+error_is("SELECT * FROM engram_fan_out($all, 'SELECT 1, 1', '{1}', 5)", '42601', 'supplies 1 parameters', 'too many values');
+error_is("SELECT * FROM engram_fan_out($all, 'SELECT 1, 1', array_fill('1'::text, ARRAY[65536]), 5)", '54000', 'must be at most 65535', 'more values than the protocol has');
 is($front->safe_psql('postgres', "DO \$\$ BEGIN PERFORM engram_fan_out($all, 'SELECT 1, 1/0', '{}', 5); EXCEPTION WHEN division_by_zero THEN NULL; END \$\$;
 	SELECT count(*) FROM engram_fan_out($all, 'SELECT 1, 1', '{}', 5)"), '3', 'after an error, all answer again');
 
@@ -116,10 +119,10 @@ foreach my $server (@servers)
 }
 $front->safe_psql('postgres', 'CREATE ROLE app LOGIN');
 my $as_app = 'SET ROLE app;';
-error_is("$as_app SELECT * FROM engram_fan_out('{s1}', 'SELECT 1, 1', '{}', 5)", '42704', 'user mapping not found', 'without a user mapping');
-$front->safe_psql('postgres', join('', map { "CREATE USER MAPPING FOR app SERVER s$_ OPTIONS (user 'app', password 'secret');" } 1 .. 3));
 error_is("$as_app SELECT * FROM engram_fan_out('{s1}', 'SELECT 1, 1', '{}', 5)", '42501', 'permission denied for foreign server s1', 'without USAGE');
 $front->safe_psql('postgres', 'GRANT USAGE ON FOREIGN SERVER s1, s2, s3 TO app');
+error_is("$as_app SELECT * FROM engram_fan_out('{s1}', 'SELECT 1, 1', '{}', 5)", '42704', 'user mapping not found', 'without a user mapping');
+$front->safe_psql('postgres', join('', map { "CREATE USER MAPPING FOR app SERVER s$_ OPTIONS (user 'app', password 'secret');" } 1 .. 3));
 is(in_front($front, "$as_app SELECT count(*) FROM engram_fan_out($all, 'SELECT id, 1 FROM items', '{}', 5000)"), '3000', 'with both');
 is(in_front($front, "$as_app SELECT error IS NULL FROM engram_fan_out('{s1}', 'SELECT pg_backend_pid(), 1', '{}', 1);
 	RESET ROLE; SELECT error IS NULL FROM engram_fan_out('{s1}', \$\$SELECT 1, 1 WHERE current_user <> 'app'\$\$, '{}', 1)"), "t\nt", 'each role has a connection of its own');
@@ -127,26 +130,52 @@ is(in_front($front, "$as_app SELECT count(*) FROM engram_fan_out('{s1}', \$\$SEL
 	ALTER USER MAPPING FOR app SERVER s1 OPTIONS (SET password 'wrong');
 	SET ROLE app; SELECT error ~ 'password authentication failed' FROM engram_fan_out('{s1}', 'SELECT 1, 1', '{}', 1, true)"), "1\nt", 'a user mapping that was altered counts at once');
 $front->safe_psql('postgres', "ALTER USER MAPPING FOR app SERVER s1 OPTIONS (SET password 'secret')");
-$front->safe_psql('postgres', 'REVOKE EXECUTE ON FUNCTION dblink_connect(text, text) FROM PUBLIC');
-error_is("$as_app SELECT * FROM engram_fan_out('{s1}', 'SELECT 1, 1', '{}', 5)", '42501', 'permission denied for function dblink_connect', 'dblink may be forbidden');
-$front->safe_psql('postgres', 'GRANT EXECUTE ON FUNCTION dblink_connect(text, text) TO PUBLIC');
-$front->safe_psql('postgres', 'CREATE SCHEMA "Odd ""place"; ALTER EXTENSION dblink SET SCHEMA "Odd ""place"; CREATE SCHEMA evil; CREATE FUNCTION evil.dblink_is_busy(text) RETURNS integer LANGUAGE sql AS $$ SELECT 1/0 $$; CREATE DOMAIN evil.text AS pg_catalog.text CHECK (false)');
-is(in_front($front, "SET search_path = evil, public; SELECT count(*) FROM engram_fan_out($all, 'SELECT 1, 1', '{}', 5)"), '3', 'dblink in another schema, and a hostile search_path');
-$front->safe_psql('postgres', 'ALTER EXTENSION dblink SET SCHEMA public');
+error_is("ALTER ROLE app CREATEROLE; $as_app ALTER USER MAPPING FOR app SERVER s1 OPTIONS (DROP password); SELECT * FROM engram_fan_out('{s1}', 'SELECT 1, 1', '{}', 5)", '2F003', 'password is required.*The user mapping has none', 'without a password, if it is no superuser');
+$front->safe_psql('postgres', "ALTER USER MAPPING FOR app SERVER s1 OPTIONS (ADD password 'secret')");
+$servers[0]->safe_psql('postgres', 'CREATE ROLE trusted LOGIN');
+error_is("ALTER USER MAPPING FOR app SERVER s1 OPTIONS (SET user 'trusted'); $as_app SELECT * FROM engram_fan_out('{s1}', 'SELECT 1, 1', '{}', 5)", '2F003', 'password is required.*did not ask for one', 'nor with one that is not asked for');
+$front->safe_psql('postgres', "ALTER USER MAPPING FOR app SERVER s1 OPTIONS (SET user 'app')");
+is(in_front($front, "CREATE ROLE boss SUPERUSER; CREATE USER MAPPING FOR boss SERVER s1 OPTIONS (user 'trusted'); SET ROLE boss; SELECT count(*) FROM engram_fan_out('{s1}', 'SELECT 1, 1', '{}', 5);
+	RESET ROLE; ALTER ROLE boss NOSUPERUSER; GRANT USAGE ON FOREIGN SERVER s1 TO boss; SET ROLE boss;
+	DO \$\$ BEGIN PERFORM engram_fan_out('{s1}', 'SELECT 1, 1', '{}', 5); EXCEPTION WHEN SQLSTATE '2F003' THEN PERFORM set_config('test.outcome', 'refused', false); END \$\$; SELECT current_setting('test.outcome')"),
+	"1\nrefused", 'who was a superuser when a connection was made is no longer one');
+is(in_front($front, "BEGIN; $as_app SELECT count(*) FROM engram_fan_out('{s1}', 'SELECT 1, 1', '{}', 5); RESET ROLE; REVOKE USAGE ON FOREIGN SERVER s1 FROM app; SET LOCAL ROLE app;
+	DO \$\$ BEGIN PERFORM engram_fan_out('{s1}', 'SELECT 1, 1', '{}', 5); EXCEPTION WHEN insufficient_privilege THEN PERFORM set_config('test.outcome', 'refused', false); END \$\$; SELECT current_setting('test.outcome'); ROLLBACK"),
+	"1\nrefused", 'USAGE that was revoked counts at once');
+$front->safe_psql('postgres', 'CREATE SCHEMA evil; CREATE DOMAIN evil.text AS pg_catalog.text CHECK (false); CREATE DOMAIN evil.bigint AS pg_catalog.int8 CHECK (false)');
+is(in_front($front, "SET search_path = evil, public; SELECT count(*) FROM engram_fan_out($all, 'SELECT 1, 1', '{}', 5)"), '3', 'a hostile search_path');
 
-# No connection is left for roles that have no right to it: neither those of a function with
-# its owner's rights, nor those of a role that the session took for a while.
+# A connection is of no use to roles that have no right to it: neither one of a function with
+# its owner's rights, nor one of a role that the session took for a while; nor to dblink.
 $front->safe_psql('postgres', "CREATE ROLE low; CREATE FUNCTION search() RETURNS bigint LANGUAGE sql SECURITY DEFINER AS \$f\$ SELECT count(*) FROM engram_fan_out($all, 'SELECT id, 1 FROM items', '{}', 5000) \$f\$");
-is(in_front($front, 'SET SESSION AUTHORIZATION low; SELECT search(); SELECT dblink_get_connections() IS NULL'), "3000\nt", "a function with its owner's rights leaves none");
-is(in_front($front, "SET ROLE app; SELECT count(*) FROM engram_fan_out($all, 'SELECT 1, 1', '{}', 5); RESET ROLE; SELECT dblink_get_connections() IS NULL"), "3\nt", 'nor does a role that was taken');
-is(in_front($front, "SELECT count(*) FROM engram_fan_out($all, 'SELECT 1, 1', '{}', 5); SELECT cardinality(dblink_get_connections()); SELECT search(); SELECT cardinality(dblink_get_connections())"),
-	"3\n3\n3000\n", "and it closes the session's") or diag('connections');
+like(front_error($front, "SET SESSION AUTHORIZATION low; SELECT search(); SELECT engram_fan_out('{s1}', 'SELECT 1, 1', '{}', 1)"), qr/42501: permission denied for foreign server s1/, "a function with its owner's rights lends none");
+is(in_front($front, "SELECT search(); SELECT dblink_get_connections() IS NULL"), "3000\nt", 'dblink knows nothing of them');
 is(in_front($front, "CREATE SERVER gone FOREIGN DATA WRAPPER dblink_fdw OPTIONS (host '" . $servers[0]->host . "', port '" . $servers[0]->port . "', dbname 'postgres');
 	CREATE USER MAPPING FOR CURRENT_USER SERVER gone; SELECT count(*) FROM engram_fan_out('{gone}', 'SELECT 1, 1', '{}', 5); DROP SERVER gone CASCADE;
-	SELECT count(*) FROM engram_fan_out('{s1}', 'SELECT 1, 1', '{}', 5); SELECT cardinality(dblink_get_connections())"), "1\n1\n1", 'a server that was dropped has none any more');
+	SELECT id FROM engram_fan_out('{s1}', \$\$SELECT count(*), 1 FROM pg_stat_activity WHERE application_name = 'engramk' AND state = 'idle'\$\$, '{}', 5)"), "1\n0", 'a server that was dropped has none any more');
+
+# What a connection has prepared, and is no longer so: of other types, gone, too long, or too much
+$servers[0]->safe_psql('postgres', "CREATE TABLE changing AS SELECT id, 1::real AS distance FROM items LIMIT 2;
+	CREATE FUNCTION forget(i integer) RETURNS integer LANGUAGE plpgsql AS \$\$ BEGIN EXECUTE 'DEALLOCATE ALL'; RETURN i; END \$\$");
 is(in_front($front, "SELECT count(*) FROM engram_fan_out('{s1}', 'SELECT * FROM changing', '{}', 5);
 	SELECT dblink_exec('s1', 'ALTER TABLE changing ALTER distance TYPE double precision'); SELECT count(*) FROM engram_fan_out('{s1}', 'SELECT * FROM changing', '{}', 5)"),
-	"2\nALTER TABLE\n2", 'what was prepared and has other types now is prepared again') if $servers[0]->safe_psql('postgres', 'CREATE TABLE changing AS SELECT id, 1::real AS distance FROM items LIMIT 2; SELECT 1');
+	"2\nALTER TABLE\n2", 'what was prepared and has other types now is prepared again');
+is(in_front($front, "SELECT id FROM engram_fan_out('{s1}', 'SELECT forget(7), 1', '{}', 5);" x 3), "7\n7\n7", 'so is what the server has forgotten');
+is(in_front($front, "SELECT id FROM engram_fan_out('{s1}', repeat(' ', 100000) || 'SELECT \$1::int, count(*) FROM pg_prepared_statements', '{7}', 5);
+	SELECT distance FROM engram_fan_out('{s1}', repeat(' ', 100000) || 'SELECT \$1::int, count(*) FROM pg_prepared_statements', '{8}', 5)"), "7\n0", 'a statement of 100 kB is not kept');
+is(in_front($front, join(';', map { "SELECT max(distance) <= 32 FROM engram_fan_out('{s1}', 'SELECT $_, count(*) FROM pg_prepared_statements', '{}', 5)" } 1 .. 70)),
+	join("\n", ('t') x 70), 'nor are more than 32');
+
+# What a statement raises is the statement's, whatever its class; and what it remarks goes to the log
+$servers[0]->safe_psql('postgres', "CREATE FUNCTION say(i integer) RETURNS integer LANGUAGE plpgsql AS \$\$ BEGIN RAISE WARNING 'a remark'; RETURN i; END \$\$;
+	CREATE FUNCTION fail(code text) RETURNS integer LANGUAGE plpgsql AS \$\$ BEGIN RAISE EXCEPTION 'on purpose' USING ERRCODE = code, DETAIL = 'why', HINT = 'how'; END \$\$");
+foreach my $code ('08006', '57P01', '26000', '0A000', 'XX000')
+{
+	error_is("SELECT 1 FROM engram_fan_out('{s1}', 'SELECT 1, 1', '{}', 1); SELECT * FROM engram_fan_out('{s1}', 'SELECT fail(\$1), 1', '{$code}', 1, true)", $code, 'on purpose.*why.*how.*PL/pgSQL function fail.*server "s1"', "an error of the statement with SQLSTATE $code");
+}
+my $log = -s $front->logfile;
+is(in_front($front, "SELECT id FROM engram_fan_out('{s1}', 'SELECT say(7), 1', '{}', 1)"), '7', 'a statement that warns');
+like(substr(slurp_file($front->logfile), $log), qr/LOG:  message of a foreign server: WARNING: a remark/, "is in the front's log");
 
 # Connections that are cut in the middle of an answer: the rows that came count once, or not at all.
 foreach my $ready (2 .. 5)
@@ -187,8 +216,8 @@ is(in_session("SELECT count(*) FROM engram_fan_out($all, \$\$$ten\$\$, $paramete
 in_session('ALTER SERVER s2 OPTIONS (SET port \'' . $servers[0]->port . '\')');
 is(in_session("SELECT count(DISTINCT id) FROM engram_fan_out($all, \$\$$ten\$\$, $parameters, 30)"), '20', 'a server that was altered is another one at once');
 in_session('ALTER SERVER s2 OPTIONS (SET port \'' . $servers[1]->port . '\')');
-in_session("SELECT count(*) FROM (SELECT dblink_disconnect(c) FROM unnest(dblink_get_connections()) AS c) AS d");
-is(in_session("SELECT count(DISTINCT id) FROM engram_fan_out($all, \$\$$ten\$\$, $parameters, 30)"), '30', 'who closes our connections gets new ones');
+$_->safe_psql('postgres', "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE application_name = 'engramk'") foreach @servers;
+is(in_session("SELECT count(DISTINCT id) FROM engram_fan_out($all, \$\$$ten\$\$, $parameters, 30)"), '30', 'connections that were terminated are made anew');
 
 # Servers that do not answer
 
@@ -226,16 +255,19 @@ $session = $front->background_psql('postgres', on_error_stop => 0);
 in_session("SELECT count(*) FROM engram_fan_out($all, \$\$$ten\$\$, $parameters, 30)");
 kill_all($servers[2], 'STOP');
 in_session("SET statement_timeout = '500ms'");
+is(in_session("DO \$\$ BEGIN PERFORM engram_fan_out($all, 'SELECT length(\$1), 1', ARRAY[repeat('x', 50000000)], 5); EXCEPTION WHEN query_canceled THEN PERFORM set_config('test.outcome', 'not sent', false); END \$\$;
+	SELECT current_setting('test.outcome')"), 'not sent', 'a server that stands still: more than the system buffers is not waited for');
+kill_all($servers[2], 'CONT');
+in_session("RESET statement_timeout; SELECT count(*) FROM engram_fan_out($all, \$\$$ten\$\$, $parameters, 30)");
+kill_all($servers[2], 'STOP');
+in_session("SET statement_timeout = '500ms'");
 is(in_session("DO \$\$ BEGIN PERFORM engram_fan_out($all, 'SELECT 1, 1', '{}', 5); EXCEPTION WHEN query_canceled THEN PERFORM set_config('test.outcome', 'cancelled', false); END \$\$;
 	SELECT current_setting('test.outcome')"), 'cancelled', 'a server that stands still: statement_timeout');
 in_session('RESET statement_timeout');
 like(in_session("SELECT server, error FROM engram_fan_out($all, \$\$$ten\$\$, $parameters, 1, true) WHERE error IS NOT NULL"),
 	qr/^s3\|could not establish connection: .*timeout expired/, 'connect_timeout, and it is named');
-if ($front->pg_version >= 16)
-{
-	is(in_session("SET statement_timeout = '200ms'; DO \$\$ BEGIN PERFORM engram_fan_out($all, 'SELECT 1, 1', '{}', 5, true); EXCEPTION WHEN query_canceled THEN PERFORM set_config('test.outcome', 'again', false); END \$\$;
+is(in_session("SET statement_timeout = '200ms'; DO \$\$ BEGIN PERFORM engram_fan_out($all, 'SELECT 1, 1', '{}', 5, true); EXCEPTION WHEN query_canceled THEN PERFORM set_config('test.outcome', 'again', false); END \$\$;
 	RESET statement_timeout; SELECT current_setting('test.outcome')"), 'again', 'statement_timeout ends that, too');
-}
 kill_all($servers[2], 'CONT');
 is(in_session("SELECT count(DISTINCT id) FROM engram_fan_out($all, \$\$$ten\$\$, $parameters, 30)"), '30', 'it goes on');
 $session->quit;
