@@ -80,8 +80,9 @@ for header in simd/ek_simd.h simd/ek_level.h simd/ek_target.h; do
 	$CC -Isimd -fsyntax-only -x c "$header" || complain "$header is not self-contained"
 done
 server=$("${PG_CONFIG:-pg_config}" --includedir-server)
+libpq=$("${PG_CONFIG:-pg_config}" --includedir)
 for header in src/*/*.h; do
-	$CC -I. -Isrc -isystem "$server" -D_GNU_SOURCE -include postgres.h -fsyntax-only -x c "$header" ||
+	$CC -I. -Isrc -isystem "$server" -isystem "$libpq" -D_GNU_SOURCE -include postgres.h -fsyntax-only -x c "$header" ||
 		complain "$header is not self-contained"
 done
 

@@ -11,7 +11,7 @@ warnings="-Wall -Wextra -Wmissing-prototypes -Wpointer-arith
 	-Werror"
 sources=$(find simd src -name '*.c' | sort)
 flags="-O2 -fno-strict-aliasing -fwrapv -ffp-contract=off -D_GNU_SOURCE -I. -Isrc
-	-isystem $("$PG_CONFIG" --includedir-server)"
+	-isystem $("$PG_CONFIG" --includedir-server) -isystem $("$PG_CONFIG" --includedir)"
 
 # shellcheck disable=SC2086 # lists of flags are meant to be split
 {

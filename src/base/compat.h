@@ -6,7 +6,6 @@
 #define EK_COMPAT_H
 
 #include "storage/smgr.h"
-#include "utils/wait_event.h"
 
 /* 16 took the macros of variable-length types out of postgres.h */
 #if PG_VERSION_NUM >= 160000
@@ -84,18 +83,13 @@ ek_smgr_zeroextend(SMgrRelation smgr, BlockNumber first, BlockNumber count)
 #define ek_create_wait_event_set(count)	CreateWaitEventSet(CurrentMemoryContext, count)
 #endif
 
-/* 17 knows what an extension waits for by name; `*event` is 0 before the first time */
-static inline uint32
-ek_wait_event_named(uint32 *event, const char *name)
-{
+/* 17 knows what an extension waits for by name; `event`, a variable, is 0 before the first time */
 #if PG_VERSION_NUM >= 170000
-	if (*event == 0)
-		*event = WaitEventExtensionNew(name);
-	return *event;
+#define ek_wait_event_named(event, name) \
+	((event) != 0 ? (event) : ((event) = WaitEventExtensionNew(name)))
 #else
-	return PG_WAIT_EXTENSION;
+#define ek_wait_event_named(event, name)	((void) (event), PG_WAIT_EXTENSION)
 #endif
-}
 
 /* 17 took old_snapshot_threshold away */
 #if PG_VERSION_NUM >= 170000

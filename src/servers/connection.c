@@ -207,6 +207,14 @@ add_libpq_options(libpq_options *options, const PQconninfoOption *known, List *l
 	}
 }
 
+/* libpq's own memory, not PostgreSQL's */
+pg_noreturn static void
+raise_out_of_memory(void)
+{
+	ek_stats_count_error(EK_ERROR_OTHER);
+	ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+}
+
 static libpq_options
 options_of(List *of_wrapper, List *of_server, List *of_mapping)
 {
@@ -218,7 +226,7 @@ options_of(List *of_wrapper, List *of_server, List *of_mapping)
 	};
 
 	if (known == NULL)
-		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+		raise_out_of_memory();
 	add_option(&options, "fallback_application_name", "engramk");
 	PG_TRY();
 	{
@@ -315,7 +323,7 @@ ek_connection_start(ek_connection *connection)
 	if (connection->libpq == NULL)
 	{
 		ReleaseExternalFD();
-		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+		raise_out_of_memory();
 	}
 	PQsetNoticeReceiver(connection->libpq, log_notice, NULL);
 	connection->polling = PQstatus(connection->libpq) == CONNECTION_BAD ?
@@ -413,7 +421,7 @@ send_sync(ek_connection *connection)
 static bool
 send_first_statements(ek_connection *connection)
 {
-	for (int i = 0; i < lengthof(first_statements); i++)
+	for (size_t i = 0; i < lengthof(first_statements); i++)
 	{
 		if (PQsendQueryParams(connection->libpq, first_statements[i], 0, NULL, NULL, NULL, NULL, 0) != 1)
 			return false;

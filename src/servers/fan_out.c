@@ -235,9 +235,11 @@ sqlstate_of(const ek_reply *error)
 static void
 raise_reply(const ek_reply *error)
 {
+	const int	sqlstate = sqlstate_of(error);
+
 	ek_stats_count_error(EK_ERROR_OTHER);
 	ereport(ERROR,
-			(errcode(sqlstate_of(error)),
+			(errcode(sqlstate),
 			 errmsg_internal("%s", error->message),
 			 error->detail == NULL ? 0 : errdetail_internal("%s", error->detail),
 			 error->hint == NULL ? 0 : errhint("%s", error->hint),
@@ -267,6 +269,8 @@ drop_rows(fan *fan, int server)
 static void
 give_up(fan *fan, server *server, const ek_reply *why)
 {
+	const int	sqlstate = why->sqlstate;
+
 	server->state = MISSING;
 	fan->unfinished--;
 	server->reason = MemoryContextStrdup(fan->context, why->detail == NULL ? why->message :
@@ -275,7 +279,7 @@ give_up(fan *fan, server *server, const ek_reply *why)
 		return;
 	ek_stats_count_error(EK_ERROR_OTHER);
 	ereport(ERROR,
-			(errcode(why->sqlstate),
+			(errcode(sqlstate),
 			 errmsg("server \"%s\" did not answer", server->name),
 			 errdetail_internal("%s", server->reason)));
 }
@@ -544,7 +548,7 @@ wait_for_servers(fan *fan)
 		return;
 	update_set(fan);
 	count = WaitEventSetWait(fan->set, time_to_wait(fan), occurred, MAX_OCCURRED,
-							 ek_wait_event_named(&event, "EngramkFanOut"));
+							 ek_wait_event_named(event, "EngramkFanOut"));
 	for (int i = 0; i < count; i++)
 	{
 		server	   *server = occurred[i].user_data;

@@ -54,7 +54,7 @@ foreach my $source (@sources)
 		$code = '\w+' if $code eq 'sqlstate';
 		$message =~ s/^"|"$//g;
 		$message =~ s/(?<!\\)"\s*"//g;
-		$code = 'serialization_failure' if $code eq 't_r_serialization_failure';
+		$code =~ s/^(?:t_r|s_r_e)_//;
 		my $pattern = pattern_of($message);
 		complain("the message \"$message\" as $code ($source)")
 		  if $errors !~ /^\| \w{5} `$code` \|[^|]*`$pattern/m;

@@ -33,8 +33,7 @@ my %index = (
 	word_vector => { format => 5, of => 'vector vector_cosine_ops' });
 my @indexes = ('word_embedding');
 
-# The foreign server of setup.sql, where dblink is installed
-my $with_dblink;
+# By the foreign server of setup.sql
 my $fan_out = <<'SQL';
 SELECT string_agg(id || ' ' || encode(float8send(distance), 'hex'), ',' ORDER BY distance, id)
 	= (SELECT answer FROM expected WHERE kind = 'nearest' AND query = 7)
@@ -381,7 +380,7 @@ sub step_versions
 	my @single;
 	my $stop_reader = start_reader('reader', 'SELECT engram_avg(embedding) IS NOT NULL FROM word WHERE id <= 10',
 		"SELECT engram_cosine_matrix('{{1,0}}'::real[], '{{0,1}}') = '{{0}}'");
-	my $stop_fan_out = $with_dblink ? start_reader('fan_out', $fan_out) : undef;
+	my $stop_fan_out = start_reader('fan_out', $fan_out);
 	my @loads = start_load();
 
 	my $decision = time();
@@ -413,7 +412,7 @@ sub step_versions
 	my $read = $stop_reader->();
 	my @refused = grep { $_ ne '00000 t' } keys %$read;
 	check(%$read && !@refused, 'who uses what both have is always answered', @refused);
-	check_fan_out_reader($stop_fan_out->()) if $with_dblink;
+	check_fan_out_reader($stop_fan_out->());
 
 	finish_step("2: to $old, every database", $seconds, 'no session', "$differences lines", @loads);
 	add_row("2: to $new again, every database", $forward);
@@ -985,8 +984,6 @@ sub prepare
 	$monitor->run('CREATE DATABASE drill_two TEMPLATE drill');
 	my %installed = map { $_ => 1 } split /\n/,
 	  Session->new(database => 'drill')->run('SELECT extname FROM pg_extension');
-	$with_dblink = $installed{dblink};
-	print "Fan-outs are skipped: there is no dblink in this server\n" unless $with_dblink;
 	if ($installed{vector})
 	{
 		push @kinds, 'by_vector';
@@ -1043,7 +1040,7 @@ SQL
 CREATE VIEW found AS
     SELECT id, distance FROM engram_fan_out('{drill_itself}', 'SELECT id, 0 FROM word', '{}', 10)
 SQL
-	step_fan_out() if $with_dblink;
+	step_fan_out();
 	step_slices();
 	step_indexes();
 	if ($ENV{DRILL_OLD_LIBRARY})

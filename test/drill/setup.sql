@@ -82,12 +82,9 @@ RESET engramk.simd;
 ANALYZE expected;
 
 -- This very server, as one that is asked by engram_fan_out.
-SELECT count(*) AS has_dblink FROM pg_available_extensions WHERE name = 'dblink' \gset
-\if :has_dblink
-CREATE EXTENSION dblink;
-CREATE SERVER drill_itself FOREIGN DATA WRAPPER dblink_fdw OPTIONS (host :'HOST', port :'PORT', dbname 'drill');
+CREATE FOREIGN DATA WRAPPER drill_wrapper;
+CREATE SERVER drill_itself FOREIGN DATA WRAPPER drill_wrapper OPTIONS (host :'HOST', port :'PORT', dbname 'drill');
 CREATE USER MAPPING FOR CURRENT_USER SERVER drill_itself OPTIONS (user 'drill_app');
-\endif
 
 -- Privileges that a user has changed.
 REVOKE EXECUTE ON FUNCTION engram_cosine_batch(real[], real[]) FROM PUBLIC;
