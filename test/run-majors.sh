@@ -1,6 +1,6 @@
 #!/bin/sh
 # Builds engramk for other PostgreSQL majors and tests what a major can change:
-# SQL, several sessions, the index's races, standby, crashes and damaged pages.
+# SQL, several sessions and servers, the index's races, standby, crashes and damaged pages.
 #
 #	test/run-majors.sh PG_CONFIG...		what `make test-majors` calls
 #
@@ -35,6 +35,7 @@ for PG_CONFIG in "$@"; do
 	cd "$builds/$number" || exit
 	suite "$version: SQL" regress
 	suite "$version: several sessions" test/t/run.sh
+	suite "$version: several servers" test/servers/run.sh
 	suite "$version: pgvector, SQL" pgvector_regress
 	suite "$version: pgvector, crowds, standby, crashes, dumps" pgvector_suites
 	suite "$version: races" test/with-cluster.sh test/index/isolation.sh

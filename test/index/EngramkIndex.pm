@@ -8,6 +8,7 @@ package EngramkIndex;
 use strict;
 use warnings;
 
+use Answers;
 use Exporter 'import';
 use File::Basename;
 use IPC::Run;

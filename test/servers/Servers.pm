@@ -171,6 +171,8 @@ sub cutting_proxy
 	my $pid = fork // die "fork: $!";
 
 	return ($pid, $listener->sockport) if $pid;
+	# PostgreSQL::Test of 16 to 18 catches it, and stops the servers of the test
+	$SIG{TERM} = 'DEFAULT';
 	while (my $client = $listener->accept)
 	{
 		my $to = IO::Socket::UNIX->new(Peer => $server->host . '/.s.PGSQL.' . $server->port) or die "connect: $!";

@@ -7,6 +7,7 @@ package Engramk;
 use strict;
 use warnings;
 
+use Answers;
 use Exporter 'import';
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
