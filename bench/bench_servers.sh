@@ -38,7 +38,7 @@ cc -O2 -o "$here/results/vectors" "$here/vectors.c" -lm
 
 bench_server front
 front=$PGPORT
-sql 'CREATE EXTENSION dblink; CREATE EXTENSION postgres_fdw;
+sql 'CREATE EXTENSION postgres_fdw;
 CREATE TABLE whole (id integer, embedding real[]); CREATE TABLE queries (LIKE whole);'
 vectors "$ROWS" "$DIMS" 1 | psql -X -q -c '\copy whole FROM pstdin (FORMAT binary)'
 vectors "$QUERIES" "$DIMS" 2 | psql -X -q -c '\copy queries FROM pstdin (FORMAT binary)'

@@ -13,6 +13,7 @@
 #include "storage/latch.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
@@ -32,6 +33,12 @@
 
 /* Of a statement that is not kept */
 #define NO_NAME		""
+
+/* A server's remarks on a statement that go to the log; what follows is like these, as a rule. */
+#define MAX_NOTICES	10
+
+/* A record of TLS has 16 kB, of which libpq takes at least 8 at a time. */
+#define TURNS_TO_READ	3
 
 /*
  * What a session says first: a distance arrives as it is, whatever the role's settings
@@ -54,16 +61,20 @@ struct ek_connection
 	PGconn	   *libpq;			/* NULL if there is none */
 	PostgresPollingStatusType polling;	/* PGRES_POLLING_OK if it is connected */
 	TimestampTz deadline;
+	uint64		call;			/* that used it last */
 	bool		outdated;		/* the server or a user mapping may have been altered since */
 	bool		had_password;
 	bool		is_set_up;		/* by the first statements */
 	int			syncs;			/* ends of transactions that are to come */
+	bool		has_answered;	/* with rows, if only none */
+	int			notices;
 	uint64		name;			/* of what it prepares */
 	char	   *prepared[MAX_PREPARED];
 	int			prepared_count;
 };
 
 static HTAB *connections;
+static uint64 this_call;
 
 static void
 outdate_all(Datum argument pg_attribute_unused(), int cache pg_attribute_unused(),
@@ -118,15 +129,17 @@ ek_connection_of(Oid server)
 		memset((char *) connection + sizeof(key), 0, sizeof(*connection) - sizeof(key));
 	else if (!role_may_use(connection))
 		ek_connection_close(connection);
+	connection->call = this_call;
 	return connection;
 }
 
 void
-ek_connections_close_outdated(void)
+ek_connections_begin_call(void)
 {
 	HASH_SEQ_STATUS all;
 	ek_connection *connection;
 
+	this_call++;
 	if (connections == NULL)
 		return;
 	hash_seq_init(&all, connections);
@@ -136,6 +149,21 @@ ek_connections_close_outdated(void)
 			continue;
 		ek_connection_close(connection);
 		(void) hash_search(connections, &connection->key, HASH_REMOVE, NULL);
+	}
+}
+
+/* To make room for those of this call */
+static void
+close_unused(void)
+{
+	HASH_SEQ_STATUS all;
+	ek_connection *connection;
+
+	hash_seq_init(&all, connections);
+	while ((connection = hash_seq_search(&all)) != NULL)
+	{
+		if (connection->call != this_call)
+			ek_connection_close(connection);
 	}
 }
 
@@ -260,8 +288,15 @@ static TimestampTz
 deadline_of(const libpq_options *options)
 {
 	const char *timeout = find_option(options, "connect_timeout");
-	const int	seconds = timeout == NULL ? 0 : atoi(timeout);
+	int			seconds = 0;
 
+	if (timeout != NULL && !parse_int(timeout, &seconds, 0, NULL))
+	{
+		ek_stats_count_error(EK_ERROR_OTHER);
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value \"%s\" for option \"connect_timeout\"", timeout)));
+	}
 	if (seconds <= 0)
 		return DT_NOEND;
 	return TimestampTzPlusMilliseconds(GetCurrentTimestamp(), (int64) seconds * 1000);
@@ -291,47 +326,93 @@ random_name(void)
 	return name;
 }
 
-static void
-log_notice(void *argument pg_attribute_unused(), const PGresult *result)
+/*
+ * A server is not to be trusted with its encoding, and what it says may go into a table.
+ * In the current memory context.
+ */
+static char *
+copy_text(const char *text)
 {
-	const char *severity = PQresultErrorField(result, PG_DIAG_SEVERITY);
-	const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+	char	   *copy = pstrdup(text);
 
+	if (pg_verifymbstr(copy, (int) strlen(copy), true))
+		return copy;
+	for (char *byte = copy; *byte != '\0'; byte++)
+	{
+		if (IS_HIGHBIT_SET(*byte))
+			*byte = '?';
+	}
+	return copy;
+}
+
+static const char *
+copy_field(const PGresult *result, int field)
+{
+	const char *text = PQresultErrorField(result, field);
+
+	return text == NULL ? NULL : copy_text(text);
+}
+
+/* Called by libpq, which must come to its end, whoever cancels. */
+static void
+log_notice(void *argument, const PGresult *result)
+{
+	ek_connection *connection = argument;
+	const char *severity;
+	const char *message;
+
+	if (connection->notices++ >= MAX_NOTICES)
+		return;
+	HOLD_INTERRUPTS();
+	severity = copy_field(result, PG_DIAG_SEVERITY);
+	message = copy_field(result, PG_DIAG_MESSAGE_PRIMARY);
 	ereport(LOG,
 			(errmsg("message of a foreign server: %s: %s",
 					severity == NULL ? "" : severity, message == NULL ? "" : message)));
+	RESUME_INTERRUPTS();
+}
+
+static bool
+find_room(void)
+{
+	if (AcquireExternalFD())
+		return true;
+	close_unused();
+	return AcquireExternalFD();
 }
 
 void
 ek_connection_start(ek_connection *connection)
 {
-	const ForeignServer *server = GetForeignServer(connection->key.server);
-	const UserMapping *mapping = GetUserMapping(connection->key.role, server->serverid);
-	const libpq_options options = options_of(GetForeignDataWrapper(server->fdwid)->options,
-											 server->options, mapping->options);
-	const char *password = find_option(&options, "password");
+	const ForeignServer *server;
+	const UserMapping *mapping;
+	libpq_options options;
+	const char *password;
 
 	ek_connection_close(connection);
+	/* before they are read: what is altered meanwhile is heard of */
+	connection->outdated = false;
+	server = GetForeignServer(connection->key.server);
+	mapping = GetUserMapping(connection->key.role, server->serverid);
+	options = options_of(GetForeignDataWrapper(server->fdwid)->options, server->options, mapping->options);
+	password = find_option(&options, "password");
 	require_password(password != NULL && password[0] != '\0', "The user mapping has none.",
 					 "Set the option \"password\" of the user mapping.");
-	if (!AcquireExternalFD())
-		ereport(ERROR,
-				(errcode(ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
-				 errmsg("could not establish connection"),
-				 errdetail("There are too many open files on the local server."),
-				 errhint("Raise the server's max_files_per_process and/or \"ulimit -n\" limits.")));
+	connection->deadline = deadline_of(&options);
+	connection->polling = PGRES_POLLING_FAILED;
+	if (!find_room())
+		return;
 	connection->libpq = PQconnectStartParams(options.keywords, options.values, 0);
 	if (connection->libpq == NULL)
 	{
 		ReleaseExternalFD();
 		raise_out_of_memory();
 	}
-	PQsetNoticeReceiver(connection->libpq, log_notice, NULL);
-	connection->polling = PQstatus(connection->libpq) == CONNECTION_BAD ?
-		PGRES_POLLING_FAILED : PGRES_POLLING_WRITING;
-	connection->deadline = deadline_of(&options);
-	connection->outdated = false;
+	PQsetNoticeReceiver(connection->libpq, log_notice, connection);
+	if (PQstatus(connection->libpq) != CONNECTION_BAD)
+		connection->polling = PGRES_POLLING_WRITING;
 	connection->had_password = false;
+	connection->notices = 0;
 	connection->name = random_name();
 }
 
@@ -345,8 +426,11 @@ ek_connection_deadline(const ek_connection *connection)
 static const char *
 message_of(const ek_connection *connection)
 {
-	char	   *message = pchomp(PQerrorMessage(connection->libpq));
+	char	   *message;
 
+	if (connection->libpq == NULL)
+		return "there are too many open files (max_files_per_process, \"ulimit -n\")";
+	message = copy_text(pchomp(PQerrorMessage(connection->libpq)));
 	return message[0] == '\0' ? "connection to the server was lost" : message;
 }
 
@@ -463,6 +547,8 @@ ek_progress
 ek_connection_send(ek_connection *connection, const char *statement, char *const *values, int count,
 				   ek_reply *reply)
 {
+	connection->has_answered = false;
+	connection->notices = 0;
 	if (send_all(connection, statement, values, count))
 		return EK_WAITS;
 	return lose(connection, ERRCODE_CONNECTION_FAILURE, reply);
@@ -489,17 +575,16 @@ ek_connection_socket(const ek_connection *connection)
 	return PQsocket(connection->libpq);
 }
 
+/* What has been decrypted and not been taken. */
+bool
+ek_connection_hides(const ek_connection *connection)
+{
+	return PQsslInUse(connection->libpq) || PQgssEncInUse(connection->libpq);
+}
+
 /*
  * Answers
  */
-
-static const char *
-copy_field(const PGresult *result, int field)
-{
-	const char *text = PQresultErrorField(result, field);
-
-	return text == NULL ? NULL : pstrdup(text);
-}
 
 /* What ended the server's session, or came from libpq itself, is no error of the statement. */
 static ek_progress
@@ -524,7 +609,34 @@ take_error(const ek_connection *connection, PGresult *result, ek_reply *reply)
 			.context = copy_field(result, PG_DIAG_CONTEXT)
 	};
 	PQclear(result);
+	if (reply->message == NULL)
+		reply->message = "the server said no more";
 	return ended ? EK_LOST : EK_ERROR;
+}
+
+static bool
+read_input(const ek_connection *connection)
+{
+	const int	turns = ek_connection_hides(connection) ? TURNS_TO_READ : 1;
+	bool		is_alive = true;
+
+	for (int i = 0; i < turns && is_alive; i++)
+		is_alive = PQconsumeInput(connection->libpq) == 1;
+	return is_alive;
+}
+
+/* A server that speaks the protocol has said which rows there are. */
+static ek_progress
+end(const ek_connection *connection, ek_reply *reply)
+{
+	if (connection->has_answered)
+		return EK_END;
+	*reply = (ek_reply)
+	{
+		.sqlstate = ERRCODE_CONNECTION_FAILURE,
+			.message = "the server gave no result"
+	};
+	return EK_LOST;
 }
 
 /*
@@ -534,7 +646,7 @@ take_error(const ek_connection *connection, PGresult *result, ek_reply *reply)
 ek_progress
 ek_connection_receive(ek_connection *connection, PGresult **rows, ek_reply *reply)
 {
-	const bool	is_alive = PQconsumeInput(connection->libpq) == 1;
+	const bool	is_alive = read_input(connection);
 	bool		was_null = false;
 
 	while (PQsocket(connection->libpq) == PGINVALID_SOCKET || !PQisBusy(connection->libpq))
@@ -552,6 +664,7 @@ ek_connection_receive(ek_connection *connection, PGresult **rows, ek_reply *repl
 		switch (PQresultStatus(result))
 		{
 			case PGRES_TUPLES_OK:
+				connection->has_answered = true;
 				*rows = result;
 				return EK_ROWS;
 			case PGRES_COMMAND_OK:
@@ -560,7 +673,7 @@ ek_connection_receive(ek_connection *connection, PGresult **rows, ek_reply *repl
 			case PGRES_PIPELINE_SYNC:
 				PQclear(result);
 				if (--connection->syncs == 0)
-					return EK_END;
+					return end(connection, reply);
 				break;
 			default:
 				return take_error(connection, result, reply);

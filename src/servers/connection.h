@@ -41,8 +41,11 @@ typedef struct ek_reply
 	const char *context;
 } ek_reply;
 
-/* Closes those whose servers or user mappings may have been altered, or dropped. */
-extern void ek_connections_close_outdated(void);
+/*
+ * Before a call takes its connections: closes those whose servers or user mappings may
+ * have been altered, or dropped.
+ */
+extern void ek_connections_begin_call(void);
 
 /*
  * What the session has of a server and this role, connected or not.  Raises an error
@@ -57,7 +60,8 @@ extern bool ek_connection_is_ready_for(const ek_connection *connection, const ch
  * Begins to connect anew, by the server's options and the user mapping's.  Raises an error
  * if there is no user mapping, or none with a password for those who are no superusers.
  * ek_connection_poll() gives EK_WAITS, EK_CONNECTED or EK_LOST, or raises an error if the
- * server wanted no password.  At the deadline, it is up to the caller to give up.
+ * server wanted no password.  At the deadline, it is up to the caller to give up.  Without
+ * a socket, it has failed already.
  */
 extern void ek_connection_start(ek_connection *connection);
 extern ek_progress ek_connection_poll(ek_connection *connection, ek_reply *reply);
@@ -75,8 +79,14 @@ extern ek_progress ek_connection_send(ek_connection *connection, const char *sta
 									  char *const *values, int count, ek_reply *reply);
 extern ek_progress ek_connection_receive(ek_connection *connection, PGresult **rows, ek_reply *reply);
 
-/* WL_SOCKET_READABLE, WL_SOCKET_WRITEABLE: what it waits for. */
+/*
+ * WL_SOCKET_READABLE, WL_SOCKET_WRITEABLE: what it waits for.  Sends what it can, after
+ * which there may be no socket any more.
+ */
 extern int	ek_connection_events(ek_connection *connection);
 extern pgsocket ek_connection_socket(const ek_connection *connection);
+
+/* May there be something to receive that the socket does not show? */
+extern bool ek_connection_hides(const ek_connection *connection);
 
 #endif							/* EK_CONNECTION_H */

@@ -40,6 +40,12 @@
 PG_FUNCTION_INFO_V1(ek_sql_fan_out);
 PG_FUNCTION_INFO_V1(ek_sql_uuid_fan_out);
 
+/* Bytes of values, of which a connection that stays keeps a copy. */
+#define MAX_KEPT	(1024 * 1024)
+
+/* Milliseconds after which a connection that hides what has come is looked at. */
+#define HIDDEN_PAUSE	50
+
 /* Sockets that one wait can report; what else is ready, the next one reports. */
 #define MAX_OCCURRED	16
 
@@ -73,9 +79,10 @@ typedef struct found_row
 typedef struct fan
 {
 	ek_id_type	ids;
-	const char *statement;
+	char	   *statement;
 	char	  **values;
 	int			value_count;
+	bool		is_large;		/* what is sent */
 	bool		allow_missing;
 	server	   *servers;
 	int			count;
@@ -188,15 +195,48 @@ is_select(const List *trees)
 	return select->intoClause == NULL;
 }
 
+/* An error's place is in this statement, not in the one that calls us. */
 static void
-check_statement(const char *statement)
+show_statement(void *statement)
 {
-	if (is_select(raw_parser(statement, RAW_PARSE_DEFAULT)))
+	const int	position = geterrposition();
+
+	if (position <= 0)
+		return;
+	errposition(0);
+	internalerrposition(position);
+	internalerrquery(statement);
+}
+
+static void
+check_statement(char *statement)
+{
+	ErrorContextCallback showing = {
+		.previous = error_context_stack,
+		.callback = show_statement,
+		.arg = statement
+	};
+	const List *trees;
+
+	error_context_stack = &showing;
+	trees = raw_parser(statement, RAW_PARSE_DEFAULT);
+	error_context_stack = showing.previous;
+	if (is_select(trees))
 		return;
 	ek_stats_count_error(EK_ERROR_OTHER);
 	ereport(ERROR,
 			(errcode(ERRCODE_SYNTAX_ERROR),
 			 errmsg("statement must be one SELECT statement")));
+}
+
+static bool
+are_large(char *const *values, int count)
+{
+	Size		size = 0;
+
+	for (int i = 0; i < count; i++)
+		size += values[i] == NULL ? 0 : strlen(values[i]);
+	return size > MAX_KEPT;
 }
 
 static void
@@ -241,9 +281,9 @@ raise_reply(const ek_reply *error)
 	ereport(ERROR,
 			(errcode(sqlstate),
 			 errmsg_internal("%s", error->message),
-			 error->detail == NULL ? 0 : errdetail_internal("%s", error->detail),
-			 error->hint == NULL ? 0 : errhint("%s", error->hint),
-			 error->context == NULL ? 0 : errcontext("%s", error->context)));
+			 error->detail != NULL ? errdetail_internal("%s", error->detail) : 0,
+			 error->hint != NULL ? errhint("%s", error->hint) : 0,
+			 error->context != NULL ? errcontext("%s", error->context) : 0));
 }
 
 static void
@@ -384,6 +424,8 @@ finish(fan *fan, int i, ek_progress progress, const ek_reply *reply)
 	{
 		server->state = DONE;
 		fan->unfinished--;
+		if (fan->is_large)
+			ek_connection_close(server->connection);
 	}
 }
 
@@ -481,9 +523,12 @@ make_set(fan *fan)
 	}
 }
 
-/* While it connects, a socket may be another one each time, under the same number. */
-static void
-update_set(fan *fan)
+/*
+ * Does the set know the sockets, and what they wait for?  While one connects, it may be
+ * another one each time, under the same number.
+ */
+static bool
+update_events(fan *fan)
 {
 	bool		changed = fan->set == NULL;
 
@@ -498,10 +543,7 @@ update_set(fan *fan)
 		changed |= server->state == CONNECTING || events != server->events;
 		server->events = events;
 	}
-	if (!changed)
-		return;
-	free_set(fan);
-	make_set(fan);
+	return !changed;
 }
 
 /* In milliseconds; -1 for no end. */
@@ -509,15 +551,32 @@ static long
 time_to_wait(const fan *fan)
 {
 	TimestampTz deadline = DT_NOEND;
+	bool		hides = false;
 
 	for (int i = 0; i < fan->count; i++)
 	{
-		if (fan->servers[i].state == CONNECTING)
-			deadline = Min(deadline, ek_connection_deadline(fan->servers[i].connection));
+		const server *server = &fan->servers[i];
+
+		if (server->state == CONNECTING)
+			deadline = Min(deadline, ek_connection_deadline(server->connection));
+		hides |= server->state == ASKED && ek_connection_hides(server->connection);
 	}
 	if (deadline == DT_NOEND)
-		return -1;
-	return TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
+		return hides ? HIDDEN_PAUSE : -1;
+	deadline = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
+	return hides ? Min(deadline, HIDDEN_PAUSE) : deadline;
+}
+
+/* Versions of libpq differ in whether they take all that there is at once. */
+static void
+look_at_hidden(const fan *fan)
+{
+	for (int i = 0; i < fan->count; i++)
+	{
+		server	   *server = &fan->servers[i];
+
+		server->ready = server->state == ASKED && ek_connection_hides(server->connection);
+	}
 }
 
 /* Connections that have no socket have failed already. */
@@ -542,11 +601,16 @@ wait_for_servers(fan *fan)
 {
 	static uint32 event;
 	WaitEvent	occurred[MAX_OCCURRED];
+	const bool	is_known = update_events(fan);
 	int			count;
 
 	if (find_failed(fan))
 		return;
-	update_set(fan);
+	if (!is_known)
+	{
+		free_set(fan);
+		make_set(fan);
+	}
 	count = WaitEventSetWait(fan->set, time_to_wait(fan), occurred, MAX_OCCURRED,
 							 ek_wait_event_named(event, "EngramkFanOut"));
 	for (int i = 0; i < count; i++)
@@ -560,6 +624,8 @@ wait_for_servers(fan *fan)
 		else
 			free_set(fan);
 	}
+	if (count == 0)
+		look_at_hidden(fan);
 	CHECK_FOR_INTERRUPTS();
 }
 
@@ -674,9 +740,10 @@ fan_out(FunctionCallInfo fcinfo, ek_id_type ids)
 	find_servers(&fan, PG_GETARG_ARRAYTYPE_P(0));
 	fan.values = strings_of(PG_GETARG_ARRAYTYPE_P(2), &fan.value_count);
 	check_value_count(fan.value_count);
+	fan.is_large = are_large(fan.values, fan.value_count);
 	rows = ek_begin_row_set(fcinfo, "engram_fan_out");
 
-	ek_connections_close_outdated();
+	ek_connections_begin_call();
 	PG_TRY();
 	{
 		run(&fan);
