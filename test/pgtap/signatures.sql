@@ -226,10 +226,14 @@ CREATE TEMPORARY TABLE expected_pgvector_member AS
 		'operator <=>@(?,engram_?_ball)',
 		'type engram_?_ball']) object;
 
+-- But for the array types and row types that come with others, which are members from 17 on
 CREATE TEMPORARY VIEW member_of AS
 	SELECT e.extname, pg_describe_object(d.classid, d.objid, 0) AS object
 	FROM pg_depend d JOIN pg_extension e ON d.refobjid = e.oid
-	WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e';
+		LEFT JOIN pg_type t ON d.classid = 'pg_type'::regclass AND d.objid = t.oid
+		LEFT JOIN pg_class c ON t.typrelid = c.oid
+	WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
+		AND (t.oid IS NULL OR t.typcategory <> 'A' AND (c.oid IS NULL OR c.relkind = 'c'));
 CREATE TEMPORARY VIEW member AS
 	SELECT object FROM member_of WHERE extname = 'engramk';
 
