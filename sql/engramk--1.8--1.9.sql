@@ -98,6 +98,9 @@ BEGIN
         RAISE invalid_parameter_value USING MESSAGE =
             'job must be the name of a table, with or without its schema';
     END IF;
+    IF pg_catalog.num_nulls(queries, targets, k, exclude_self, metric, max_distance) OPERATOR(pg_catalog.>) 0 THEN
+        RAISE null_value_not_allowed USING MESSAGE = 'terms of a join in slices must not be null';
+    END IF;
     IF slice_rows IS NULL OR slice_rows OPERATOR(pg_catalog.<) 1 THEN
         RAISE invalid_parameter_value USING MESSAGE = 'slice_rows must be at least 1';
     END IF;
@@ -166,6 +169,7 @@ CREATE PROCEDURE engram_knn_join_run(job text)
 DECLARE
     result pg_catalog.text;
     slices pg_catalog.text;
+    slices_table oid;
     terms pg_catalog.text;
     term pg_catalog.record;
     part pg_catalog.record;
@@ -179,8 +183,8 @@ DECLARE
 BEGIN
     SELECT pg_catalog.format('%I.%I', n.nspname, c.relname),
         pg_catalog.format('%I.%I', n.nspname, s.relname),
-        pg_catalog.format('%I.%I', n.nspname, pg_catalog.concat(c.relname, '_terms'))
-    INTO result, slices, terms
+        pg_catalog.format('%I.%I', n.nspname, pg_catalog.concat(c.relname, '_terms')), s.oid
+    INTO result, slices, terms, slices_table
     FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
         JOIN pg_catalog.pg_class AS s ON s.relnamespace OPERATOR(pg_catalog.=) n.oid
             AND s.relname OPERATOR(pg_catalog.=) pg_catalog.concat(c.relname, '_slices') AND s.relkind OPERATOR(pg_catalog.=) 'r'
@@ -223,6 +227,10 @@ BEGIN
         SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
         EXECUTE hold_it USING slice_begun INTO part;
         CONTINUE WHEN part.slice IS NULL;
+        -- by now it cannot be dropped, but may have been, and made again of other terms
+        IF pg_catalog.to_regclass(slices) OPERATOR(pg_catalog.<>) slices_table THEN
+            RAISE undefined_table USING MESSAGE = pg_catalog.format('join in slices "%s" is another one by now', job);
+        END IF;
 
         EXECUTE join_it USING
             pg_catalog.concat(
@@ -244,14 +252,21 @@ COMMENT ON PROCEDURE engram_knn_join_run(text) IS
 CREATE FUNCTION engram_knn_join_progress(job text, OUT slices integer, OUT finished integer, OUT running integer,
                                          OUT rows bigint, OUT started_at timestamp with time zone, OUT elapsed interval,
                                          OUT expected_end timestamp with time zone)
-    LANGUAGE plpgsql VOLATILE STRICT PARALLEL RESTRICTED COST 1000 AS $$
+    LANGUAGE plpgsql VOLATILE STRICT PARALLEL RESTRICTED COST 1000 SET row_security = off AS $$
 DECLARE
     slices_table pg_catalog.text := (
         SELECT pg_catalog.format('%I.%I', n.nspname, s.relname)
         FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
             JOIN pg_catalog.pg_class AS s ON s.relnamespace OPERATOR(pg_catalog.=) n.oid
                 AND s.relname OPERATOR(pg_catalog.=) pg_catalog.concat(c.relname, '_slices') AND s.relkind OPERATOR(pg_catalog.=) 'r'
-        WHERE c.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass(job));
+        WHERE c.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass(job)
+            -- types of its owner's own would have casts and operators that run by the rights of who asks
+            AND 4 OPERATOR(pg_catalog.=) (
+                SELECT pg_catalog.count(*) FROM pg_catalog.pg_attribute AS a
+                WHERE a.attrelid OPERATOR(pg_catalog.=) s.oid
+                    AND pg_catalog.concat_ws(' ', a.attname, pg_catalog.format_type(a.atttypid, NULL)) OPERATOR(pg_catalog.=)
+                        ANY (ARRAY['slice integer', 'started_at timestamp with time zone',
+                                   'finished_at timestamp with time zone', 'rows bigint'])));
     mean interval;
     spent interval;
     seen_at timestamp with time zone;

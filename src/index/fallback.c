@@ -61,6 +61,8 @@ typedef struct fallback_state
 	AttrNumber	tid;			/* the column that says where a row is */
 	bool		fell_back;
 	int			fallbacks;		/* of all that was asked of this node */
+	int			limit;			/* rows that the fallback has at most; 0 for all */
+	int			sorted;			/* rows that it has given, returned before or not */
 
 	/* what the index returned; in order once it has fallen back */
 	ItemPointer returned;
@@ -182,6 +184,41 @@ limit_of(const PlannerInfo *root)
 		(int) root->limit_tuples : 0;
 }
 
+/* Is the order of the query this one and more, of which a sort of the table can give all? */
+static bool
+can_sort_by_more(const PlannerInfo *root, List *order)
+{
+	ListCell   *cell;
+
+	if (!pathkeys_contained_in(order, root->query_pathkeys))
+		return false;
+	foreach(cell, root->query_pathkeys)
+	{
+		if (lfirst_node(PathKey, cell)->pk_eclass->ec_has_volatile)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Where PostgreSQL sorts what is just as far by more, it asks for a row that is farther
+ * than the last one wanted, or for the end.  A fallback that has no more than are wanted
+ * gives the right ones if it is sorted by all of that, too.
+ */
+static List *
+order_of_fallback(const PlannerInfo *root, const IndexPath *by_index, int *limit)
+{
+	List	   *order = by_index->path.pathkeys;
+
+	*limit = limit_of(root);
+	if (*limit == 0 || pathkeys_contained_in(root->query_pathkeys, order))
+		return order;
+	if (can_sort_by_more(root, order))
+		return root->query_pathkeys;
+	*limit = 0;
+	return order;
+}
+
 /* As a plan can have them. */
 static List *
 costs_as_list(const ek_work_limit *limit)
@@ -216,6 +253,8 @@ with_fallback(PlannerInfo *root, RelOptInfo *rel, IndexPath *by_index)
 	PathTarget *target;
 	CustomPath *path;
 	Path	   *sort;
+	List	   *order;
+	int			rows;
 	ek_work_limit limit = ek_work_costs(root, by_index);
 
 	if (best == NULL)
@@ -223,9 +262,10 @@ with_fallback(PlannerInfo *root, RelOptInfo *rel, IndexPath *by_index)
 	target = copy_pathtarget(rel->reltarget);
 	add_new_column_to_pathtarget(target, (Expr *) makeVar(rel->relid, SelfItemPointerAttributeNumber,
 														  TIDOID, -1, InvalidOid, 0));
+	order = order_of_fallback(root, by_index, &rows);
 	sort = (Path *) create_sort_path(root, rel,
 									 (Path *) create_projection_path(root, rel, best, target),
-									 by_index->path.pathkeys, root->limit_tuples);
+									 order, root->limit_tuples);
 	if (is_ruled_out(sort, &by_index->path))
 		return NULL;
 	limit.most = limit.pass + Max(TIMES * sort->total_cost, LEAST_VISITS * ek_visit_cost(&limit));
@@ -241,7 +281,7 @@ with_fallback(PlannerInfo *root, RelOptInfo *rel, IndexPath *by_index)
 	path->flags = CUSTOMPATH_SUPPORT_PROJECTION;
 #endif
 	path->custom_paths = list_make2(create_projection_path(root, rel, &by_index->path, target), sort);
-	path->custom_private = list_make2(costs_as_list(&limit), list_make1_int(limit_of(root)));
+	path->custom_private = list_make2(costs_as_list(&limit), list_make1_int(rows));
 	path->methods = &path_methods;
 	return &path->path;
 }
@@ -338,7 +378,6 @@ begin(CustomScanState *css, EState *estate, int eflags)
 	fallback_state *state = (fallback_state *) css;
 	const CustomScan *scan = (CustomScan *) css->ss.ps.plan;
 	const ek_work_limit costs = costs_of(scan);
-	const int	limit = linitial_int(lsecond(scan->custom_private));
 
 	state->by_index = castNode(IndexScanState, ExecInitNode(linitial(scan->custom_plans), estate, eflags));
 	state->fallback = ExecInitNode(lsecond(scan->custom_plans), estate, eflags);
@@ -346,8 +385,9 @@ begin(CustomScanState *css, EState *estate, int eflags)
 	state->visits = ek_visits_create(state->by_index, &costs);
 	state->tid = tid_column(scan);
 	/* what was returned is among these, and all others that are wanted */
-	if (limit > 0)
-		ExecSetTupleBound(limit, state->fallback);
+	state->limit = linitial_int(lsecond(scan->custom_private));
+	if (state->limit > 0)
+		ExecSetTupleBound(state->limit, state->fallback);
 }
 
 static ItemPointer
@@ -416,6 +456,16 @@ fall_back(fallback_state *state)
 	qsort(state->returned, state->count, sizeof(ItemPointerData), compare_tids);
 }
 
+/* A sort that knows how many are wanted must not be asked for more. */
+static TupleTableSlot *
+next_sorted(fallback_state *state)
+{
+	if (state->limit > 0 && state->sorted == state->limit)
+		return NULL;
+	state->sorted++;
+	return ExecProcNode(state->fallback);
+}
+
 static TupleTableSlot *
 next(ScanState *ss)
 {
@@ -435,7 +485,7 @@ next(ScanState *ss)
 		fall_back(state);
 	}
 	do
-		child = ExecProcNode(state->fallback);
+		child = next_sorted(state);
 	while (!TupIsNull(child) && was_returned(state, child));
 	return TupIsNull(child) ? NULL : store(state, child);
 }
@@ -471,6 +521,7 @@ rescan(CustomScanState *css)
 	}
 	ek_visits_rescan(state->visits);
 	state->fell_back = false;
+	state->sorted = 0;
 	state->count = 0;
 	ExecScanReScan(&css->ss);
 }

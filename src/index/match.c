@@ -250,9 +250,14 @@ static bool
 needs_ctid(const RelOptInfo *rel)
 {
 	Bitmapset  *columns = NULL;
+	ListCell   *cell;
 
 	/* not attr_needed, which partitions do not have */
 	pull_varattnos((Node *) rel->reltarget->exprs, rel->relid, &columns);
+	foreach(cell, rel->baserestrictinfo)
+	{
+		pull_varattnos((Node *) lfirst_node(RestrictInfo, cell)->clause, rel->relid, &columns);
+	}
 	return bms_is_member(SelfItemPointerAttributeNumber - FirstLowInvalidHeapAttributeNumber, columns);
 }
 
@@ -260,7 +265,8 @@ needs_ctid(const RelOptInfo *rel)
  * Before release 17 an index is asked for the whole of an order or for none of it, and
  * ORDER BY embedding <=> $1, id LIMIT 10 would be a sort of all rows.  Here ours are asked
  * for the distance alone; PostgreSQL then sorts what is just as far.  But not of rows that
- * are locked, or whose ctid is asked for, which a scan in order of distance may lose.
+ * are locked, or whose ctid is asked for, which a scan in order of distance may lose; and
+ * not of a table that a constant condition has proved empty, whose conditions are gone.
  */
 static void
 offer_first_of_order(PlannerInfo *root, RelOptInfo *rel)
@@ -270,7 +276,7 @@ offer_first_of_order(PlannerInfo *root, RelOptInfo *rel)
 	List	   *ours = NIL;
 	ListCell   *cell;
 
-	if (list_length(order) < 2 || root->rowMarks != NIL || needs_ctid(rel))
+	if (list_length(order) < 2 || root->rowMarks != NIL || IS_DUMMY_REL(rel) || needs_ctid(rel))
 		return;
 	foreach(cell, indexes)
 	{

@@ -191,7 +191,7 @@ hold_all(merge_state *state, ArrayType *matches, ek_id_type ids)
 	ReleaseTupleDesc(columns);
 }
 
-/* Without k there is no question; who found nothing at all may say NULL. */
+/* Without k there is no question, so such a row counts for nothing; who found nothing may say NULL. */
 static Datum
 add_row(FunctionCallInfo fcinfo, ek_id_type ids)
 {
@@ -200,9 +200,9 @@ add_row(FunctionCallInfo fcinfo, ek_id_type ids)
 
 	if (PG_ARGISNULL(2))
 	{
-		if (state != NULL)
-			raise_not_the_same();
-		PG_RETURN_NULL();
+		if (state == NULL)
+			PG_RETURN_NULL();
+		PG_RETURN_POINTER(state);
 	}
 	if (state == NULL)
 	{

@@ -54,7 +54,7 @@ struct ek_connection
 	PGconn	   *libpq;			/* NULL if there is none */
 	PostgresPollingStatusType polling;	/* PGRES_POLLING_OK if it is connected */
 	TimestampTz deadline;
-	bool		outdated;		/* the server or a user mapping may have been altered */
+	bool		outdated;		/* the server or a user mapping may have been altered since */
 	bool		had_password;
 	bool		is_set_up;		/* by the first statements */
 	int			syncs;			/* ends of transactions that are to come */
@@ -86,6 +86,7 @@ create_connections(void)
 	};
 
 	connections = hash_create("engramk connections", 8, &how, HASH_ELEM | HASH_BLOBS);
+	CacheRegisterSyscacheCallback(FOREIGNDATAWRAPPEROID, outdate_all, (Datum) 0);
 	CacheRegisterSyscacheCallback(FOREIGNSERVEROID, outdate_all, (Datum) 0);
 	CacheRegisterSyscacheCallback(USERMAPPINGOID, outdate_all, (Datum) 0);
 }
@@ -536,7 +537,7 @@ ek_connection_receive(ek_connection *connection, PGresult **rows, ek_reply *repl
 	const bool	is_alive = PQconsumeInput(connection->libpq) == 1;
 	bool		was_null = false;
 
-	while (!is_alive || !PQisBusy(connection->libpq))
+	while (PQsocket(connection->libpq) == PGINVALID_SOCKET || !PQisBusy(connection->libpq))
 	{
 		PGresult   *result = PQgetResult(connection->libpq);
 
@@ -565,5 +566,5 @@ ek_connection_receive(ek_connection *connection, PGresult **rows, ek_reply *repl
 				return take_error(connection, result, reply);
 		}
 	}
-	return EK_WAITS;
+	return is_alive ? EK_WAITS : lose(connection, ERRCODE_CONNECTION_FAILURE, reply);
 }

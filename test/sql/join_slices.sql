@@ -264,7 +264,35 @@ RESET search_path;
 ALTER EXTENSION engramk SET SCHEMA public;
 SELECT count(*), bool_and(s.query_id = t.query_id) AS same FROM trapped AS t FULL JOIN shared AS s USING (query_id, target_id, rank, distance);
 
+-- Who asks how far a job is runs nothing of its owner's by own rights: no cast of a type of his,
+-- and no policy.
+CREATE SCHEMA theirs AUTHORIZATION regress_engramk_slices;
+SET ROLE regress_engramk_slices;
+CREATE TYPE theirs.number AS (n bigint);
+CREATE FUNCTION theirs.to_bigint(theirs.number) RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'run as %', current_user; END $$;
+CREATE CAST (theirs.number AS bigint) WITH FUNCTION theirs.to_bigint(theirs.number) AS IMPLICIT;
+CREATE TABLE theirs.typed (query_id bigint);
+CREATE TABLE theirs.typed_slices (slice integer, started_at timestamp with time zone, finished_at timestamp with time zone, rows theirs.number);
+INSERT INTO theirs.typed_slices VALUES (1, now(), now(), '(5)');
+CREATE FUNCTION theirs.allows() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'run as %', current_user; END $$;
+CREATE TABLE theirs.guarded (query_id bigint);
+CREATE TABLE theirs.guarded_slices (slice integer, started_at timestamp with time zone, finished_at timestamp with time zone, rows bigint);
+INSERT INTO theirs.guarded_slices VALUES (1, now(), now(), 5);
+ALTER TABLE theirs.guarded_slices ENABLE ROW LEVEL SECURITY;
+CREATE POLICY guard ON theirs.guarded_slices USING (theirs.allows());
+GRANT USAGE ON SCHEMA theirs TO PUBLIC;
+GRANT SELECT ON ALL TABLES IN SCHEMA theirs TO PUBLIC;
+RESET ROLE;
+CREATE ROLE regress_engramk_asker;
+SELECT engram_knn_join_progress('theirs.typed');
+SELECT slices, rows FROM engram_knn_join_progress('theirs.guarded');
+SET ROLE regress_engramk_asker;
+SELECT engram_knn_join_progress('theirs.guarded');
+RESET ROLE;
+
 SET client_min_messages = warning;
+DROP ROLE regress_engramk_asker;
+DROP SCHEMA theirs CASCADE;
 DROP SCHEMA hostile, elsewhere, "Slices, ""quoted"" %s" CASCADE;
 DROP OWNED BY regress_engramk_slices;
 DROP ROLE regress_engramk_slices;

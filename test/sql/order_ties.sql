@@ -76,4 +76,45 @@ RESET plan_cache_mode;
 SELECT q.number, n.id FROM question AS q, LATERAL (SELECT id FROM item ORDER BY v <=> q.v, id LIMIT 2) AS n ORDER BY 1, 2;
 SELECT count(*), count(DISTINCT id) FROM (SELECT DISTINCT ON (i.v <=> q.v) i.id FROM item AS i, question AS q WHERE q.number = 2 ORDER BY i.v <=> q.v, i.id) AS d;
 
-DROP TABLE item, divided CASCADE;
+-- Rows that pass a filter of no index are the farthest, each distance many times: the scan falls
+-- back to a sort, and gives no row less, and none too many.
+CREATE TABLE hidden (id integer, rare boolean, v real[]);
+INSERT INTO hidden SELECT i, false, (SELECT array_agg((1 + sin(i * 12.9898 + j * 78.233))::real) FROM generate_series(1, 8) AS j) FROM generate_series(1, 20000) AS i;
+INSERT INTO hidden SELECT 30000 - i, true, (SELECT array_agg((-1 - j * (i % 3))::real) FROM generate_series(1, 8) AS j) FROM generate_series(1, 6000) AS i;
+CREATE INDEX ON hidden USING engramk (v);
+VACUUM ANALYZE hidden;
+SET enable_seqscan = on;
+CREATE FUNCTION falls_back(sort_by text, k integer) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+    plan json;
+BEGIN
+    EXECUTE format('EXPLAIN (ANALYZE, FORMAT json) SELECT id FROM hidden WHERE rare ORDER BY %s LIMIT %s', sort_by, k) INTO plan;
+    RETURN plan::text ~ 'Incremental Sort.*"Fallbacks": 1';
+END $$;
+CREATE FUNCTION hidden_differences(sort_by text, k integer) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    statement text := format('SELECT array_agg(id) FROM (SELECT id FROM hidden WHERE rare ORDER BY %s LIMIT %s) AS n', sort_by, k);
+    by_index integer[];
+    by_sort integer[];
+BEGIN
+    EXECUTE statement INTO by_index;
+    SET LOCAL enable_indexscan = off;
+    EXECUTE statement INTO by_sort;
+    SET LOCAL enable_indexscan = on;
+    RETURN (SELECT count(*) FROM unnest(by_index, by_sort) AS n (a, b) WHERE a IS DISTINCT FROM b);
+END $$;
+SELECT sort_by, bool_or(falls_back(sort_by, k)) AS falls_back, sum(hidden_differences(sort_by, k)) AS differences
+FROM unnest(ARRAY['v <=> ''{1,1,1,1,1,1,1,1}'', id', 'v <-> ''{1,1,1,1,1,1,1,1}'', -id']) AS sort_by, unnest(ARRAY[1, 2, 3, 10, 40, 1999, 2000, 2001, 6000]) AS k
+GROUP BY sort_by ORDER BY sort_by;
+SELECT g, array_agg(n.id ORDER BY n.id) FROM generate_series(1, 2) AS g, LATERAL (SELECT id FROM hidden WHERE rare AND g > 0 ORDER BY v <=> '{1,1,1,1,1,1,1,1}', id LIMIT 3) AS n GROUP BY g ORDER BY g;
+
+-- of a table that a constant condition empties, and of rows by their place
+SET enable_sort = off;
+SELECT count(*) FROM (SELECT id FROM item WHERE 1 = 0 ORDER BY v <=> '{1,2}', id LIMIT 5) AS n;
+SELECT count(*) FROM (SELECT id FROM item WHERE kind = NULL ORDER BY v <=> '{1,2}', id LIMIT 5) AS n;
+RESET enable_sort;
+SET engramk.enable_fallback = off;
+SELECT is_by_index('SELECT id FROM item WHERE ctid <> ''(4294967295,0)'' ORDER BY v <=> ''{1,2}'', id LIMIT 3') <= (current_setting('server_version_num')::integer >= 170000) AS place,
+    is_by_index('SELECT id FROM item WHERE (SELECT o.kind FROM item AS o WHERE o.ctid = item.ctid) = kind ORDER BY v <=> ''{1,2}'', id LIMIT 3') <= (current_setting('server_version_num')::integer >= 170000) AS place_in_subselect;
+
+DROP TABLE item, divided, hidden CASCADE;

@@ -243,6 +243,24 @@ sqlstate_is($orphan->{stderr}, '42P01', 'a session whose job was dropped has an 
 like($orphan->{stderr}, qr/relation "public\.near_slices" does not exist/, 'that says so');
 $dropper->query('SELECT 1');
 is($dropper->{stderr}, '', 'the DROP was not in its way');
+$_->quit foreach ($orphan, $dropper);
+
+# and made again, of other terms, before the session could see that it is gone
+
+begin_job(2);
+($orphan, $orphan_pid) = run_job();
+wait_at_gates($orphan_pid);
+$dropper = $node->background_psql('postgres', on_error_stop => 0);
+$dropper_pid = $dropper->query('SELECT pg_backend_pid()');
+$dropper->query_until(qr/begun/, "\\echo begun\nBEGIN; DROP TABLE near_slices, near_terms, near;
+	SELECT engram_knn_join_create('near', 'SELECT id, v FROM item', 'SELECT id, v FROM item', 1); COMMIT;\n");
+$node->poll_query_until('postgres', "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND pid = $dropper_pid)")
+  or die 'the DROP did not wait';
+release(2);
+$orphan->query('SELECT 1');
+sqlstate_is($orphan->{stderr}, '42P01', 'a session whose job is another one has an error');
+like($orphan->{stderr}, qr/join in slices "near" is another one by now/, 'that says so');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM near'), '0', 'and nothing of the old terms is in the new one');
 $_->quit foreach ($orphan, $dropper, $gates);
 
 # A standby shows how far it is, but not who works on it
