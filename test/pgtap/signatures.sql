@@ -261,7 +261,7 @@ SELECT plan(
 	8 * (SELECT count(*)::integer FROM expected_function)
 	+ 4 * (SELECT count(*)::integer FROM expected_operator)
 	+ 2 * (SELECT count(*)::integer FROM expected_view)
-	+ 76);
+	+ 77);
 
 -- Exactly these members
 
@@ -300,10 +300,16 @@ SELECT results_eq(
 	          'record', 'f', 'v', 'r'),
 	         ('engram_knn_join_run', 'IN job text', NULL, 'p', 'v', 'u')$$,
 	'a join in slices is declared as it should be');
+-- Progress asks for an error rather than run the policies of the owner of a job.
+SELECT bag_eq(
+	$$SELECT proname, proconfig FROM member_function
+	  WHERE prolang = (SELECT oid FROM pg_language WHERE lanname = 'plpgsql') AND proconfig IS NOT NULL$$,
+	$$VALUES ('engram_knn_join_progress'::name, '{row_security=off}'::text[])$$,
+	'and runs as its caller, with the caller''s settings but for that of row security');
 SELECT is_empty(
 	$$SELECT proname FROM member_function
-	  WHERE prolang = (SELECT oid FROM pg_language WHERE lanname = 'plpgsql') AND (prosecdef OR proconfig IS NOT NULL)$$,
-	'and runs as its caller, with the caller''s settings');
+	  WHERE prolang = (SELECT oid FROM pg_language WHERE lanname = 'plpgsql') AND prosecdef$$,
+	'and with the caller''s rights');
 
 -- Those behind a view are described by the view, the handler by its access method.
 SELECT is_empty(
