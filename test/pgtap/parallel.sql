@@ -111,6 +111,14 @@ SET ROLE engramk_worker;
 SELECT * FROM measure \gset set_before_load_
 RESET ROLE;
 
+-- Before the minor releases of November 2024 a worker that is the first to load the library
+-- cannot take over a value, which is an error; there the session loads it at its start.
+SELECT v < 140014 OR v BETWEEN 150000 AND 150008 OR v BETWEEN 160000 AND 160004 AS sessions_load
+FROM CAST(current_setting('server_version_num') AS integer) AS v \gset
+\if :sessions_load
+ALTER DATABASE engramk_parallel SET session_preload_libraries = 'engramk';
+\endif
+
 -- Stored for the role, for the database, and for both.
 ALTER ROLE engramk_worker SET engramk.simd = off;
 ALTER ROLE engramk_worker SET engramk.arena_size = '1MB';
@@ -144,6 +152,8 @@ ALTER DATABASE engramk_parallel RESET engramk.simd;
 SELECT * FROM measure \gset option_
 \connect :optioned
 SELECT * FROM measure_hidden \gset option_hidden_
+\connect :superuser
+ALTER DATABASE engramk_parallel RESET session_preload_libraries;
 \connect :worker
 SET engramk.simd = on;
 SELECT * FROM measure \gset user_set_
