@@ -62,7 +62,14 @@ struct ek_connection
 	PostgresPollingStatusType polling;	/* PGRES_POLLING_OK if it is connected */
 	TimestampTz deadline;
 	uint64		call;			/* that used it last */
-	bool		outdated;		/* the server or a user mapping may have been altered since */
+
+	/* what it was made by, as PostgreSQL names it when it is altered */
+	Oid			mapping;
+	uint32		wrapper_hash;
+	uint32		server_hash;
+	uint32		mapping_hash;
+	bool		outdated;		/* one of these has been altered since */
+
 	bool		had_password;
 	bool		is_set_up;		/* by the first statements */
 	int			syncs;			/* ends of transactions that are to come */
@@ -76,16 +83,30 @@ struct ek_connection
 static HTAB *connections;
 static uint64 this_call;
 
+static bool
+is_made_by(const ek_connection *connection, int cache, uint32 hash)
+{
+	switch (cache)
+	{
+		case FOREIGNDATAWRAPPEROID:
+			return connection->wrapper_hash == hash;
+		case FOREIGNSERVEROID:
+			return connection->server_hash == hash;
+		default:
+			return connection->mapping_hash == hash;
+	}
+}
+
+/* A hash of 0 is all of them. */
 static void
-outdate_all(Datum argument pg_attribute_unused(), int cache pg_attribute_unused(),
-			uint32 hash pg_attribute_unused())
+outdate(Datum argument pg_attribute_unused(), int cache, uint32 hash)
 {
 	HASH_SEQ_STATUS all;
 	ek_connection *connection;
 
 	hash_seq_init(&all, connections);
 	while ((connection = hash_seq_search(&all)) != NULL)
-		connection->outdated = true;
+		connection->outdated |= hash == 0 || is_made_by(connection, cache, hash);
 }
 
 static void
@@ -97,9 +118,9 @@ create_connections(void)
 	};
 
 	connections = hash_create("engramk connections", 8, &how, HASH_ELEM | HASH_BLOBS);
-	CacheRegisterSyscacheCallback(FOREIGNDATAWRAPPEROID, outdate_all, (Datum) 0);
-	CacheRegisterSyscacheCallback(FOREIGNSERVEROID, outdate_all, (Datum) 0);
-	CacheRegisterSyscacheCallback(USERMAPPINGOID, outdate_all, (Datum) 0);
+	CacheRegisterSyscacheCallback(FOREIGNDATAWRAPPEROID, outdate, (Datum) 0);
+	CacheRegisterSyscacheCallback(FOREIGNSERVEROID, outdate, (Datum) 0);
+	CacheRegisterSyscacheCallback(USERMAPPINGOID, outdate, (Datum) 0);
 }
 
 /*
@@ -127,7 +148,8 @@ ek_connection_of(Oid server)
 	connection = hash_search(connections, &key, HASH_ENTER, &found);
 	if (!found)
 		memset((char *) connection + sizeof(key), 0, sizeof(*connection) - sizeof(key));
-	else if (!role_may_use(connection))
+	else if (!role_may_use(connection) ||
+			 connection->mapping != GetUserMapping(key.role, server)->umid)
 		ek_connection_close(connection);
 	connection->call = this_call;
 	return connection;
@@ -381,20 +403,37 @@ find_room(void)
 	return AcquireExternalFD();
 }
 
+/* Before it is read what these say: whatever is altered meanwhile is heard of. */
+static void
+remember_origin(ek_connection *connection)
+{
+	const ForeignServer *server = GetForeignServer(connection->key.server);
+
+	connection->mapping = GetUserMapping(connection->key.role, server->serverid)->umid;
+	connection->wrapper_hash = GetSysCacheHashValue1(FOREIGNDATAWRAPPEROID, ObjectIdGetDatum(server->fdwid));
+	connection->server_hash = GetSysCacheHashValue1(FOREIGNSERVEROID, ObjectIdGetDatum(server->serverid));
+	connection->mapping_hash = GetSysCacheHashValue1(USERMAPPINGOID, ObjectIdGetDatum(connection->mapping));
+	connection->outdated = false;
+}
+
+static libpq_options
+read_options(const ek_connection *connection)
+{
+	const ForeignServer *server = GetForeignServer(connection->key.server);
+	const UserMapping *mapping = GetUserMapping(connection->key.role, server->serverid);
+
+	return options_of(GetForeignDataWrapper(server->fdwid)->options, server->options, mapping->options);
+}
+
 void
 ek_connection_start(ek_connection *connection)
 {
-	const ForeignServer *server;
-	const UserMapping *mapping;
 	libpq_options options;
 	const char *password;
 
 	ek_connection_close(connection);
-	/* before they are read: what is altered meanwhile is heard of */
-	connection->outdated = false;
-	server = GetForeignServer(connection->key.server);
-	mapping = GetUserMapping(connection->key.role, server->serverid);
-	options = options_of(GetForeignDataWrapper(server->fdwid)->options, server->options, mapping->options);
+	remember_origin(connection);
+	options = read_options(connection);
 	password = find_option(&options, "password");
 	require_password(password != NULL && password[0] != '\0', "The user mapping has none.",
 					 "Set the option \"password\" of the user mapping.");
@@ -520,8 +559,10 @@ static bool
 send_prepare(ek_connection *connection, const char *name, const char *statement)
 {
 	if (is_to_be_kept(statement))
-		connection->prepared[connection->prepared_count++] =
-			MemoryContextStrdup(TopMemoryContext, statement);
+	{
+		connection->prepared[connection->prepared_count] = MemoryContextStrdup(TopMemoryContext, statement);
+		connection->prepared_count++;
+	}
 	return PQsendPrepare(connection->libpq, name, statement, 0, NULL) == 1;
 }
 
@@ -639,17 +680,14 @@ end(const ek_connection *connection, ek_reply *reply)
 	return EK_LOST;
 }
 
-/*
- * Of what a connection has brought before it was lost, the last is the reason: so it is
- * read to its end, which waits for nothing any more.
- */
+/* Of what a connection has brought before it was lost, the last may be the reason. */
 ek_progress
 ek_connection_receive(ek_connection *connection, PGresult **rows, ek_reply *reply)
 {
 	const bool	is_alive = read_input(connection);
 	bool		was_null = false;
 
-	while (PQsocket(connection->libpq) == PGINVALID_SOCKET || !PQisBusy(connection->libpq))
+	while (!PQisBusy(connection->libpq))
 	{
 		PGresult   *result = PQgetResult(connection->libpq);
 

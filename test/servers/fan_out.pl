@@ -145,6 +145,22 @@ is(in_front($front, "BEGIN; $as_app SELECT count(*) FROM engram_fan_out('{s1}', 
 $front->safe_psql('postgres', 'CREATE SCHEMA evil; CREATE DOMAIN evil.text AS pg_catalog.text CHECK (false); CREATE DOMAIN evil.bigint AS pg_catalog.int8 CHECK (false)');
 is(in_front($front, "SET search_path = evil, public; SELECT count(*) FROM engram_fan_out($all, 'SELECT 1, 1', '{}', 5)"), '3', 'a hostile search_path');
 
+# What a connection is made by may be altered, by whoever: wrapper, server, mapping; or a
+# mapping comes that is more to the point.  What others alter is none of its business.
+is(in_front($front, "DROP USER MAPPING FOR app SERVER s3; CREATE USER MAPPING FOR PUBLIC SERVER s3 OPTIONS (user 'app', password 'secret');
+	$as_app SELECT id FROM engram_fan_out('{s3}', 'SELECT 1, 1', '{}', 5); RESET ROLE; CREATE USER MAPPING FOR app SERVER s3 OPTIONS (user 'app', password 'wrong');
+	SET ROLE app; SELECT error ~ 'authentication failed' FROM engram_fan_out('{s3}', 'SELECT 1, 1', '{}', 1, true)"), "1\nt", 'a mapping of its own counts at once');
+in_front($front, "DROP USER MAPPING FOR PUBLIC SERVER s3; ALTER USER MAPPING FOR app SERVER s3 OPTIONS (SET password 'secret')");
+my $own = q(SELECT id FROM engram_fan_out('{s1}', 'SELECT pg_backend_pid(), 1', '{}', 1););
+foreach my $case ([ "ALTER SERVER s2 OPTIONS (ADD application_name 'other')", 1 ], [ "ALTER SERVER s1 OPTIONS (ADD application_name 'other')", 2 ],
+	[ 'ALTER FOREIGN DATA WRAPPER dblink_fdw NO VALIDATOR', 1 ], [ 'ALTER FOREIGN DATA WRAPPER postgres_fdw NO VALIDATOR', 2 ])
+{
+	my ($change, $count) = @$case;
+	my %pids = map { $_ => 1 } split /\n/, in_front($front, "BEGIN; $own $change; SAVEPOINT s; $own ROLLBACK");
+
+	is(scalar keys %pids, $count, "connections after $change");
+}
+
 # A connection is of no use to roles that have no right to it: neither one of a function with
 # its owner's rights, nor one of a role that the session took for a while; nor to dblink.
 $front->safe_psql('postgres', "CREATE ROLE low; CREATE FUNCTION search() RETURNS bigint LANGUAGE sql SECURITY DEFINER AS \$f\$ SELECT count(*) FROM engram_fan_out($all, 'SELECT id, 1 FROM items', '{}', 5000) \$f\$");
@@ -169,6 +185,10 @@ is(in_front($front, join(';', map { "SELECT max(distance) <= 32 FROM engram_fan_
 # What a statement raises is the statement's, whatever its class; and what it remarks goes to the log
 $servers[0]->safe_psql('postgres', "CREATE FUNCTION say(i integer) RETURNS integer LANGUAGE plpgsql AS \$\$ BEGIN RAISE WARNING 'a remark'; RETURN i; END \$\$;
 	CREATE FUNCTION fail(code text) RETURNS integer LANGUAGE plpgsql AS \$\$ BEGIN RAISE EXCEPTION 'on purpose' USING ERRCODE = code, DETAIL = 'why', HINT = 'how'; END \$\$");
+unlike(front_error($front, "SELECT * FROM engram_fan_out('{s1}', 'SELECT nothing', '{}', 1)"), qr/\(null\)/, 'an error without a context');
+like(front_error($front, "SELECT * FROM engram_fan_out('{s1}', 'SELEC 1, 1', '{}', 1)"), qr/42601: syntax error.*QUERY:  SELEC 1, 1/s, 'an error of the grammar shows the statement');
+error_is("ALTER SERVER s1 OPTIONS (SET connect_timeout 'soon'); SELECT * FROM engram_fan_out('{s1}', 'SELECT 1, 1', '{}', 1)", '22023', 'invalid value "soon" for option "connect_timeout"', 'a timeout that is no number');
+$front->safe_psql('postgres', "ALTER SERVER s1 OPTIONS (SET connect_timeout '2')");
 foreach my $code ('08006', '57P01', '26000', '0A000', 'XX000')
 {
 	error_is("SELECT 1 FROM engram_fan_out('{s1}', 'SELECT 1, 1', '{}', 1); SELECT * FROM engram_fan_out('{s1}', 'SELECT fail(\$1), 1', '{$code}', 1, true)", $code, 'on purpose.*why.*how.*PL/pgSQL function fail.*server "s1"', "an error of the statement with SQLSTATE $code");
