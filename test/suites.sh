@@ -177,10 +177,14 @@ citus_upgrades()
 	(
 		release=$(mktemp -d /tmp/engramk.XXXXXX)
 		trap 'rm -rf "$release"' EXIT
-		OLD_VERSION=$(test/drill/previous-version.sh)
-		test/drill/build-release.sh "$OLD_VERSION" "$release" || exit $skipped
+		# shellcheck source=test/drill/versions.sh
+		. test/drill/versions.sh
+		build_old_library "$release/old"
+		if [ -n "$ENGRAMK_NO_OLD_LIBRARY" ]; then
+			echo "SKIPPED: $ENGRAMK_NO_OLD_LIBRARY"
+			exit $skipped
+		fi
 		chmod -R a+rX "$release"
-		export OLD_VERSION OLD_LIBRARY="$release/engramk.so"
 		citus_suite upgrades
 	)
 }

@@ -17,19 +17,13 @@ export PG_CONFIG RTO="${RTO:-5}" CYCLES="${CYCLES:-100}"
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../.." && pwd)
 
-current=$(sed -n "s/^default_version = '\(.*\)'/\1/p" "$top/engramk.control")
-previous=$("$here/previous-version.sh")
-
 scratch=$(mktemp -d /tmp/engramk.XXXXXX)
 trap 'rm -rf "$scratch"' EXIT
 trap 'exit 130' INT TERM
 
-skipped=
-"$here/build-release.sh" "$previous" "$scratch/release" 2>"$scratch/why" ||
-	skipped=$(cat "$scratch/why")
-[ -n "$skipped" ] || DRILL_OLD_LIBRARY=$scratch/release/engramk.so
-
-export DRILL_SCRATCH="$scratch" DRILL_SKIPPED="$skipped" DRILL_OLD_LIBRARY="${DRILL_OLD_LIBRARY:-}" \
-	DRILL_OLD_VERSION="$previous" DRILL_NEW_VERSION="$current"
+# shellcheck source=test/drill/versions.sh
+. "$top/test/drill/versions.sh"
+build_old_library "$scratch/release"
+export DRILL_SCRATCH="$scratch"
 
 "$top/test/with-cluster.sh" perl "$here/drill.pl"

@@ -100,7 +100,7 @@ autopkgtest()
 # An upgrade and the ways back, between the last release and this.
 drill()
 {
-	"$top/test/drill/release-sources.sh" "$previous" "$scratch/building/older/engramk" 2>"$scratch/why" || {
+	"$top/test/drill/release-sources.sh" "$ENGRAMK_OLD_VERSION" "$scratch/building/older/engramk" 2>"$scratch/why" || {
 		echo "SKIPPED: the drill of packages: $(cat "$scratch/why")"
 		return
 	}
@@ -110,11 +110,11 @@ drill()
 	sed -i "1s/(.*)/($release-1)/" "$scratch/building/older/engramk/debian/changelog"
 	build /older/engramk DEB_BUILD_OPTIONS='nocheck noautodbgsym parallel=2'
 	deliver older older
-	in_root clean perl /mnt/test/packages/drill.pl "$major" "$previous" "$current" || failures=$((failures + 1))
+	in_root clean perl /mnt/test/packages/drill.pl "$major" "$ENGRAMK_OLD_VERSION" "$ENGRAMK_NEW_VERSION" || failures=$((failures + 1))
 }
 
-current=$(sed -n "s/^default_version = '\(.*\)'/\1/p" "$top/engramk.control")
-previous=$("$top/test/drill/previous-version.sh")
+# shellcheck source=test/drill/versions.sh
+. "$top/test/drill/versions.sh"
 
 make_root clean postgresql 2>"$scratch/root.log" || {
 	cat "$scratch/root.log"
