@@ -230,6 +230,13 @@ index_regress()
 	regress $(of_one_format test/sql/index*.sql)
 }
 
+# The same without what takes as long as the rest together
+# shellcheck disable=SC2046
+index_regress_briefly()
+{
+	regress $(of_one_format test/sql/index*.sql | grep -vx index)
+}
+
 # shellcheck disable=SC2046
 index_races()
 {
