@@ -14,7 +14,7 @@ cd "$(dirname "$0")/.." || exit
 [ "$SUITES_AT_ONCE" -eq 1 ] || suites_beside "$SUITES_AT_ONCE"
 
 # less of what happens at random than each of them has by itself
-export CROWD_SECONDS=2 FILTERS_CRASHES=1 FILTERS_SECONDS=2 FREE_SPACE_MAPS=6 MODEL_RUNS=3 RECODE_CRASHES=1 \
+export CROWD_SECONDS=2 FILTERS_CRASHES=1 FILTERS_SECONDS=2 FREE_SPACE_MAPS=6 RECODE_CRASHES=1 \
 	RECODE_SECONDS=2 RECODE_STOPS=2
 
 # the longest first, so that none is left alone at the end
@@ -25,7 +25,7 @@ suite "kernels: levels, sanitizers, NEON and an old CPU" make -s -C test/unit ch
 suite "lint, without the static analyzer" env LINT_BRIEFLY=1 test/lint.sh
 suite "what goes wrong in production, in short" test/reliability/run.sh
 # five seconds are for a machine that has nothing else to do: make drill
-suite "the ways back, in short" env CYCLES=1 RTO=60 test/drill/run.sh
+suite "the ways back, in short" env CLIENTS=6 CYCLES=1 RTO=60 test/drill/run.sh
 suite "SQL: pg_regress" regress
 suite "fuzzing, briefly" make -s -C test/fuzz check RUNS=50000
 suite "several servers: fan-outs, postgres_fdw, the ways back" test/servers/run.sh
@@ -34,9 +34,9 @@ suite "index of format 2: SQL" with_format_2 index_regress_briefly
 suite "index of format 1: SQL" with_format_1 index_regress_briefly
 suite "the zip for PGXN" test/packages/dist.sh
 suite "monitoring: rules, dashboards, live Prometheus" test/monitoring/run.sh
-suite "index of pgvector's vector" index_of_type vector 3 filter_columns index_norms index_large
+suite "index of pgvector's vector" index_of_type vector 6 filter_columns index_norms index_large
 suite "SQL: several sessions, reloads and crashes" test/t/run.sh
-suite "index of pgvector's halfvec" index_of_type halfvec 3 filter_columns index_large
+suite "index of pgvector's halfvec" index_of_type halfvec 6 filter_columns index_large
 suite "pgvector: crowds, standby, crashes, dumps" pgvector_suites
 suite "SQL: pgTAP" test/with-cluster.sh pg_prove --quiet test/pgtap/*.sql
 suite "index: right while it changes" test/with-cluster.sh test/index/churn.sh 10

@@ -2,7 +2,8 @@
 # run.sh, beside a throwaway server.
 #
 # RTO: seconds that a way back may take from the decision until no statement
-# starts at the old level.  CYCLES: how often to go down and up a version.
+# starts at the old level.  CYCLES: how often to go down and up a version.  CLIENTS:
+# sessions that stay all the while.
 #
 # Exits with 0 if every check holds and no way took longer.
 use strict;
@@ -43,7 +44,7 @@ FROM engram_fan_out('{drill_itself}', 'SELECT id, embedding <=> $1 FROM word ORD
 SQL
 
 my @databases = qw(drill drill_two);
-my $clients = 20;
+my $clients = $ENV{CLIENTS};
 my $reconnecting = 2;
 my @kinds = qw(distances batches nearest by_index of_tenant);
 
@@ -67,7 +68,7 @@ sub server_time { return $monitor->run('SELECT clock_timestamp()'); }
 
 # The load
 
-# Twenty sessions that stay, and two that connect anew for every query.
+# Sessions that stay, and two that connect anew for every query.
 sub start_load
 {
 	my (%option) = @_;

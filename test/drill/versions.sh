@@ -16,12 +16,15 @@ ENGRAMK_OLD_VERSION=$(basename -s .sql "${top:-.}"/sql/downgrades/engramk--"$ENG
 ENGRAMK_OLD_VERSION=${ENGRAMK_OLD_VERSION##*--}
 export ENGRAMK_NEW_VERSION ENGRAMK_OLD_VERSION
 
-# build_old_library DIRECTORY: builds it there, from the commit that released it.
+# build_old_library DIRECTORY [NAME=VALUE]...: builds it there, from the commit that
+# released it, with these variables.
 build_old_library()
 {
-	ENGRAMK_OLD_LIBRARY=$1/engramk.so ENGRAMK_NO_OLD_LIBRARY=
-	"${top:-.}/test/drill/build-release.sh" "$ENGRAMK_OLD_VERSION" "$1" 2>"$1.why" ||
-		ENGRAMK_NO_OLD_LIBRARY=$(cat "$1.why")
-	rm "$1.why"
+	directory=$1
+	shift
+	ENGRAMK_OLD_LIBRARY=$directory/engramk.so ENGRAMK_NO_OLD_LIBRARY=
+	"${top:-.}/test/drill/build-release.sh" "$ENGRAMK_OLD_VERSION" "$directory" "$@" 2>"$directory.why" ||
+		ENGRAMK_NO_OLD_LIBRARY=$(cat "$directory.why")
+	rm "$directory.why"
 	export ENGRAMK_OLD_LIBRARY ENGRAMK_NO_OLD_LIBRARY
 }

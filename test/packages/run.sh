@@ -1,8 +1,8 @@
 #!/bin/sh
 # Builds the Debian packages in a clean root of this Debian release, and proves
 # what is said of them: the build needs no more than it names, two builds have
-# the same bytes, what is installed works from the packages alone, an upgrade
-# and the way back disturb nobody, and nothing is left after removal.
+# the same bytes, what is installed works from the packages alone, nothing is
+# left after removal, and an upgrade and the way back disturb nobody.
 #
 #	test/packages/run.sh [DIRECTORY]	leaves the packages in DIRECTORY
 #
@@ -11,7 +11,7 @@
 # and said so.
 #
 # EXTENSION_DESTDIRS has engramk_pgvector tested as well (test/server.sh).
-# PACKAGES_BRIEFLY: one build, and no regression tests beside what is installed.
+# PACKAGES_BRIEFLY: one build, installed and removed.
 set -eu
 
 top=$(cd "$(dirname "$0")/../.." && pwd)
@@ -156,5 +156,5 @@ if [ $# -gt 0 ]; then
 fi
 
 check "installed, demonstrated and removed, from the packages alone" in_root clean /mnt/test/packages/installed.sh "$major"
-drill
+[ -n "${PACKAGES_BRIEFLY:-}" ] || drill
 [ $failures -eq 0 ] || exit 1
