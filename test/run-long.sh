@@ -12,6 +12,7 @@ suite "kernels: levels, sanitizers, NEON and an old CPU, at length" make -s -C t
 suite "fuzzing, at length" make -s -C test/fuzz long SECONDS="${FUZZ_SECONDS:-600}"
 suite "what goes wrong in production, at length" test/reliability/run-long.sh
 suite "the drill" test/drill/run.sh
+suite "every command of the documents, with every older library" test/documents/run.sh
 suite "packages: the same bytes again, autopkgtest, and the drill" test/packages/run.sh
 suite "index: what its check finds in a large one" \
 	test/with-cluster.sh psql -X -q -v ON_ERROR_STOP=1 -f test/long/check.sql

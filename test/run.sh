@@ -19,7 +19,7 @@ export CROWD_SECONDS=2 FILTERS_CRASHES=1 FILTERS_SECONDS=2 FREE_SPACE_MAPS=6 REC
 
 # the longest first, so that none is left alone at the end
 suite "packages: built, installed and removed" env PACKAGES_BRIEFLY=1 test/packages/run.sh
-suite "every command of the documents" test/documents/run.sh
+suite "every command of the documents" env DOCUMENTS_BRIEFLY=1 test/documents/run.sh
 suite "index: what may happen to it, standby, crashes, vacuum, damaged and forged pages" index_suites 2 20 8 30
 suite "kernels: levels, sanitizers, NEON and an old CPU" make -s -C test/unit check-briefly
 suite "lint, without the static analyzer" env LINT_BRIEFLY=1 test/lint.sh
