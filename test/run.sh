@@ -27,7 +27,7 @@ suite "what goes wrong in production, in short" test/reliability/run.sh
 # five seconds are for a machine that has nothing else to do: make drill
 suite "the ways back, in short" env CLIENTS=6 CYCLES=1 RTO=60 test/drill/run.sh
 suite "SQL: pg_regress" regress
-suite "fuzzing, briefly" make -s -C test/fuzz check RUNS=50000
+suite "fuzzing, briefly" make -s -C test/fuzz check RUNS=50000 LIMIT=8
 suite "several servers: fan-outs, postgres_fdw, the ways back" test/servers/run.sh
 suite "drivers, ORMs, clients of pgvector, and every example of their documents" test/with-cluster.sh test/clients/run.sh
 suite "index of format 2: SQL" with_format_2 index_regress_briefly
