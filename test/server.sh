@@ -89,7 +89,7 @@ make_server()
 	mkdir "$data" "$data.run"
 	chmod 777 "$data.run"
 	[ "$(id -u)" -ne 0 ] || chown "${ENGRAMK_SERVER_USER:-postgres}" "$data"
-	as_server "$bindir/initdb" -D "$data" -U postgres --locale=C.UTF-8 -E UTF8 -A trust >/dev/null
+	as_server "$bindir/initdb" -D "$data" --no-sync -U postgres --locale=C.UTF-8 -E UTF8 -A trust >/dev/null
 	{
 		echo "listen_addresses = ''"
 		echo "unix_socket_directories = '$data.run'"
