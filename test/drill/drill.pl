@@ -3,7 +3,8 @@
 #
 # RTO: seconds that a way back may take from the decision until no statement
 # starts at the old level.  CYCLES: how often to go down and up a version.  CLIENTS:
-# sessions that stay all the while.
+# sessions that stay all the while.  RATE: queries a second, or nothing for as many as
+# they can.
 #
 # Exits with 0 if every check holds and no way took longer.
 use strict;
@@ -72,10 +73,10 @@ sub server_time { return $monitor->run('SELECT clock_timestamp()'); }
 sub start_load
 {
 	my (%option) = @_;
-	my %common = (database => 'drill', scripts => \@kinds, %option);
+	my %common = (database => 'drill', scripts => \@kinds, rate => $ENV{RATE}, %option);
 	my @loads = (
 		Load->new(%common, clients => $clients, user => 'drill_app', application => 'drill_stay'),
-		Load->new(database => 'drill_two', scripts => $common{scripts}, clients => $reconnecting,
+		Load->new(database => 'drill_two', scripts => $common{scripts}, clients => $reconnecting, rate => $ENV{RATE},
 			user => 'drill_canary', application => 'drill_reconnect', reconnect => 1));
 
 	wait_until('every client runs', sub {
