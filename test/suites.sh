@@ -26,7 +26,7 @@ suites_beside()
 	mkfifo "$suites/ended"
 	exec 3<>"$suites/ended"
 	: >"$suites/table"
-	# those that run, and all that they have begun, end first
+	# what they have begun is of this group of processes, and cleans up after itself
 	trap 'trap "" TERM; kill -TERM 0; wait; exit 130' INT TERM
 }
 
