@@ -10,6 +10,7 @@
 set -u
 
 suites=$(mktemp -d /tmp/engramk.XXXXXX)
+: >"$suites/table"
 suites_at_once=1
 suites_begun=0
 suites_ended=0
@@ -25,7 +26,6 @@ suites_beside()
 	suites_at_once=$1
 	mkfifo "$suites/ended"
 	exec 3<>"$suites/ended"
-	: >"$suites/table"
 	# what they have begun is of this group of processes, and cleans up after itself
 	trap 'trap "" TERM; kill -TERM 0; wait; exit 130' INT TERM
 }
