@@ -14,8 +14,8 @@ cd "$(dirname "$0")/.." || exit
 [ "$SUITES_AT_ONCE" -eq 1 ] || suites_beside "$SUITES_AT_ONCE"
 
 # less of what happens at random than each of them has by itself
-export CROWD_SECONDS=2 FILTERS_CRASHES=1 FILTERS_SECONDS=2 FREE_SPACE_MAPS=6 RECODE_CRASHES=1 \
-	RECODE_SECONDS=2 RECODE_STOPS=2
+export CROWD_SECONDS=2 FILTERS_CRASHES=1 FILTERS_SECONDS=2 FREE_SPACE_MAPS=6 RECODE_SECONDS=2 \
+	RECODE_STOPS=2
 
 # whoever makes a server first leaves a new cluster for the others
 export ENGRAMK_NEW_CLUSTER="$suites/cluster"
