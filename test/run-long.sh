@@ -7,9 +7,12 @@ cd "$(dirname "$0")/.." || exit
 
 suite "memory: ten million calls of each kind" \
 	test/with-cluster.sh psql -X -q -v ON_ERROR_STOP=1 -f test/long/memory.sql
+suite "lint, with the static analyzer" test/lint.sh
+suite "kernels: levels, sanitizers, NEON and an old CPU, at length" make -s -C test/unit check-all
 suite "fuzzing, at length" make -s -C test/fuzz long SECONDS="${FUZZ_SECONDS:-600}"
 suite "what goes wrong in production, at length" test/reliability/run-long.sh
 suite "the drill" test/drill/run.sh
+suite "every command of the documents, with every older library" test/documents/run.sh
 suite "packages: the same bytes again, autopkgtest, and the drill" test/packages/run.sh
 suite "index: what its check finds in a large one" \
 	test/with-cluster.sh psql -X -q -v ON_ERROR_STOP=1 -f test/long/check.sql
@@ -17,8 +20,9 @@ suite "index: its size after many deletes" \
 	test/with-cluster.sh psql -X -q -v ON_ERROR_STOP=1 -f test/index/bloat.sql
 suite "index: right while it changes, at length" test/with-cluster.sh test/index/churn.sh 180
 suite "index: crashes, damaged and forged pages, at length" \
-	env INDEX_CRASHES=50 DAMAGED_INDEXES=1000 FORGED_INDEXES=1000 \
-	test/t/run.sh test/index/crash.pl test/index/damage.pl test/index/forge.pl
+	env INDEX_CRASHES=50 DAMAGED_INDEXES=1000 FORGED_INDEXES=1000 FREE_SPACE_MAPS=100 \
+	test/t/run.sh test/index/crash.pl test/index/damage.pl test/index/forge.pl test/index/free_space.pl
+suite "index of format 2: SQL" with_format_2 index_regress
 suite "index of format 2: races between sessions" with_format_2 index_races
 suite "index of format 2: right while it changes" with_format_2 test/with-cluster.sh test/index/churn.sh 60
 suite "index of format 2: standby, crashes, damaged and forged pages" with_format_2 index_suites 20 300 300
@@ -39,6 +43,7 @@ for type in vector halfvec; do
 		of_type_if_there $type env VECTOR_TYPE=$type test/t/run.sh test/index/crash.pl test/index/standby.pl test/index/vacuum.pl \
 		test/index/recode.pl test/index/recode_standby.pl test/index/crowd.pl test/index/filters.pl
 done
+suite "index of format 1: SQL" with_format_1 index_regress
 suite "index of format 1: races between sessions" with_format_1 index_races
 suite "index of format 1: right while it changes" with_format_1 test/with-cluster.sh test/index/churn.sh 60
 suite "index of format 1: standby, crashes, damaged and forged pages" with_format_1 index_suites 20 300 300

@@ -12,7 +12,7 @@ cd "$top" || exit
 . test/suites.sh
 builds=$(mktemp -d /tmp/engramk.XXXXXX)
 chmod 755 "$builds"
-trap 'rm -rf "$builds" "$suites_table"' EXIT
+trap 'rm -rf "$builds" "$suites"' EXIT
 
 if [ $# -eq 0 ]; then
 	echo "usage: make test-majors PG_CONFIGS=\"/path/to/pg_config ...\"" >&2

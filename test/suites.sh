@@ -1,25 +1,58 @@
 # shellcheck shell=sh
-# Runs suites of tests one after another, whatever becomes of each, and says at
-# the end what became of them.  Scripts source it, call suite for each, and
-# finish with suites_end, which is their exit status.
+# Runs suites of tests, whatever becomes of each, and says at the end what became
+# of them.  Scripts source it, call suite for each, and finish with suites_end,
+# which is their exit status.
+#
+# One suite runs after another and is seen as it goes; or, after suites_beside,
+# several at once, and what each prints comes in one piece when it has ended.
+# Suites write nothing beside the sources but in build/, each under a name of its
+# own there, and servers are of one suite: so none meets another.
 set -u
 
-suites_table=$(mktemp /tmp/engramk.XXXXXX)
-suites_beside=
-trap 'rm -f "$suites_table" "$suites_table.beside"' EXIT
+suites=$(mktemp -d /tmp/engramk.XXXXXX)
+: >"$suites/table"
+suites_at_once=1
+suites_begun=0
+suites_ended=0
+trap 'rm -rf "$suites"' EXIT
 trap 'exit 130' INT TERM
 
 # The status of a suite that lacks what it tests with, and says so.
 skipped=77
 
+# Has so many suites run at once.
+suites_beside()
+{
+	suites_at_once=$1
+	mkfifo "$suites/ended"
+	exec 3<>"$suites/ended"
+	# what they have begun is of this group of processes, and cleans up after itself
+	trap 'trap "" TERM; kill -TERM 0; wait; exit 130' INT TERM
+}
+
 # suite NAME COMMAND [ARGUMENT]...
 suite()
+{
+	if [ "$suites_at_once" -eq 1 ]; then
+		run_suite "$@"
+		return
+	fi
+	[ $((suites_begun - suites_ended)) -lt "$suites_at_once" ] || wait_for_suite
+	suites_begun=$((suites_begun + 1))
+	echo "-- begun: $1"
+	{
+		run_suite "$@" >"$suites/$suites_begun" 2>&1 3>&-
+		echo $suites_begun >&3
+	} &
+}
+
+run_suite()
 {
 	name=$1
 	shift
 	echo "== $name"
 	began=$(date +%s)
-	"$@"
+	("$@")
 	case $? in
 		0) result=passed ;;
 		"$skipped") result=skipped ;;
@@ -27,27 +60,26 @@ suite()
 			result=FAILED
 			echo "== FAILED: $name" >&2 ;;
 	esac
-	printf '%-84s %s %5d s\n' "$name" "$result" $(($(date +%s) - began)) >>"$suites_table"
+	printf '%-84s %s %5d s\n' "$name" "$result" $(($(date +%s) - began)) >>"$suites/table"
 }
 
-# Calls a function that runs suites, beside whatever follows; what it prints comes
-# at the end.
-beside()
+# Whichever ends next
+wait_for_suite()
 {
-	"$1" >"$suites_table.beside" 2>&1 &
-	suites_beside=$!
+	read -r ended <&3
+	cat "$suites/$ended"
+	suites_ended=$((suites_ended + 1))
 }
 
 suites_end()
 {
-	if [ -n "$suites_beside" ]; then
-		wait "$suites_beside"
-		cat "$suites_table.beside"
-	fi
-	failed=$(grep -c ' FAILED ' "$suites_table")
+	while [ "$suites_ended" -lt "$suites_begun" ]; do
+		wait_for_suite
+	done
+	failed=$(grep -c ' FAILED ' "$suites/table")
 	echo
-	cat "$suites_table"
-	echo "$(grep -c ' passed ' "$suites_table") passed, $failed failed, $(grep -c ' skipped ' "$suites_table") skipped"
+	cat "$suites/table"
+	echo "$(grep -c ' passed ' "$suites/table") passed, $failed failed, $(grep -c ' skipped ' "$suites/table") skipped"
 	[ "$failed" -eq 0 ]
 }
 
@@ -86,16 +118,28 @@ index_suites()
 		test/t/run.sh test/index/*.pl
 }
 
-# pg_regress, all of it or what is named, with the differences in the output; of the type
-# VECTOR_TYPE, where tests know it.
-regress()
-{
+# installcheck of a directory, all of it or what is named, with the differences in the
+# output; of the type VECTOR_TYPE, where tests know it.
+installcheck()
+(
+	directory=$1
+	shift
+	results=$(mktemp -d /tmp/engramk.XXXXXX)
+	trap 'rm -rf "$results"' EXIT
+	trap 'exit 130' INT TERM
+	# where pg_regress writes is where it looks first
+	ln -s "$(realpath "$directory/expected")" "$results/expected"
 	# its snapshots would keep dead rows, which tests count
 	test/with-cluster.sh -o autovacuum=off -o test.vector_type="${VECTOR_TYPE:-real[]}" \
-		make -s installcheck ${1:+REGRESS="$*"} || {
-		cat regression.diffs
-		return 1
+		env EXTRA_REGRESS_OPTS="--outputdir=$results" make -s -C "$directory" installcheck ${1:+REGRESS="$*"} || {
+		cat "$results/regression.diffs"
+		exit 1
 	}
+)
+
+regress()
+{
+	installcheck . "$@"
 }
 
 # Is extension $1, called $2, where the servers of these tests find it?
@@ -133,10 +177,14 @@ citus_upgrades()
 	(
 		release=$(mktemp -d /tmp/engramk.XXXXXX)
 		trap 'rm -rf "$release"' EXIT
-		OLD_VERSION=$(test/drill/previous-version.sh)
-		test/drill/build-release.sh "$OLD_VERSION" "$release" || exit $skipped
+		# shellcheck source=test/drill/versions.sh
+		. test/drill/versions.sh
+		build_old_library "$release/old"
+		if [ -n "$ENGRAMK_NO_OLD_LIBRARY" ]; then
+			echo "SKIPPED: $ENGRAMK_NO_OLD_LIBRARY"
+			exit $skipped
+		fi
 		chmod -R a+rX "$release"
-		export OLD_VERSION OLD_LIBRARY="$release/engramk.so"
 		citus_suite upgrades
 	)
 }
@@ -145,10 +193,7 @@ citus_upgrades()
 pgvector_regress()
 {
 	has_pgvector || return $skipped
-	test/with-cluster.sh -o autovacuum=off make -s -C test/pgvector installcheck ${1:+REGRESS="$*"} || {
-		cat test/pgvector/regression.diffs
-		return 1
-	}
+	installcheck test/pgvector "$@"
 }
 
 pgvector_suites()
@@ -183,6 +228,13 @@ index_of_type()
 index_regress()
 {
 	regress $(of_one_format test/sql/index*.sql)
+}
+
+# The same without what takes as long as the rest together
+# shellcheck disable=SC2046
+index_regress_briefly()
+{
+	regress $(of_one_format test/sql/index*.sql | grep -vx index)
 }
 
 # shellcheck disable=SC2046

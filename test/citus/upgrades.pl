@@ -3,7 +3,7 @@
 # nodes have different ones.  Clients ask for neighbours all the while, some of them
 # with a new connection each time: no query fails, and no answer is wrong.
 #
-# OLD_LIBRARY is the library of OLD_VERSION.
+# ENGRAMK_OLD_LIBRARY is the library of ENGRAMK_OLD_VERSION.
 
 use strict;
 use warnings;
@@ -15,7 +15,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my ($old, $old_library) = @ENV{qw(OLD_VERSION OLD_LIBRARY)};
+my ($old, $old_library) = @ENV{qw(ENGRAMK_OLD_VERSION ENGRAMK_OLD_LIBRARY)};
 my $new_library = $ENV{LIBRARY};
 my @nodes = start_citus($old, $old_library);
 my ($coordinator, @workers) = @nodes;

@@ -13,7 +13,8 @@ my $scripts = File::Spec->rel2abs(dirname(__FILE__)) . '/load';
 my @all;
 
 # Options: clients, scripts (names of files in load/), user, database,
-# reconnect (a new connection for every query), application.
+# reconnect (a new connection for every query), application, rate (queries a second
+# of all of them together; as many as they can, unless told).
 sub new
 {
 	my ($class, %option) = @_;
@@ -22,7 +23,7 @@ sub new
 
 	@{$self}{qw(out err)} = ("$base.out", "$base.err");
 	my @command = ('pgbench', '-n', '-M', 'prepared', '-T', '86400',
-		'-c', $option{clients}, '-j', 2, ($option{reconnect} ? '-C' : ()),
+		'-c', $option{clients}, '-j', 2, ($option{reconnect} ? '-C' : ()), ($option{rate} ? ('-R', $option{rate}) : ()),
 		map { ('-f', "$scripts/$_.sql") } @{ $option{scripts} });
 
 	$self->{process} = fork() // die "fork: $!\n";

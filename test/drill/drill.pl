@@ -2,7 +2,9 @@
 # run.sh, beside a throwaway server.
 #
 # RTO: seconds that a way back may take from the decision until no statement
-# starts at the old level.  CYCLES: how often to go down and up a version.
+# starts at the old level.  CYCLES: how often to go down and up a version.  CLIENTS:
+# sessions that stay all the while.  RATE: queries a second, or nothing for as many as
+# they can.
 #
 # Exits with 0 if every check holds and no way took longer.
 use strict;
@@ -13,16 +15,16 @@ use lib $FindBin::Bin;
 
 use Catalog;
 use File::Copy qw(copy);
-use List::Util qw(max sum0);
+use List::Util qw(max);
 use Load;
 use Session;
-use Time::HiRes qw(time usleep);
+use Time::HiRes qw(time);
+use Ways;
 
-my ($old, $new) = @ENV{qw(DRILL_OLD_VERSION DRILL_NEW_VERSION)};
+my ($old, $new) = @ENV{qw(ENGRAMK_OLD_VERSION ENGRAMK_NEW_VERSION)};
 my $rto = $ENV{RTO};
 my $cycles = $ENV{CYCLES};
 my $library = $ENV{LIBRARY};
-my $patience = 60;
 
 # What the newer version brought, by name, and its number.
 my $changed = qr/engram_nearest_merge|engram_(uuid_)?fan_out|engram_knn_join_(create|run|progress)|^. extension \|/;
@@ -42,29 +44,16 @@ FROM engram_fan_out('{drill_itself}', 'SELECT id, embedding <=> $1 FROM word ORD
 SQL
 
 my @databases = qw(drill drill_two);
-my $clients = 20;
+my $clients = $ENV{CLIENTS};
 my $reconnecting = 2;
 my @kinds = qw(distances batches nearest by_index of_tenant);
 
-my $failures = 0;
-my @table;
 my $monitor;
 my $best;
 my $census;
 $| = 1;
 
-# Checks and waiting
-
-sub check
-{
-	my ($ok, $what, @details) = @_;
-
-	print $ok ? "  ok: $what\n" : "  FAILED: $what\n";
-	return if $ok;
-	$failures++;
-	print "    $_\n" foreach splice(@details, 0, 20);
-	return;
-}
+# Checks
 
 sub check_same
 {
@@ -75,31 +64,18 @@ sub check_same
 	return scalar @difference;
 }
 
-sub wait_until
-{
-	my ($what, $condition) = @_;
-	my $limit = time() + $patience;
-
-	while (!$condition->())
-	{
-		die "not within $patience seconds: $what\n" if time() > $limit;
-		usleep(2_000);
-	}
-	return;
-}
-
 sub server_time { return $monitor->run('SELECT clock_timestamp()'); }
 
 # The load
 
-# Twenty sessions that stay, and two that connect anew for every query.
+# Sessions that stay, and two that connect anew for every query.
 sub start_load
 {
 	my (%option) = @_;
-	my %common = (database => 'drill', scripts => \@kinds, %option);
+	my %common = (database => 'drill', scripts => \@kinds, rate => $ENV{RATE}, %option);
 	my @loads = (
 		Load->new(%common, clients => $clients, user => 'drill_app', application => 'drill_stay'),
-		Load->new(database => 'drill_two', scripts => $common{scripts}, clients => $reconnecting,
+		Load->new(database => 'drill_two', scripts => $common{scripts}, clients => $reconnecting, rate => $ENV{RATE},
 			user => 'drill_canary', application => 'drill_reconnect', reconnect => 1));
 
 	wait_until('every client runs', sub {
@@ -130,33 +106,18 @@ SQL
 sub finish_step
 {
 	my ($name, $seconds, $apart, $catalog, @loads) = @_;
-	my ($queries, $failed) = (0, 0);
+	my @became = finish_load(\@databases, @loads);
 
-	foreach my $load (@loads)
-	{
-		my ($run, $lost) = $load->stop;
-		$queries += $run;
-		$failed += $lost;
-	}
-	my $differed = sum0(map {
-		my $session = Session->new(database => $_);
-		$session->run('WITH gone AS (DELETE FROM difference RETURNING *) SELECT count(*) FROM gone');
-	} @databases);
-
-	check($queries > 0, 'the load ran');
-	check($failed == 0, 'no query failed');
-	check($differed == 0, 'no answer differed');
 	check($seconds <= $rto, sprintf('within %g s', $rto), sprintf('%.3f s', $seconds));
-	add_row($name, $seconds, $queries, $failed, $differed, $catalog, $apart);
+	add_way($name, $seconds, @became, $catalog, $apart);
 	return;
 }
 
-sub add_row
+sub add_way
 {
 	my ($name, $seconds, @rest) = @_;
 
-	push @rest, '-' while @rest < 5;
-	push @table, [ $name, sprintf('%.3f', $seconds), @rest ];
+	add_row($name, sprintf('%.3f', $seconds), @rest);
 	return;
 }
 
@@ -415,8 +376,8 @@ sub step_versions
 	check_fan_out_reader($stop_fan_out->());
 
 	finish_step("2: to $old, every database", $seconds, 'no session', "$differences lines", @loads);
-	add_row("2: to $new again, every database", $forward);
-	add_row('2: slowest single ALTER of ' . @single, max(@single));
+	add_way("2: to $new again, every database", $forward);
+	add_way('2: slowest single ALTER of ' . @single, max(@single));
 	return;
 }
 
@@ -684,7 +645,7 @@ sub step_indexes
 	my $differences = check_same($before, extension_catalog($home),
 		'going back and forward leaves them, and everything, as they were');
 	finish_step("2: to $old, indexes of format $formats", $seconds, 'no session', "$differences lines", @loads);
-	add_row("2: to $new, indexes of format $formats", $forward);
+	add_way("2: to $new, indexes of format $formats", $forward);
 	drop_indexes($home);
 	return;
 }
@@ -793,7 +754,7 @@ sub step_library_first
 	print "Way 3: the library of $old before the version\n";
 	my @loads = start_load();
 	my $decision = time();
-	put_library($ENV{DRILL_OLD_LIBRARY});
+	put_library($ENV{ENGRAMK_OLD_LIBRARY});
 	wait_until('new sessions have it', sub { new_session_maps_current() });
 	my $seconds = time() - $decision;
 	let_load_use_indexes();
@@ -836,7 +797,7 @@ sub step_library_back
 
 	my $decision = time();
 	update_everywhere($old);
-	put_library($ENV{DRILL_OLD_LIBRARY});
+	put_library($ENV{ENGRAMK_OLD_LIBRARY});
 	my $moment = server_time();
 	wait_until('new sessions have it', sub { new_session_maps_current() });
 	my $seconds = time() - $decision;
@@ -1003,22 +964,7 @@ sub prepare
 	return;
 }
 
-sub print_table
-{
-	my @rows = ([ 'way', 'seconds', 'queries', 'failed', 'differed', 'catalog', 'shown apart' ], @table);
-	my @width = map { my $column = $_; max(map { length $_->[$column] } @rows) } 0 .. 6;
-
-	print "\n";
-	foreach my $row (@rows)
-	{
-		print '| ' . join(' | ', map { sprintf("%-$width[$_]s", $row->[$_]) } 0 .. 6) . " |\n";
-		print '|' . join('|', map { '-' x ($_ + 2) } @width) . "|\n" if $row == $rows[0];
-	}
-	print "\n";
-	return;
-}
-
-my $done = eval {
+walk(sub {
 	prepare();
 	step_off_for_cluster();
 	step_on_for_cluster();
@@ -1043,25 +989,19 @@ SQL
 	step_fan_out();
 	step_slices();
 	step_indexes();
-	if ($ENV{DRILL_OLD_LIBRARY})
+	if ($ENV{ENGRAMK_NO_OLD_LIBRARY})
 	{
-		step_library();
+		print "Way 3 is skipped: $ENV{ENGRAMK_NO_OLD_LIBRARY}\n";
 	}
 	else
 	{
-		print "Way 3 is skipped: $ENV{DRILL_SKIPPED}\n";
+		step_library();
 	}
 	step_drop();
-	1;
-};
-unless ($done)
-{
-	$failures++;
-	print "FAILED: $@";
-}
+});
 
-print_table();
-print $failures == 0
+print_table('way', 'seconds', 'queries', 'failed', 'differed', 'catalog', 'shown apart');
+print failures() == 0
   ? "The drill passed: every way back within $rto s, no query failed, no answer differed.\n"
-  : "The drill FAILED: $failures of its checks.\n";
-exit($failures == 0 ? 0 : 1);
+  : "The drill FAILED: @{[ failures() ]} of its checks.\n";
+exit(failures() == 0 ? 0 : 1);

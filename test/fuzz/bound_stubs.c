@@ -7,39 +7,17 @@
  */
 #include "postgres.h"
 
-#include "miscadmin.h"
 #include "storage/bufpage.h"
-#include "utils/memutils.h"
 
 #include "base/guc.h"
 #include "base/level.h"
 #include "server_stubs.h"
 
-volatile sig_atomic_t InterruptPending = false;
-MemoryContext CurrentMemoryContext = NULL;
 const ek_kernels *ek_active_kernels = NULL;
 double		ek_verify_rate = 0.0;
 #ifdef EK_FAULT_INJECTION
 int			ek_inject_fault = EK_FAULT_NONE;
 #endif
-
-void *
-palloc0(Size size)
-{
-	return memset(palloc(size), 0, size);
-}
-
-void *
-MemoryContextAllocHuge(MemoryContext context, Size size)
-{
-	return palloc(size);
-}
-
-void *
-MemoryContextAllocExtended(MemoryContext context, Size size, int flags)
-{
-	return (flags & MCXT_ALLOC_ZERO) != 0 ? palloc0(size) : palloc(size);
-}
 
 void
 PageInit(Page page, Size page_size, Size special_size)

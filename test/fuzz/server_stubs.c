@@ -12,8 +12,10 @@
 #include <stdlib.h>
 
 #include "fmgr.h"
+#include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/expandeddatum.h"
+#include "utils/memutils.h"
 
 #include "base/stats.h"
 #include "server_stubs.h"
@@ -23,6 +25,8 @@
 
 #define MAX_BLOCKS	16384
 
+volatile sig_atomic_t InterruptPending = false;
+MemoryContext CurrentMemoryContext = NULL;
 raised_error last_error;
 sigjmp_buf	error_handler;
 
@@ -44,6 +48,24 @@ palloc(Size size)
 	blocks[block_count].size = size;
 	block_count++;
 	return memory;
+}
+
+void *
+palloc0(Size size)
+{
+	return memset(palloc(size), 0, size);
+}
+
+void *
+MemoryContextAllocHuge(MemoryContext context, Size size)
+{
+	return palloc(size);
+}
+
+void *
+MemoryContextAllocExtended(MemoryContext context, Size size, int flags)
+{
+	return (flags & MCXT_ALLOC_ZERO) != 0 ? palloc0(size) : palloc(size);
 }
 
 void *

@@ -9,15 +9,11 @@
 
 #include "fmgr.h"
 #include "libpq/pqformat.h"
-#include "miscadmin.h"
 #include "port/pg_bswap.h"
 #include "utils/memutils.h"
 
 #include "base/scratch.h"
 #include "server_stubs.h"
-
-volatile sig_atomic_t InterruptPending = false;
-MemoryContext CurrentMemoryContext = NULL;
 
 int
 AggCheckCallContext(FunctionCallInfo fcinfo, MemoryContext *context)
@@ -33,27 +29,9 @@ pg_detoast_datum_packed(struct varlena *datum)
 }
 
 void *
-palloc0(Size size)
-{
-	return memset(palloc(size), 0, size);
-}
-
-void *
-MemoryContextAllocHuge(MemoryContext context, Size size)
-{
-	return palloc(size);
-}
-
-void *
 MemoryContextAllocZero(MemoryContext context, Size size)
 {
 	return palloc0(size);
-}
-
-void *
-MemoryContextAllocExtended(MemoryContext context, Size size, int flags)
-{
-	return (flags & MCXT_ALLOC_ZERO) != 0 ? palloc0(size) : palloc(size);
 }
 
 Size

@@ -15,48 +15,21 @@ use FindBin;
 use lib "$FindBin::Bin/../drill";
 
 use Catalog;
-use List::Util qw(max sum0);
 use Load;
 use Session;
-use Time::HiRes qw(time usleep);
+use Time::HiRes qw(time);
+use Ways;
 
 my ($major, $old, $new) = @ARGV;
 my %directory = ($old => '/packages/older', $new => '/packages/newer');
-my $patience = 60;
 my @databases = qw(drill drill_two);
 my @kinds = qw(distances batches nearest by_index of_tenant);
 my $staying = 8;
 my $reconnecting = 2;
 
-my $failures = 0;
-my @table;
 my ($monitor, $home);
 my %catalog;
 $| = 1;
-
-sub check
-{
-	my ($ok, $what, @details) = @_;
-
-	print $ok ? "  ok: $what\n" : "  FAILED: $what\n";
-	return if $ok;
-	$failures++;
-	print "    $_\n" foreach splice(@details, 0, 20);
-	return;
-}
-
-sub wait_until
-{
-	my ($what, $condition) = @_;
-	my $limit = time() + $patience;
-
-	while (!$condition->())
-	{
-		die "not within $patience seconds: $what\n" if time() > $limit;
-		usleep(2_000);
-	}
-	return;
-}
 
 # A command of an administrator, whose output matters only if it fails.
 sub command
@@ -121,25 +94,11 @@ sub with_replaced_library
 sub finish_step
 {
 	my ($name, $seconds, @loads) = @_;
-	my ($queries, $failed) = (0, 0);
-
-	foreach my $load (@loads)
-	{
-		my ($run, $lost) = $load->stop;
-		$queries += $run;
-		$failed += $lost;
-	}
-	my $differed = sum0(map {
-		Session->new(database => $_)
-		  ->run('WITH gone AS (DELETE FROM difference RETURNING *) SELECT count(*) FROM gone');
-	} @databases);
+	my @became = finish_load(\@databases, @loads);
 
 	check(Session->new(database => 'drill')->run("SELECT engram_index_check('word_embedding') = 2000") eq 't',
 		'the index is whole');
-	check($queries > 0, 'the load ran');
-	check($failed == 0, 'no query failed');
-	check($differed == 0, 'no answer differed');
-	push @table, [ $name, sprintf('%.1f', $seconds), $queries, $failed, $differed ];
+	add_row($name, sprintf('%.1f', $seconds), @became);
 	return;
 }
 
@@ -281,22 +240,7 @@ sub prepare
 	return;
 }
 
-sub print_table
-{
-	my @rows = ([ 'way', 'seconds', 'queries', 'failed', 'differed' ], @table);
-	my @width = map { my $column = $_; max(map { length $_->[$column] } @rows) } 0 .. 4;
-
-	print "\n";
-	foreach my $row (@rows)
-	{
-		print '| ' . join(' | ', map { sprintf("%-$width[$_]s", $row->[$_]) } 0 .. 4) . " |\n";
-		print '|' . join('|', map { '-' x ($_ + 2) } @width) . "|\n" if $row == $rows[0];
-	}
-	print "\n";
-	return;
-}
-
-my $done = eval {
+walk(sub {
 	prepare();
 	my $veteran = Load->new(database => 'drill', scripts => \@kinds, clients => 2, user => 'drill_app',
 		application => 'drill_veteran');
@@ -307,19 +251,13 @@ my $done = eval {
 	step_forward("to $new a third time");
 	step_ways_back_lost();
 	finish_step('sessions that stayed all the time', 0, $veteran);
-	1;
-};
-unless ($done)
-{
-	$failures++;
-	print "FAILED: $@";
-}
+});
 
-print_table();
-print $failures == 0
+print_table(qw(way seconds queries failed differed));
+print failures() == 0
   ? "Every way held: no query failed, no answer differed.\n"
-  : "FAILED: $failures checks.\n";
+  : "FAILED: @{[ failures() ]} checks.\n";
 $home->close if $home;
 $monitor->close if $monitor;
 system('pg_ctlcluster', $major, 'drill', 'stop', '-m', 'fast');
-exit($failures == 0 ? 0 : 1);
+exit(failures() == 0 ? 0 : 1);

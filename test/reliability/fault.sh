@@ -9,7 +9,8 @@ top=$(cd "$(dirname "$0")/../.." && pwd)
 # shellcheck source=test/server.sh
 . "$top/test/server.sh"
 
-build_variant FAULT_INJECTION=1
+# the bitcode for JIT is not needed, and takes longest
+build_variant FAULT_INJECTION=1 with_llvm=no
 new_server fault
 levels=$(sql "SELECT string_agg(level, ' ') FROM engram_simd_info() WHERE supported")
 liars=${levels% scalar}

@@ -5,7 +5,7 @@ set -eu
 cd "$(dirname "$0")"
 
 status=0
-for script in fault crash statistics "cancel 30000000" "errors 20000" arena memory "reload 100 20" dump hostile; do
+for script in fault crash statistics "cancel 30000000" "errors 20000" arena memory "reload 100 8" dump hostile; do
 	echo "-- $script"
 	# shellcheck disable=SC2086 # a script and its arguments
 	set -- $script

@@ -11,17 +11,15 @@ set -eu
 PG_CONFIG=${PG_CONFIG:-pg_config}
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../.." && pwd)
-ENGRAMK_NEW_VERSION=$(sed -n "s/^default_version = '\(.*\)'/\1/p" "$top/engramk.control")
-ENGRAMK_OLD_VERSION=$("$top/test/drill/previous-version.sh")
-
 release=$(mktemp -d /tmp/engramk.XXXXXX)
 trap 'rm -rf "$release"' EXIT
 trap 'exit 130' INT TERM
-ENGRAMK_OLD_LIBRARY=$release/engramk.so ENGRAMK_NO_OLD_LIBRARY=
-"$top/test/drill/build-release.sh" "$ENGRAMK_OLD_VERSION" "$release" 2>"$release/why" ||
-	ENGRAMK_NO_OLD_LIBRARY=$(cat "$release/why")
-chmod a+rx "$release"
-export PG_CONFIG ENGRAMK_NEW_VERSION ENGRAMK_OLD_VERSION ENGRAMK_OLD_LIBRARY ENGRAMK_NO_OLD_LIBRARY
+# shellcheck source=test/drill/versions.sh
+. "$top/test/drill/versions.sh"
+# nobody measures here
+build_old_library "$release/old" PROFILE=-O0
+chmod -R a+rX "$release"
+export PG_CONFIG
 
 [ $# -gt 0 ] || set -- "$here"/*.pl
 "$top/test/t/run.sh" "$@"
