@@ -41,11 +41,12 @@
 #define TURNS_TO_READ	3
 
 /*
- * What a session says first: a distance arrives as it is, whatever the role's settings
- * there, and who is gone does not go on computing.
+ * What a session says first: a distance arrives as it is and a statement is read as it was
+ * here, whatever the role's settings there; and who is gone does not go on computing.
  */
 static const char *const first_statements[] = {
 	"SET extra_float_digits = 1",
+	"SET standard_conforming_strings = on",
 	"SET client_connection_check_interval = '200ms'"
 };
 
@@ -162,6 +163,7 @@ ek_connections_begin_call(void)
 	ek_connection *connection;
 
 	this_call++;
+	AcceptInvalidationMessages();
 	if (connections == NULL)
 		return;
 	hash_seq_init(&all, connections);
@@ -239,7 +241,7 @@ is_libpq_option(const PQconninfoOption *known, const char *keyword, bool of_mapp
 			break;
 	}
 	if (known->keyword == NULL || strchr(known->dispchar, 'D') != NULL ||
-		strcmp(keyword, "client_encoding") == 0)
+		strcmp(keyword, "client_encoding") == 0 || strncmp(keyword, "oauth_", 6) == 0)
 		return false;
 	return of_mapping == (strcmp(keyword, "user") == 0 || strchr(known->dispchar, '*') != NULL);
 }

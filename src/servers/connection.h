@@ -42,8 +42,8 @@ typedef struct ek_reply
 } ek_reply;
 
 /*
- * Before a call takes its connections: closes those whose servers or user mappings may
- * have been altered, or dropped.
+ * Before a call looks at servers: from now on it sees what others have altered, and those
+ * connections are closed that it concerns.
  */
 extern void ek_connections_begin_call(void);
 

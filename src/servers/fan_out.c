@@ -25,6 +25,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/float.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
@@ -208,6 +209,20 @@ show_statement(void *statement)
 	internalerrquery(statement);
 }
 
+/* As the servers will, whatever this session makes of a backslash. */
+static const List *
+parse(const char *statement)
+{
+	const int	nest_level = NewGUCNestLevel();
+	const List *trees;
+
+	(void) set_config_option("standard_conforming_strings", "on", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	trees = raw_parser(statement, RAW_PARSE_DEFAULT);
+	AtEOXact_GUC(true, nest_level);
+	return trees;
+}
+
 static void
 check_statement(char *statement)
 {
@@ -219,7 +234,7 @@ check_statement(char *statement)
 	const List *trees;
 
 	error_context_stack = &showing;
-	trees = raw_parser(statement, RAW_PARSE_DEFAULT);
+	trees = parse(statement);
 	error_context_stack = showing.previous;
 	if (is_select(trees))
 		return;
@@ -483,10 +498,10 @@ take_turn(fan *fan, int i)
 
 	if (server->connection == NULL)
 		begin(fan, i);
-	else if (server->ready)
-		go_on(fan, i);
 	else if (is_too_late(server))
 		fail(fan, i, &timeout);
+	else if (server->ready)
+		go_on(fan, i);
 	server->ready = false;
 }
 
@@ -737,13 +752,13 @@ fan_out(FunctionCallInfo fcinfo, ek_id_type ids)
 
 	ek_nearest_check_k(k);
 	check_statement(fan.statement);
+	ek_connections_begin_call();
 	find_servers(&fan, PG_GETARG_ARRAYTYPE_P(0));
 	fan.values = strings_of(PG_GETARG_ARRAYTYPE_P(2), &fan.value_count);
 	check_value_count(fan.value_count);
 	fan.is_large = are_large(fan.values, fan.value_count);
 	rows = ek_begin_row_set(fcinfo, "engram_fan_out");
 
-	ek_connections_begin_call();
 	PG_TRY();
 	{
 		run(&fan);

@@ -25,7 +25,7 @@ sub row { return message('D', pack('n', scalar @_) . join('', map { defined $_ ?
 my $ready = message('Z', 'I');
 my $greeting = message('R', pack('N', 0)) . message('S', "client_encoding\0UTF8\0") . message('S', "server_version\0" . "15.0\0") . $ready;
 my $bound = message('1', '') . message('2', '');
-my $set_up = ($bound . message('n', '') . message('C', "SET\0")) x 2 . $ready;
+my $set_up = ($bound . message('n', '') . message('C', "SET\0")) x 3 . $ready;
 my $columns = message('T', pack('n', 2) . join('', map { "$_\0" . pack('NnNnNn', 0, 0, 25, 65535, 0xFFFFFFFF, 0) } 'id', 'distance'));
 my $begin = $bound . $columns;
 my $end = message('C', "SELECT 2\0") . $ready;

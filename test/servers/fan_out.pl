@@ -89,7 +89,8 @@ foreach my $statement ('DROP TABLE items', 'SELECT 1, 1; DROP TABLE items', 'SEL
 {
 	error_is("SELECT * FROM engram_fan_out($all, \$q\$$statement\$q\$, '{}', 5)", '42601', '', "no single SELECT: $statement");
 }
-is($servers[0]->safe_psql('postgres', 'SELECT count(*) FROM items'), '1000', 'nothing of them was run');
+error_is("SET standard_conforming_strings = off; SELECT * FROM engram_fan_out($all, 'SELECT 1 AS id, ''\\\\'' AS distance INTO made --', '{}', 5)", '42601', 'must be one SELECT', 'a SELECT INTO behind a backslash');
+is($servers[0]->safe_psql('postgres', q(SELECT count(*), to_regclass('made') IS NULL FROM items)), '1000|t', 'nothing of them was run');
 
 # What a server says is wrong, with its SQLSTATE and its name; and the session goes on
 
@@ -142,6 +143,13 @@ is(in_front($front, "CREATE ROLE boss SUPERUSER; CREATE USER MAPPING FOR boss SE
 is(in_front($front, "BEGIN; $as_app SELECT count(*) FROM engram_fan_out('{s1}', 'SELECT 1, 1', '{}', 5); RESET ROLE; REVOKE USAGE ON FOREIGN SERVER s1 FROM app; SET LOCAL ROLE app;
 	DO \$\$ BEGIN PERFORM engram_fan_out('{s1}', 'SELECT 1, 1', '{}', 5); EXCEPTION WHEN insufficient_privilege THEN PERFORM set_config('test.outcome', 'refused', false); END \$\$; SELECT current_setting('test.outcome'); ROLLBACK"),
 	"1\nrefused", 'USAGE that was revoked counts at once');
+my $open = $front->background_psql('postgres', on_error_stop => 0);
+$open->query("BEGIN; SET LOCAL ROLE app; SELECT count(*) FROM engram_fan_out('{s1}', 'SELECT 1, 1', '{}', 5)");
+$front->safe_psql('postgres', 'REVOKE USAGE ON FOREIGN SERVER s1 FROM app');
+$open->query("DO \$\$ BEGIN PERFORM engram_fan_out('{s1}', 'SELECT 1, 1', '{}', 5); EXCEPTION WHEN insufficient_privilege THEN PERFORM set_config('test.outcome', 'refused', false); END \$\$");
+is($open->query("SELECT current_setting('test.outcome')"), 'refused', 'so does what another session revokes, in the middle of a transaction');
+$open->quit;
+$front->safe_psql('postgres', 'GRANT USAGE ON FOREIGN SERVER s1 TO app');
 $front->safe_psql('postgres', 'CREATE SCHEMA evil; CREATE DOMAIN evil.text AS pg_catalog.text CHECK (false); CREATE DOMAIN evil.bigint AS pg_catalog.int8 CHECK (false)');
 is(in_front($front, "SET search_path = evil, public; SELECT count(*) FROM engram_fan_out($all, 'SELECT 1, 1', '{}', 5)"), '3', 'a hostile search_path');
 
