@@ -69,10 +69,13 @@ names=$(seq -f 's%g' -s , "$SERVERS")
 psql -X -q -A -t -v ON_ERROR_STOP=1 -v servers="{$names}" -v server_count="$SERVERS" -v queries="$QUERIES" -v rounds="$ROUNDS" \
 	-f "$here/bench_servers.sql"
 
-# One server's median, as it sees it itself
-cat >"$scratch/median.sql" <<'SQL'
+# Medians of the same question in a loop, as a server sees it itself: of each server, and of
+# the front with all of them
+median_of()
+{
+	cat <<SQL
 SET client_min_messages = warning;
-CREATE OR REPLACE FUNCTION median() RETURNS double precision LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION median() RETURNS double precision LANGUAGE plpgsql AS \$\$
 DECLARE
     q real[];
     began timestamptz;
@@ -80,13 +83,15 @@ DECLARE
 BEGIN
     FOR q IN SELECT embedding FROM queries, generate_series(1, 20) LOOP
         began := clock_timestamp();
-        PERFORM id, embedding <=> q FROM items ORDER BY embedding <=> q, id LIMIT 10;
+        PERFORM $1;
         times := times || 1000 * extract(epoch FROM clock_timestamp() - began)::double precision;
     END LOOP;
     RETURN (SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY t) FROM unnest(times) AS t);
-END $$;
+END \$\$;
 SELECT median();
 SQL
+}
+median_of 'id, embedding <=> q FROM items ORDER BY embedding <=> q, id LIMIT 10' >"$scratch/median.sql"
 alone=0
 for port in $ports; do
 	ms=$(psql -X -q -A -t -p "$port" -f "$scratch/median.sql")
@@ -96,8 +101,11 @@ for port in $ports; do
 	psql -X -q -A -t -p "$port" -f "$scratch/median.sql" >"$scratch/median.$port" &
 done
 wait
-printf '%-44s %8.2f ms\n' 'the slowest server, alone' "$alone" \
-	'the slowest server, all at once' "$(sort -g "$scratch"/median.[0-9]* | tail -1)"
+printf '%-44s %8.2f ms\n' 'in a loop, the slowest server, alone' "$alone" \
+	'in a loop, the slowest server, all at once' "$(sort -g "$scratch"/median.[0-9]* | tail -1)"
+for kind in whole fan_out; do
+	printf '%-44s %8.2f ms\n' "in a loop, $kind" "$(median_of "$kind(q)" | psql -X -q -A -t)"
+done
 
 # Clients at once
 for kind in whole fan_out; do
