@@ -42,7 +42,7 @@ PG_FUNCTION_INFO_V1(ek_sql_fan_out);
 PG_FUNCTION_INFO_V1(ek_sql_uuid_fan_out);
 
 /* Bytes of values, of which a connection that stays keeps a copy. */
-#define MAX_KEPT	(1024 * 1024)
+#define MAX_KEPT	((Size) 1024 * 1024)
 
 /* Milliseconds after which a connection that hides what has come is looked at. */
 #define HIDDEN_PAUSE	50
