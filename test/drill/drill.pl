@@ -318,12 +318,14 @@ sub start_reader
 	};
 }
 
-# Whoever asks for what is not there is told so, or else answered, and rightly.
+# Whoever asks for what is not there is told so, or else answered, and rightly.  PostgreSQL
+# holds no lock on a function between looking it up and calling it: what is dropped in that
+# moment it says in words of its own.
 sub check_fan_out_reader
 {
 	my ($read) = @_;
 	my $answered = $read->{'00000 t'} // 0;
-	my @wrong = grep { !/^00000 t$|^42883 function engram_fan_out\(.*\) does not exist$/ } keys %$read;
+	my @wrong = grep { !/^00000 t$|^42883 function engram_fan_out\(.*\) does not exist$|^XX000 cache lookup failed for function \d+$/ } keys %$read;
 
 	print "    $read->{$_} times $_\n" foreach sort keys %$read;
 	check($answered > 0 && !@wrong, 'a fan-out is answered rightly, or told that there is none', @wrong);
