@@ -169,7 +169,7 @@ CREATE PROCEDURE engram_knn_join_run(job text)
 DECLARE
     result pg_catalog.text;
     slices pg_catalog.text;
-    slices_table oid;
+    slices_table pg_catalog.oid;
     terms pg_catalog.text;
     term pg_catalog.record;
     part pg_catalog.record;
@@ -254,25 +254,35 @@ CREATE FUNCTION engram_knn_join_progress(job text, OUT slices integer, OUT finis
                                          OUT expected_end timestamp with time zone)
     LANGUAGE plpgsql VOLATILE STRICT PARALLEL RESTRICTED COST 1000 SET row_security = off AS $$
 DECLARE
-    slices_table pg_catalog.text := (
-        SELECT pg_catalog.format('%I.%I', n.nspname, s.relname)
-        FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
-            JOIN pg_catalog.pg_class AS s ON s.relnamespace OPERATOR(pg_catalog.=) n.oid
-                AND s.relname OPERATOR(pg_catalog.=) pg_catalog.concat(c.relname, '_slices') AND s.relkind OPERATOR(pg_catalog.=) 'r'
-        WHERE c.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass(job)
-            -- types of its owner's own would have casts and operators that run by the rights of who asks
-            AND 4 OPERATOR(pg_catalog.=) (
-                SELECT pg_catalog.count(*) FROM pg_catalog.pg_attribute AS a
-                WHERE a.attrelid OPERATOR(pg_catalog.=) s.oid
-                    AND pg_catalog.concat_ws(' ', a.attname, pg_catalog.format_type(a.atttypid, NULL)) OPERATOR(pg_catalog.=)
-                        ANY (ARRAY['slice integer', 'started_at timestamp with time zone',
-                                   'finished_at timestamp with time zone', 'rows bigint'])));
+    slices_name pg_catalog.text;
+    slices_table pg_catalog.oid;
+    column_count bigint;
     mean interval;
     spent interval;
     seen_at timestamp with time zone;
     ended_at timestamp with time zone;
 BEGIN
-    IF slices_table IS NULL THEN
+    SELECT pg_catalog.format('%I.%I', n.nspname, s.relname), s.oid INTO slices_name, slices_table
+    FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+        JOIN pg_catalog.pg_class AS s ON s.relnamespace OPERATOR(pg_catalog.=) n.oid
+            AND s.relname OPERATOR(pg_catalog.=) pg_catalog.concat(c.relname, '_slices') AND s.relkind OPERATOR(pg_catalog.=) 'r'
+    WHERE c.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass(job);
+    IF FOUND THEN
+        -- Types of its owner's own would have casts and operators that run by the rights of who asks.
+        -- The lock keeps the table, its name and its types as they are.
+        EXECUTE pg_catalog.format('LOCK TABLE %s IN ACCESS SHARE MODE', slices_name);
+        SELECT pg_catalog.count(*) INTO column_count
+        FROM pg_catalog.pg_attribute AS a
+        WHERE a.attrelid OPERATOR(pg_catalog.=) slices_table
+            AND pg_catalog.to_regclass(slices_name) OPERATOR(pg_catalog.=) slices_table
+            AND (a.attname OPERATOR(pg_catalog.=) 'slice' AND a.atttypid OPERATOR(pg_catalog.=) 'pg_catalog.int4'::pg_catalog.regtype
+                OR a.attname OPERATOR(pg_catalog.=) 'rows' AND a.atttypid OPERATOR(pg_catalog.=) 'pg_catalog.int8'::pg_catalog.regtype
+                OR a.attname OPERATOR(pg_catalog.=) 'started_at'
+                    AND a.atttypid OPERATOR(pg_catalog.=) 'pg_catalog.timestamptz'::pg_catalog.regtype
+                OR a.attname OPERATOR(pg_catalog.=) 'finished_at'
+                    AND a.atttypid OPERATOR(pg_catalog.=) 'pg_catalog.timestamptz'::pg_catalog.regtype);
+    END IF;
+    IF column_count IS NULL OR column_count OPERATOR(pg_catalog.<) 4 THEN
         RAISE undefined_table USING MESSAGE = pg_catalog.format('there is no join in slices "%s"', job);
     END IF;
 
@@ -291,7 +301,7 @@ BEGIN
             LEFT JOIN pg_catalog.pg_locks AS l ON s.finished_at IS NULL
                 AND l.transactionid OPERATOR(pg_catalog.=) s.xmax
                 AND l.locktype OPERATOR(pg_catalog.=) 'transactionid' AND l.mode OPERATOR(pg_catalog.=) 'ExclusiveLock'
-        $query$, slices_table)
+        $query$, slices_name)
         INTO STRICT slices, finished, running, rows, started_at, ended_at, mean, spent, seen_at;
 
     IF finished OPERATOR(pg_catalog.=) slices THEN

@@ -276,7 +276,9 @@ with_fallback(PlannerInfo *root, RelOptInfo *rel, IndexPath *by_index)
 	path->path = by_index->path;
 	path->path.type = T_CustomPath;
 	path->path.pathtype = T_CustomScan;
-	path->path.parallel_safe = by_index->path.parallel_safe && sort->parallel_safe;
+	/* what the query sorts by besides may be more than a worker may compute */
+	path->path.parallel_safe = by_index->path.parallel_safe && sort->parallel_safe &&
+		order == by_index->path.pathkeys;
 #if PG_VERSION_NUM >= 150000
 	path->flags = CUSTOMPATH_SUPPORT_PROJECTION;
 #endif
@@ -384,7 +386,7 @@ begin(CustomScanState *css, EState *estate, int eflags)
 	css->custom_ps = list_make2(state->by_index, state->fallback);
 	state->visits = ek_visits_create(state->by_index, &costs);
 	state->tid = tid_column(scan);
-	/* what was returned is among these, and all others that are wanted */
+	/* with what was returned, these are all that are wanted */
 	state->limit = linitial_int(lsecond(scan->custom_private));
 	if (state->limit > 0)
 		ExecSetTupleBound(state->limit, state->fallback);
@@ -460,9 +462,12 @@ fall_back(fallback_state *state)
 static TupleTableSlot *
 next_sorted(fallback_state *state)
 {
-	if (state->limit > 0 && state->sorted == state->limit)
-		return NULL;
-	state->sorted++;
+	if (state->limit > 0)
+	{
+		if (state->sorted == state->limit)
+			return NULL;
+		state->sorted++;
+	}
 	return ExecProcNode(state->fallback);
 }
 

@@ -134,6 +134,38 @@ role_may_use(const ek_connection *connection)
 	return connection->had_password || superuser();
 }
 
+/* For a connection, and for the set of all that are waited for. */
+static bool
+is_room(void)
+{
+	bool		found = false;
+
+	if (!AcquireExternalFD())
+		return false;
+	if (AcquireExternalFD())
+	{
+		ReleaseExternalFD();
+		found = true;
+	}
+	ReleaseExternalFD();
+	return found;
+}
+
+/* To make room for those of this call */
+static void
+close_unused(void)
+{
+	HASH_SEQ_STATUS all;
+	ek_connection *connection;
+
+	hash_seq_init(&all, connections);
+	while ((connection = hash_seq_search(&all)) != NULL)
+	{
+		if (connection->call != this_call)
+			ek_connection_close(connection);
+	}
+}
+
 ek_connection *
 ek_connection_of(Oid server)
 {
@@ -166,6 +198,8 @@ ek_connections_begin_call(void)
 	AcceptInvalidationMessages();
 	if (connections == NULL)
 		return;
+	if (!is_room())
+		close_unused();
 	hash_seq_init(&all, connections);
 	while ((connection = hash_seq_search(&all)) != NULL)
 	{
@@ -173,21 +207,6 @@ ek_connections_begin_call(void)
 			continue;
 		ek_connection_close(connection);
 		(void) hash_search(connections, &connection->key, HASH_REMOVE, NULL);
-	}
-}
-
-/* To make room for those of this call */
-static void
-close_unused(void)
-{
-	HASH_SEQ_STATUS all;
-	ek_connection *connection;
-
-	hash_seq_init(&all, connections);
-	while ((connection = hash_seq_search(&all)) != NULL)
-	{
-		if (connection->call != this_call)
-			ek_connection_close(connection);
 	}
 }
 
@@ -255,7 +274,7 @@ add_libpq_options(libpq_options *options, const PQconninfoOption *known, List *l
 	{
 		DefElem    *option = lfirst_node(DefElem, cell);
 
-		if (is_libpq_option(known, option->defname, of_mapping))
+		if (is_libpq_option(known, option->defname, of_mapping) && defGetString(option)[0] != '\0')
 			add_option(options, option->defname, defGetString(option));
 	}
 }
@@ -296,7 +315,7 @@ options_of(List *of_wrapper, List *of_server, List *of_mapping)
 	return options;
 }
 
-/* The last one counts, as for libpq; NULL if there is none. */
+/* The last one counts; NULL if there is none. */
 static const char *
 find_option(const libpq_options *options, const char *keyword)
 {
@@ -385,8 +404,9 @@ log_notice(void *argument, const PGresult *result)
 	const char *severity;
 	const char *message;
 
-	if (connection->notices++ >= MAX_NOTICES)
+	if (connection->notices == MAX_NOTICES)
 		return;
+	connection->notices++;
 	HOLD_INTERRUPTS();
 	severity = copy_field(result, PG_DIAG_SEVERITY);
 	message = copy_field(result, PG_DIAG_MESSAGE_PRIMARY);
@@ -399,13 +419,12 @@ log_notice(void *argument, const PGresult *result)
 static bool
 find_room(void)
 {
-	if (AcquireExternalFD())
-		return true;
-	close_unused();
-	return AcquireExternalFD();
+	if (!is_room())
+		close_unused();
+	return is_room() && AcquireExternalFD();
 }
 
-/* Before it is read what these say: whatever is altered meanwhile is heard of. */
+/* Called before their options are read, so that whatever is altered meanwhile is heard of. */
 static void
 remember_origin(ek_connection *connection)
 {
@@ -437,7 +456,7 @@ ek_connection_start(ek_connection *connection)
 	remember_origin(connection);
 	options = read_options(connection);
 	password = find_option(&options, "password");
-	require_password(password != NULL && password[0] != '\0', "The user mapping has none.",
+	require_password(password != NULL, "The user mapping has none.",
 					 "Set the option \"password\" of the user mapping.");
 	connection->deadline = deadline_of(&options);
 	connection->polling = PGRES_POLLING_FAILED;

@@ -4,7 +4,7 @@
  *
  * server: a foreign server, whose options say where it is; the role's user mapping has the
  * password.  A session keeps one connection for each server and role, for later calls of
- * that role, until the server or a user mapping is altered.
+ * that role, until one of these is altered, or there is no room for another.
  *
  * Nothing here waits: who has asked for something waits until the socket is ready for
  * ek_connection_events(), and goes on by ek_connection_poll() or ek_connection_receive().
@@ -49,7 +49,7 @@ extern void ek_connections_begin_call(void);
 
 /*
  * What the session has of a server and this role, connected or not.  Raises an error
- * unless the role may use the server.
+ * unless the role may use the server and has a user mapping.
  */
 extern ek_connection *ek_connection_of(Oid server);
 

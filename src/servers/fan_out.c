@@ -528,7 +528,8 @@ make_set(fan *fan)
 {
 	fan->set = ek_create_wait_event_set(fan->unfinished + 2);
 	AddWaitEventToSet(fan->set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
-	AddWaitEventToSet(fan->set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
+	if (IsUnderPostmaster)
+		AddWaitEventToSet(fan->set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
 	for (int i = 0; i < fan->count; i++)
 	{
 		server	   *server = &fan->servers[i];
@@ -616,16 +617,14 @@ wait_for_servers(fan *fan)
 {
 	static uint32 event;
 	WaitEvent	occurred[MAX_OCCURRED];
-	const bool	is_known = update_events(fan);
 	int			count;
 
+	if (!update_events(fan))
+		free_set(fan);
 	if (find_failed(fan))
 		return;
-	if (!is_known)
-	{
-		free_set(fan);
+	if (fan->set == NULL)
 		make_set(fan);
-	}
 	count = WaitEventSetWait(fan->set, time_to_wait(fan), occurred, MAX_OCCURRED,
 							 ek_wait_event_named(event, "EngramkFanOut"));
 	for (int i = 0; i < count; i++)

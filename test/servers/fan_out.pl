@@ -7,6 +7,7 @@ use warnings;
 use FindBin;
 use lib $FindBin::RealBin;
 use Engramk;
+use IO::Socket::INET;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Servers;
@@ -152,6 +153,22 @@ $open->quit;
 $front->safe_psql('postgres', 'GRANT USAGE ON FOREIGN SERVER s1 TO app');
 $front->safe_psql('postgres', 'CREATE SCHEMA evil; CREATE DOMAIN evil.text AS pg_catalog.text CHECK (false); CREATE DOMAIN evil.bigint AS pg_catalog.int8 CHECK (false)');
 is(in_front($front, "SET search_path = evil, public; SELECT count(*) FROM engram_fan_out($all, 'SELECT 1, 1', '{}', 5)"), '3', 'a hostile search_path');
+
+# More servers than a session can have connections: those too many are missing, and so are those
+# that do not answer; and afterwards there is room again.
+my $listener = IO::Socket::INET->new(Listen => 100, LocalAddr => '127.0.0.1', Proto => 'tcp') or die "listen: $!";
+my $port_of_nobody = $listener->sockport;
+$front->safe_psql('postgres', 'ALTER SYSTEM SET max_files_per_process = 100');
+$front->restart;
+$front->safe_psql('postgres', "DO \$\$ BEGIN FOR i IN 1..60 LOOP
+	EXECUTE format('CREATE SERVER many_%s FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host ''127.0.0.1'', port ''$port_of_nobody'', connect_timeout ''1'')', i);
+	EXECUTE format('CREATE USER MAPPING FOR CURRENT_USER SERVER many_%s', i); END LOOP; END \$\$");
+like(in_front($front, "SELECT count(*) FROM engram_fan_out($all, 'SELECT 1, 1', '{}', 5);
+	SELECT count(*), bool_or(error ~ 'too many open files'), bool_or(error ~ 'timeout expired') FROM engram_fan_out((SELECT array_agg(srvname) FROM pg_foreign_server WHERE srvname LIKE 'many%'), 'SELECT 1, 1', '{}', 5, true);
+	SELECT count(*) FROM engram_fan_out($all, 'SELECT 1, 1', '{}', 5)"), qr/^3\n60\|t\|t\n3$/, 'sixty servers, and a hundred files');
+$front->safe_psql('postgres', "DO \$\$ BEGIN FOR i IN 1..60 LOOP EXECUTE format('DROP SERVER many_%s CASCADE', i); END LOOP; END \$\$");
+$front->safe_psql('postgres', 'ALTER SYSTEM RESET max_files_per_process');
+$front->restart;
 
 # What a connection is made by may be altered, by whoever: wrapper, server, mapping; or a
 # mapping comes that is more to the point.  What others alter is none of its business.

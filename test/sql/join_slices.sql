@@ -280,11 +280,22 @@ CREATE TABLE theirs.guarded_slices (slice integer, started_at timestamp with tim
 INSERT INTO theirs.guarded_slices VALUES (1, now(), now(), 5);
 ALTER TABLE theirs.guarded_slices ENABLE ROW LEVEL SECURITY;
 CREATE POLICY guard ON theirs.guarded_slices USING (theirs.allows());
+CREATE TYPE theirs.moment AS (t timestamp with time zone);
+CREATE FUNCTION theirs.to_time(theirs.moment) RETURNS timestamp with time zone LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'run as %', current_user; END $$;
+CREATE CAST (theirs.moment AS timestamp with time zone) WITH FUNCTION theirs.to_time(theirs.moment) AS IMPLICIT;
+CREATE DOMAIN theirs.zone AS text;
+CREATE TABLE theirs.named (query_id bigint);
+CREATE TABLE theirs.named_slices (slice integer, started_at theirs.moment, finished_at theirs.moment, rows bigint,
+    "started_at timestamp with time" theirs.zone, "finished_at timestamp with time" theirs.zone);
+INSERT INTO theirs.named_slices VALUES (1, row(now()), row(now()), 5);
 GRANT USAGE ON SCHEMA theirs TO PUBLIC;
 GRANT SELECT ON ALL TABLES IN SCHEMA theirs TO PUBLIC;
 RESET ROLE;
 CREATE ROLE regress_engramk_asker;
 SELECT engram_knn_join_progress('theirs.typed');
+SET search_path = public, theirs;
+SELECT engram_knn_join_progress('theirs.named');
+RESET search_path;
 SELECT slices, rows FROM engram_knn_join_progress('theirs.guarded');
 SET ROLE regress_engramk_asker;
 SELECT engram_knn_join_progress('theirs.guarded');
