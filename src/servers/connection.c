@@ -701,11 +701,9 @@ end(const ek_connection *connection, ek_reply *reply)
 	return EK_LOST;
 }
 
-/* Of what a connection has brought before it was lost, the last may be the reason. */
-ek_progress
-ek_connection_receive(ek_connection *connection, PGresult **rows, ek_reply *reply)
+static ek_progress
+take_results(ek_connection *connection, PGresult **rows, ek_reply *reply)
 {
-	const bool	is_alive = read_input(connection);
 	bool		was_null = false;
 
 	while (!PQisBusy(connection->libpq))
@@ -738,5 +736,25 @@ ek_connection_receive(ek_connection *connection, PGresult **rows, ek_reply *repl
 				return take_error(connection, result, reply);
 		}
 	}
-	return is_alive ? EK_WAITS : lose(connection, ERRCODE_CONNECTION_FAILURE, reply);
+	return EK_WAITS;
+}
+
+/*
+ * Of what a connection has brought before it was lost, the last may be the reason; what
+ * libpq says of that says more than what it says afterwards.
+ */
+ek_progress
+ek_connection_receive(ek_connection *connection, PGresult **rows, ek_reply *reply)
+{
+	const bool	is_alive = read_input(connection);
+	const char *why = is_alive ? NULL : message_of(connection);
+	ek_progress progress = take_results(connection, rows, reply);
+
+	if (is_alive)
+		return progress;
+	if (progress == EK_WAITS)
+		progress = lose(connection, ERRCODE_CONNECTION_FAILURE, reply);
+	if (progress == EK_LOST && reply->sqlstate == ERRCODE_CONNECTION_FAILURE)
+		reply->message = why;
+	return progress;
 }
