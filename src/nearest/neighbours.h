@@ -37,6 +37,16 @@ typedef struct ek_neighbour
 	ek_id		id;
 } ek_neighbour;
 
+static inline int
+ek_compare_ids(ek_id a, ek_id b)
+{
+	if (a.high != b.high)
+		return a.high < b.high ? -1 : 1;
+	if (a.low != b.low)
+		return a.low < b.low ? -1 : 1;
+	return 0;
+}
+
 /*
  * Below 0 if `a` is nearer: by distance, ties by id.  A total order but for neighbours
  * that are the same in both.
@@ -46,11 +56,7 @@ ek_compare_neighbours(const ek_neighbour *a, const ek_neighbour *b)
 {
 	if (a->distance != b->distance)
 		return a->distance < b->distance ? -1 : 1;
-	if (a->id.high != b->id.high)
-		return a->id.high < b->id.high ? -1 : 1;
-	if (a->id.low != b->id.low)
-		return a->id.low < b->id.low ? -1 : 1;
-	return 0;
+	return ek_compare_ids(a->id, b->id);
 }
 
 /*

@@ -129,9 +129,9 @@ create_connections(void)
  * that trusts it: only a password proves that the role was meant.
  */
 static bool
-role_may_use(const ek_connection *connection)
+role_may_connect(bool has_password)
 {
-	return connection->had_password || superuser();
+	return has_password || superuser();
 }
 
 /* For a connection, and for the set of all that are waited for. */
@@ -181,7 +181,7 @@ ek_connection_of(Oid server)
 	connection = hash_search(connections, &key, HASH_ENTER, &found);
 	if (!found)
 		memset((char *) connection + sizeof(key), 0, sizeof(*connection) - sizeof(key));
-	else if (!role_may_use(connection) ||
+	else if (!role_may_connect(connection->had_password) ||
 			 connection->mapping != GetUserMapping(key.role, server)->umid)
 		ek_connection_close(connection);
 	connection->call = this_call;
@@ -348,7 +348,7 @@ deadline_of(const libpq_options *options)
 static void
 require_password(bool has_password, const char *detail, const char *hint)
 {
-	if (has_password || superuser())
+	if (role_may_connect(has_password))
 		return;
 	ek_stats_count_error(EK_ERROR_OTHER);
 	ereport(ERROR,

@@ -96,16 +96,16 @@ typedef struct fan
 	int64		found_capacity;
 } fan;
 
+/* By distance as PostgreSQL sorts it, since a server may give NaN. */
 static inline int
 compare(const found_row *a, const found_row *b)
 {
-	if (!float8_eq(a->neighbour.distance, b->neighbour.distance))
-		return float8_lt(a->neighbour.distance, b->neighbour.distance) ? -1 : 1;
-	if (a->neighbour.id.high != b->neighbour.id.high)
-		return a->neighbour.id.high < b->neighbour.id.high ? -1 : 1;
-	if (a->neighbour.id.low != b->neighbour.id.low)
-		return a->neighbour.id.low < b->neighbour.id.low ? -1 : 1;
-	return a->server - b->server;
+	const int	by_distance = float8_cmp_internal(a->neighbour.distance, b->neighbour.distance);
+	const int	by_id = ek_compare_ids(a->neighbour.id, b->neighbour.id);
+
+	if (by_distance != 0)
+		return by_distance;
+	return by_id != 0 ? by_id : a->server - b->server;
 }
 
 #define ST_SORT sort_nearest_first
@@ -213,9 +213,12 @@ show_statement(void *statement)
 static const List *
 parse(const char *statement)
 {
-	const int	nest_level = NewGUCNestLevel();
 	const List *trees;
+	int			nest_level;
 
+	if (standard_conforming_strings)
+		return raw_parser(statement, RAW_PARSE_DEFAULT);
+	nest_level = NewGUCNestLevel();
 	(void) set_config_option("standard_conforming_strings", "on", PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
 	trees = raw_parser(statement, RAW_PARSE_DEFAULT);
@@ -568,6 +571,7 @@ time_to_wait(const fan *fan)
 {
 	TimestampTz deadline = DT_NOEND;
 	bool		hides = false;
+	long		time;
 
 	for (int i = 0; i < fan->count; i++)
 	{
@@ -579,8 +583,8 @@ time_to_wait(const fan *fan)
 	}
 	if (deadline == DT_NOEND)
 		return hides ? HIDDEN_PAUSE : -1;
-	deadline = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
-	return hides ? Min(deadline, HIDDEN_PAUSE) : deadline;
+	time = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
+	return hides ? Min(time, HIDDEN_PAUSE) : time;
 }
 
 /* Versions of libpq differ in whether they take all that there is at once. */

@@ -72,6 +72,14 @@ is($servers[0]->safe_psql('postgres', 'SELECT count(*) FROM pg_stat_activity WHE
 
 # What is wrong before a server is asked
 
+# A call that an error of this condition is caught of, after which it is the outcome
+sub caught
+{
+	my ($call, $condition, $outcome) = @_;
+
+	return "DO \$\$ BEGIN PERFORM $call; EXCEPTION WHEN $condition THEN PERFORM set_config('test.outcome', '$outcome', false); END \$\$";
+}
+
 sub error_is
 {
 	my ($sql, $sqlstate, $message, $name) = @_;
@@ -139,15 +147,15 @@ error_is("ALTER USER MAPPING FOR app SERVER s1 OPTIONS (SET user 'trusted'); $as
 $front->safe_psql('postgres', "ALTER USER MAPPING FOR app SERVER s1 OPTIONS (SET user 'app')");
 is(in_front($front, "CREATE ROLE boss SUPERUSER; CREATE USER MAPPING FOR boss SERVER s1 OPTIONS (user 'trusted'); SET ROLE boss; SELECT count(*) FROM engram_fan_out('{s1}', 'SELECT 1, 1', '{}', 5);
 	RESET ROLE; ALTER ROLE boss NOSUPERUSER; GRANT USAGE ON FOREIGN SERVER s1 TO boss; SET ROLE boss;
-	DO \$\$ BEGIN PERFORM engram_fan_out('{s1}', 'SELECT 1, 1', '{}', 5); EXCEPTION WHEN SQLSTATE '2F003' THEN PERFORM set_config('test.outcome', 'refused', false); END \$\$; SELECT current_setting('test.outcome')"),
+	" . caught(q{engram_fan_out('{s1}', 'SELECT 1, 1', '{}', 5)}, q(SQLSTATE '2F003'), 'refused') . "; SELECT current_setting('test.outcome')"),
 	"1\nrefused", 'who was a superuser when a connection was made is no longer one');
 is(in_front($front, "BEGIN; $as_app SELECT count(*) FROM engram_fan_out('{s1}', 'SELECT 1, 1', '{}', 5); RESET ROLE; REVOKE USAGE ON FOREIGN SERVER s1 FROM app; SET LOCAL ROLE app;
-	DO \$\$ BEGIN PERFORM engram_fan_out('{s1}', 'SELECT 1, 1', '{}', 5); EXCEPTION WHEN insufficient_privilege THEN PERFORM set_config('test.outcome', 'refused', false); END \$\$; SELECT current_setting('test.outcome'); ROLLBACK"),
+	" . caught(q{engram_fan_out('{s1}', 'SELECT 1, 1', '{}', 5)}, 'insufficient_privilege', 'refused') . "; SELECT current_setting('test.outcome'); ROLLBACK"),
 	"1\nrefused", 'USAGE that was revoked counts at once');
 my $open = $front->background_psql('postgres', on_error_stop => 0);
 $open->query("BEGIN; SET LOCAL ROLE app; SELECT count(*) FROM engram_fan_out('{s1}', 'SELECT 1, 1', '{}', 5)");
 $front->safe_psql('postgres', 'REVOKE USAGE ON FOREIGN SERVER s1 FROM app');
-$open->query("DO \$\$ BEGIN PERFORM engram_fan_out('{s1}', 'SELECT 1, 1', '{}', 5); EXCEPTION WHEN insufficient_privilege THEN PERFORM set_config('test.outcome', 'refused', false); END \$\$");
+$open->query(caught(q{engram_fan_out('{s1}', 'SELECT 1, 1', '{}', 5)}, 'insufficient_privilege', 'refused'));
 is($open->query("SELECT current_setting('test.outcome')"), 'refused', 'so does what another session revokes, in the middle of a transaction');
 $open->quit;
 $front->safe_psql('postgres', 'GRANT USAGE ON FOREIGN SERVER s1 TO app');
@@ -300,18 +308,18 @@ $session = $front->background_psql('postgres', on_error_stop => 0);
 in_session("SELECT count(*) FROM engram_fan_out($all, \$\$$ten\$\$, $parameters, 30)");
 kill_all($servers[2], 'STOP');
 in_session("SET statement_timeout = '500ms'");
-is(in_session("DO \$\$ BEGIN PERFORM engram_fan_out($all, 'SELECT length(\$1), 1', ARRAY[repeat('x', 50000000)], 5); EXCEPTION WHEN query_canceled THEN PERFORM set_config('test.outcome', 'not sent', false); END \$\$;
+is(in_session(caught("engram_fan_out($all, 'SELECT length(\$1), 1', ARRAY[repeat('x', 50000000)], 5)", 'query_canceled', 'not sent') . ";
 	SELECT current_setting('test.outcome')"), 'not sent', 'a server that stands still: more than the system buffers is not waited for');
 kill_all($servers[2], 'CONT');
 in_session("RESET statement_timeout; SELECT count(*) FROM engram_fan_out($all, \$\$$ten\$\$, $parameters, 30)");
 kill_all($servers[2], 'STOP');
 in_session("SET statement_timeout = '500ms'");
-is(in_session("DO \$\$ BEGIN PERFORM engram_fan_out($all, 'SELECT 1, 1', '{}', 5); EXCEPTION WHEN query_canceled THEN PERFORM set_config('test.outcome', 'cancelled', false); END \$\$;
+is(in_session(caught("engram_fan_out($all, 'SELECT 1, 1', '{}', 5)", 'query_canceled', 'cancelled') . ";
 	SELECT current_setting('test.outcome')"), 'cancelled', 'a server that stands still: statement_timeout');
 in_session('RESET statement_timeout');
 like(in_session("SELECT server, error FROM engram_fan_out($all, \$\$$ten\$\$, $parameters, 1, true) WHERE error IS NOT NULL"),
 	qr/^s3\|could not establish connection: .*timeout expired/, 'connect_timeout, and it is named');
-is(in_session("SET statement_timeout = '200ms'; DO \$\$ BEGIN PERFORM engram_fan_out($all, 'SELECT 1, 1', '{}', 5, true); EXCEPTION WHEN query_canceled THEN PERFORM set_config('test.outcome', 'again', false); END \$\$;
+is(in_session("SET statement_timeout = '200ms'; " . caught("engram_fan_out($all, 'SELECT 1, 1', '{}', 5, true)", 'query_canceled', 'again') . ";
 	RESET statement_timeout; SELECT current_setting('test.outcome')"), 'again', 'statement_timeout ends that, too');
 kill_all($servers[2], 'CONT');
 is(in_session("SELECT count(DISTINCT id) FROM engram_fan_out($all, \$\$$ten\$\$, $parameters, 30)"), '30', 'it goes on');
